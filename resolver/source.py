@@ -1,0 +1,47 @@
+"""Source: the one protocol that the whole read path shares; a tier is a Source that holds the next one."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from resolver.answer import Stored
+from resolver.wire import HandleValue
+
+
+class SourceUnavailable(Exception):
+    """The last source cannot be reached: the caller is told "busy, try again", never "no such handle"."""
+
+
+class Source(Protocol):
+    """Finds records by canonical key."""
+
+    async def lookup(self, key: bytes, *, at_least: int = 0) -> Stored:
+        """Return the record, or a `Stored` without handle when there is none.
+
+        `at_least` is the serial that the answer must have been read at, or later: 0 takes any cached one.
+        Raises SourceUnavailable.
+        """
+        ...
+
+
+class Vault(Protocol):
+    """Reads whole records, restricted values included (HS_SECKEY never); only Postgres is one."""
+
+    async def values(self, key: bytes) -> tuple[HandleValue, ...] | None:
+        """Return all values in stored order, or None when there is no such record.  Raises SourceUnavailable."""
+        ...
+
+
+class Prefixes(Protocol):
+    """The prefixes this node knows, kept in memory by every worker (architecture: homing is the on/off switch)."""
+
+    def is_homed(self, prefix: bytes) -> bool:
+        """True when records under this canonical prefix name are answered here."""
+        ...
+
+    def is_delegated(self, prefix: bytes) -> bool:
+        """True when this prefix is served by an enterprise node that its `0.NA/` record names."""
+        ...
+
+
+Floor = Callable[[bytes], int]
+"""Key -> the serial of its newest known change; an answer read before that serial is too old to give."""
