@@ -1,0 +1,125 @@
+"""What is counted, and the one place where an answer is counted.
+
+Every series of the resolver is a cell in one flat array of unsigned 64-bit integers.  The node gives each worker an
+array in a mapped file, so that nothing is lost when a worker is killed and any process can sum them; a test gives a
+list.  Cells are numbered once, at import; front ends look theirs up beforehand and pay two additions an answer.
+"""
+
+from bisect import bisect_left
+from collections.abc import MutableSequence
+from enum import StrEnum
+from itertools import product
+
+from resolver.answer import Status, Tier
+from resolver.identifier import Scheme
+
+
+class Protocol(StrEnum):
+    """How the question came."""
+
+    HTTP_JSON = "http_json"
+    HTTP_PAGE = "http_page"
+    UDP = "udp"
+    TCP = "tcp"
+    NATIVE_HTTP = "native_http"
+
+
+class Event(StrEnum):
+    """Things that happen and are not answers; each is a counter."""
+
+    UDP_RUNT = "udp_runt"
+    UDP_UNREADABLE = "udp_unreadable"
+    UDP_TOO_LONG = "udp_too_long"
+    UDP_RATE_LIMITED = "udp_rate_limited"
+    UDP_SEND_FAILED = "udp_send_failed"
+    TCP_UNREADABLE = "tcp_unreadable"
+    TCP_IDLE_CLOSED = "tcp_idle_closed"
+    CONNECTION_REFUSED = "connection_refused"
+    HTTP_TIMEOUT_CLOSED = "http_timeout_closed"
+    CACHE_INVALIDATED = "cache_invalidated"
+    REDIS_ERROR = "redis_error"
+    POSTGRES_ERROR = "postgres_error"
+    FEED_ERROR = "feed_error"
+
+
+class Gauge(StrEnum):
+    """Levels of one worker; the newest value stands."""
+
+    HOT_ENTRIES = "hot_entries"
+    HOT_BYTES = "hot_bytes"
+    MEMORY_ENTRIES = "memory_entries"
+    MEMORY_BYTES = "memory_bytes"
+    CONNECTIONS = "connections"
+    POOL_SIZE = "pool_size"
+    POOL_IDLE = "pool_idle"
+    FEED_SERIAL = "feed_serial"
+    FEED_READ_AT = "feed_read_at"  # epoch seconds of the last successful read of the change feed
+    REDIS_UP = "redis_up"
+    STARTED_AT = "started_at"
+
+
+LATENCY_BOUNDS_NS = (
+    5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000, 25_000_000, 50_000_000, 100_000_000, 250_000_000, 1_000_000_000,
+)  # fmt: skip
+
+PROTOCOLS, SCHEMES, STATUSES, TIERS = tuple(Protocol), tuple(Scheme), tuple(Status), tuple(Tier)
+RESOLUTIONS = tuple(product(PROTOCOLS, SCHEMES, STATUSES, TIERS))  # position = cell number
+
+_PER_PROTOCOL = len(RESOLUTIONS) // len(PROTOCOLS)
+_ROW = len(LATENCY_BOUNDS_NS) + 2  # buckets, the one above the last bound, and the sum
+LATENCY_BASE = len(RESOLUTIONS)
+EVENT_BASE = LATENCY_BASE + _ROW * len(PROTOCOLS)
+GAUGE_BASE = EVENT_BASE + len(Event)
+CELL_COUNT = GAUGE_BASE + len(Gauge)
+
+_CELLS = {labels: position for position, labels in enumerate(RESOLUTIONS)}
+_LATENCY_ROW = tuple(LATENCY_BASE + _ROW * (cell // _PER_PROTOCOL) for cell in range(len(RESOLUTIONS)))
+_EVENTS = {event: EVENT_BASE + position for position, event in enumerate(Event)}
+_GAUGES = {gauge: GAUGE_BASE + position for position, gauge in enumerate(Gauge)}
+
+
+def cell(protocol: Protocol, scheme: Scheme, status: Status, tier: Tier) -> int:
+    """Return the cell that counts these resolutions."""
+    return _CELLS[(protocol, scheme, status, tier)]
+
+
+def latency_row(protocol: Protocol) -> tuple[range, int]:
+    """Return the cells of a protocol's latency buckets (the last one is unbounded), and that of the sum in ns."""
+    base = LATENCY_BASE + _ROW * PROTOCOLS.index(protocol)
+    return range(base, base + _ROW - 1), base + _ROW - 1
+
+
+def event_cell(event: Event) -> int:
+    """Return the cell that counts an event."""
+    return _EVENTS[event]
+
+
+def gauge_cell(gauge: Gauge) -> int:
+    """Return the cell that holds a level."""
+    return _GAUGES[gauge]
+
+
+class Tally:
+    """Counts into one array of cells; a worker owns one, and nobody else writes to its array."""
+
+    __slots__ = ("cells",)
+
+    def __init__(self, cells: MutableSequence[int]) -> None:
+        self.cells = cells
+
+    def answered(self, resolution: int, elapsed_ns: int) -> None:
+        """Count one answered resolution: the cell from `cell()`, and the time it took in nanoseconds."""
+        cells = self.cells
+        cells[resolution] += 1
+        row = _LATENCY_ROW[resolution]
+        cells[row + bisect_left(LATENCY_BOUNDS_NS, elapsed_ns)] += 1
+        cells[row + _ROW - 1] += elapsed_ns
+
+    def happened(self, event: Event, times: int = 1) -> None:
+        """Count an event."""
+        self.cells[_EVENTS[event]] += times
+
+    def level(self, gauge: Gauge, value: int) -> None:
+        """Set a level."""
+        self.cells[_GAUGES[gauge]] = value
