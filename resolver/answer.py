@@ -61,7 +61,7 @@ class Stored(NamedTuple):
 class Question:
     """What is asked: an identifier, and which of its values (types and indexes form a union; none means all).
 
-    `types` are as on the wire (UTF-8 bytes; compared without regard to ASCII case; a trailing dot asks for the subtree).
+    `types` are as on the wire (UTF-8; ASCII case does not matter; a trailing dot asks for the subtree).
     `authoritative` skips the caches.
     """
 

@@ -74,7 +74,9 @@ GAUGE_BASE = EVENT_BASE + len(Event)
 CELL_COUNT = GAUGE_BASE + len(Gauge)
 
 _CELLS = {labels: position for position, labels in enumerate(RESOLUTIONS)}
-_LATENCY_ROW = tuple(LATENCY_BASE + _ROW * (cell // _PER_PROTOCOL) for cell in range(len(RESOLUTIONS)))
+_LATENCY_ROW = tuple(
+    LATENCY_BASE + _ROW * (cell // _PER_PROTOCOL) for cell in range(len(RESOLUTIONS))
+)
 _EVENTS = {event: EVENT_BASE + position for position, event in enumerate(Event)}
 _GAUGES = {gauge: GAUGE_BASE + position for position, gauge in enumerate(Gauge)}
 

@@ -1,0 +1,246 @@
+"""The second tier: the same records in Redis, shared by all workers; speed, never truth.
+
+Everything is under a name that holds the database's epoch, so one Redis can serve two databases and a restored
+database never sees an older self.  One key, the *state*, holds two serials:
+
+- `base`: entries read before it are worthless (this Redis was empty, or missed changes, at that time);
+- `applied`: every change up to it has been written here as a tombstone.
+
+Each worker applies the changes that it reads from the feed, in order; the first one does it, the others find it done.
+Laws, which make a Redis that was down, flushed, cut off or restored from an old file cost speed and nothing else:
+
+1. a reader takes the state in the same MGET as the entries, and uses them only if `applied` reaches back into its own
+   window of recent changes, the entry's serial is not below `base`, and not below the key's newest known change;
+2. an entry is put only at a read serial not below `applied`, and only over an older one (both checked in Lua);
+3. changes are applied without a gap, or `base` moves up to where the gap ends.
+"""
+
+import asyncio
+import struct
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from resolver.answer import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Stored, Tier
+from resolver.freshness import Freshness
+from resolver.source import Source
+
+NEWEST = 2**63 - 1
+"""As `at_least`: skip every cache."""
+
+_TIMEOUT_SECONDS = 0.25
+_PAUSE_SECONDS = 1.0  # after an error, ask the next tier for so long
+_TOMBSTONE_SECONDS = 600
+_MAX_WAITING_PUTS = 20_000
+_BATCH_KEYS = 512
+
+_PUT = """
+local state = redis.call('GET', KEYS[1])
+if not state then return 0 end
+local applied = tonumber(string.sub(state, 17, 32), 16)
+local done = 0
+for i = 2, #KEYS do
+  local value = ARGV[i * 2 - 2]
+  local serial = tonumber(string.sub(value, 1, 16), 16)
+  local there = redis.call('GETRANGE', KEYS[i], 0, 15)
+  if serial >= applied and (there == '' or tonumber(there, 16) <= serial) then
+    redis.call('SET', KEYS[i], value, 'EX', ARGV[i * 2 - 3])
+    done = done + 1
+  end
+end
+return done
+"""
+
+_APPLY = """
+local state = redis.call('GET', KEYS[1])
+local base, applied = -1, -1
+if state then
+  base = tonumber(string.sub(state, 1, 16), 16)
+  applied = tonumber(string.sub(state, 17, 32), 16)
+end
+local from, upto = tonumber(ARGV[1]), tonumber(ARGV[2])
+if applied >= upto then return applied end
+if ARGV[3] == 'gap' then base = upto elseif applied < from then return applied end
+for i = 2, #KEYS do
+  redis.call('SET', KEYS[i], string.format('%016x', upto), 'EX', ARGV[4])
+end
+redis.call('SET', KEYS[1], string.format('%016x%016x', base, upto))
+return upto
+"""
+
+_PACK = struct.Struct(">BIdHI")  # flags, ttl, expiry (epoch seconds), handle length, wire length
+_FOUND, _RESTRICTED = 1, 2
+_SERIAL_CHARS = 16
+
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
+
+
+class RedisTier:
+    """Shares records between workers; gone, slow or flushed, it passes every question on."""
+
+    def __init__(
+        self,
+        below: Source,
+        freshness: Freshness,
+        client: Redis,
+        *,
+        epoch: str,
+        spawn: Spawn,
+        on_error: Callable[[], None],
+    ) -> None:
+        """`epoch` names the database's life; `spawn` starts a task in the worker's task group."""
+        self._below = below
+        self._freshness = freshness
+        self._client = client
+        self._name = f"idnode:{epoch}:".encode()
+        self._state_key = self._name + b"state"
+        self._spawn = spawn
+        self._on_error = on_error
+        self._put_script = client.register_script(_PUT)
+        self._apply_script = client.register_script(_APPLY)
+        self._waiting: dict[bytes, asyncio.Future[Stored | None]] = {}
+        self._puts: dict[bytes, Stored] = {}
+        self._wake = asyncio.Event()
+        self._down_until = 0.0
+        self.is_up = True
+
+    async def lookup(self, key: bytes, *, at_least: int = 0) -> Stored:
+        """Return the shared record if the laws allow it, else ask below and offer the answer to Redis."""
+        if at_least != NEWEST and time.monotonic() >= self._down_until:
+            stored = await self._ask(key)
+            if stored is not None and stored.serial >= at_least:
+                return stored
+        stored = await self._below.lookup(key, at_least=at_least)
+        if len(self._puts) < _MAX_WAITING_PUTS:
+            self._puts[key] = stored
+            self._wake.set()
+        return stored
+
+    def _ask(self, key: bytes) -> "asyncio.Future[Stored | None]":
+        """Join the MGET that all misses of this tick of the loop share."""
+        if (future := self._waiting.get(key)) is None:
+            loop = asyncio.get_running_loop()
+            if not self._waiting:
+                loop.call_soon(self._dispatch)
+            future = self._waiting[key] = loop.create_future()
+        return future
+
+    def _dispatch(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        keys = list(waiting)
+        for start in range(0, len(keys), _BATCH_KEYS):
+            batch = keys[start : start + _BATCH_KEYS]
+            self._spawn(self._fetch({key: waiting[key] for key in batch}))
+
+    async def _fetch(self, waiting: "dict[bytes, asyncio.Future[Stored | None]]") -> None:
+        found: list[Stored | None] = [None] * len(waiting)
+        try:
+            names = [self._state_key, *(self._name + key for key in waiting)]
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                state, *values = await self._client.mget(names)
+            found = self._read(state, list(waiting), values)
+            self.is_up = True
+        except (RedisError, OSError, TimeoutError):
+            self._fail()
+        finally:
+            for future, stored in zip(waiting.values(), found, strict=True):
+                if not future.done():
+                    future.set_result(stored)
+
+    def _read(self, state: Any, keys: list[bytes], values: list[Any]) -> list[Stored | None]:
+        """Decode what law 1 allows."""
+        if state is None or int(state[_SERIAL_CHARS:], 16) < self._freshness.window_start:
+            self._wake.set()
+            return [None] * len(keys)
+        base, floor, now = int(state[:_SERIAL_CHARS], 16), self._freshness.floor, time.time()
+        return [
+            None if value is None else _decode(value, max(base, floor(key)), now)
+            for key, value in zip(keys, values, strict=True)
+        ]
+
+    def _fail(self) -> None:
+        self._down_until = time.monotonic() + _PAUSE_SECONDS
+        self.is_up = False
+        self._on_error()
+
+    def changed(self) -> None:
+        """Say that the freshness window has grown: `run` will apply the changes."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Apply changes and put records, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(_TIMEOUT_SECONDS * 4):
+                    await self._apply()
+                    await self._put()
+                self.is_up = True
+            except (RedisError, OSError, TimeoutError):
+                self._fail()
+                await asyncio.sleep(_PAUSE_SECONDS)
+                self._wake.set()
+
+    async def _apply(self) -> None:
+        """Write the tombstones of all changes that this Redis lacks (law 3)."""
+        seen = self._freshness.seen
+        state = await self._client.get(self._state_key)
+        applied = int(state[_SERIAL_CHARS:], 16) if state else -1
+        if applied >= seen:
+            return
+        if applied < self._freshness.window_start:
+            await self._send(seen, seen, "gap", [])
+        else:
+            await self._send(applied, seen, "", self._freshness.changed_after(applied))
+
+    async def _send(self, start: int, upto: int, mode: str, keys: list[bytes]) -> None:
+        names = [self._state_key, *(self._name + key for key in keys)]
+        arguments: list[str | int] = [start, upto, mode, _TOMBSTONE_SECONDS]
+        await self._apply_script(keys=names, args=arguments)
+
+    async def _put(self) -> None:
+        puts, self._puts = self._puts, {}
+        entries = list(puts.items())
+        for start in range(0, len(entries), _BATCH_KEYS):
+            names = [self._state_key]
+            arguments: list[bytes | int] = []
+            for key, stored in entries[start : start + _BATCH_KEYS]:
+                limit = NEGATIVE_TTL_SECONDS if stored.handle is None else MAX_TTL_SECONDS
+                if (ttl := min(stored.ttl_seconds, limit)) > 0:
+                    names.append(self._name + key)
+                    arguments += [ttl, _encode(stored, time.time() + ttl)]
+            if arguments:
+                await self._put_script(keys=names, args=arguments)
+
+
+def _encode(stored: Stored, expires: float) -> bytes:
+    handle = stored.handle or b""
+    flags = _FOUND * (stored.handle is not None) + _RESTRICTED * stored.restricted
+    head = _PACK.pack(flags, stored.ttl_seconds, expires, len(handle), len(stored.wire))
+    return b"%016x" % stored.serial + head + handle + stored.wire + stored.json
+
+
+def _decode(value: bytes, floor: int, now: float) -> Stored | None:
+    """Return the record, or None for a tombstone and for what is too old."""
+    serial = int(value[:_SERIAL_CHARS], 16)
+    if serial < floor or len(value) == _SERIAL_CHARS:
+        return None
+    flags, _, expires, handle_end, wire_end = _PACK.unpack_from(value, _SERIAL_CHARS)
+    if (left := int(expires - now)) <= 0:
+        return None
+    start = _SERIAL_CHARS + _PACK.size
+    handle_end += start
+    wire_end += handle_end
+    return Stored(
+        serial,
+        value[start:handle_end] if flags & _FOUND else None,
+        left,
+        bool(flags & _RESTRICTED),
+        value[handle_end:wire_end],
+        value[wire_end:],
+        Tier.REDIS,
+    )
