@@ -1,0 +1,67 @@
+# Every command of the project.  `make help` prints them; a line with two number signs behind a target is its help.
+#
+# A machine needs Python 3.11 or newer, make and a package index.  The rest is made here: .tools (uv, when the machine
+# has none), .venv (the locked environment), .judges (the third-party clients).  Removing them costs only time.
+
+.DEFAULT_GOAL := help
+.PHONY: help test ci fmt lint type arch judges bench campaign checks lock-check
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/bin/uv)
+BIN := .venv/bin
+export UV_PYTHON_DOWNLOADS := never
+
+help: ## print this list
+	@awk -F ' ## ' '/^[a-z-]+:.* ## /{ split($$1, target, ":"); printf "  make %-10s %s\n", target[1], $$2 }' $(MAKEFILE_LIST)
+
+test: .venv/.made ## all tests; fetches what it needs
+	$(BIN)/pytest
+
+ci: checks test judges ## the whole truth: form, lint, types, architecture, documents, tests, judges
+
+fmt: .venv/.made ## put the code in form
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+lint: .venv/.made ## form, rules, and a lock file that fits
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(UV) lock --check
+
+type: .venv/.made ## types, strict, tests too
+	$(BIN)/mypy
+
+arch: .venv/.made ## who may import whom
+	$(BIN)/lint-imports
+
+judges: .venv/.made .judges/.made ## other people's clients against our node
+	$(BIN)/python tests/support/judges.py
+
+bench: .venv/.made ## how fast it is here, beside two baselines
+	$(BIN)/python -m loadtest.bench
+
+campaign: .venv/.made ## the long runs: random messages, killed workers
+	$(BIN)/python -m loadtest.fuzz_codec
+	$(BIN)/python -m loadtest.fuzz_ports
+
+checks: lint type arch .venv/.made
+	$(BIN)/pytest tests/docs
+
+lock-check: | $(filter .tools/%,$(UV))
+	$(UV) lock --check
+
+.tools/bin/uv:
+	@echo "uv is not installed; putting uv $(UV_VERSION) into .tools"
+	@$(PYTHON) -m venv .tools >/dev/null 2>&1 && .tools/bin/python -m pip install --quiet uv==$(UV_VERSION) \
+	  || $(PYTHON) -m pip install --quiet --target .tools uv==$(UV_VERSION) \
+	  || { echo "This needs Python 3.11 or newer with pip or venv (Debian: apt-get install python3-venv), and a package index."; exit 1; }
+
+.venv/.made: pyproject.toml uv.lock | $(filter .tools/%,$(UV))
+	$(UV) sync --frozen --quiet
+	@touch $@
+
+.judges/.made: tests/judges/requirements.txt | .venv/.made
+	$(UV) venv --quiet --clear --seed .judges
+	.judges/bin/python -m pip install --quiet --no-deps --ignore-requires-python --only-binary :all: --require-hashes -r $<
+	@touch $@
