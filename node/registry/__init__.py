@@ -1,0 +1,1 @@
+"""Use cases by noun: one function each, one transaction each."""

@@ -1,0 +1,203 @@
+"""Records in Postgres: the last tier of the read path, and the vault that knows restricted values.
+
+All look-ups of one event-loop tick travel in one statement over a few held connections; while those
+are busy, questions gather, so the more there is to do, the less each one costs.
+
+Laws: an answer carries the serial of the snapshot it was read in, also when there is no such
+record.  A question waits two seconds at most.  After Postgres was away the connections come back by
+themselves; meanwhile questions fail at once.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from itertools import chain, repeat
+
+import asyncpg
+
+from node.store.database import (
+    Database,
+    Row,
+    StoreError,
+    StoreUnavailable,
+    connect,
+    store_errors,
+)
+from node.store.lookups import LookupQueue, answer, fail
+from resolver.answer import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Stored, Tier
+from resolver.wire import HandleValue, decode_values
+
+HELD_CONNECTIONS = 3
+LOOKUP_SECONDS = 2.0
+RECONNECT_SECONDS = (0.0, 0.05, 0.1, 0.2, 0.5)  # pauses before each attempt; the last one repeats
+OVERDUE_SWEEP_SECONDS = 0.25
+
+SECRET_KEY_TYPE = b"HS_SECKEY"
+
+_LOOKUP = """
+select c.serial, r.key, r.handle, r.ttl, r.whole is not null, r.wire, r.json, r.expires
+from change_counter c left join record r on r.key = any($1::bytea[])
+"""
+_WHOLE = "select coalesce(whole, wire) from record where key = $1"
+
+
+class RecordSource:
+    """The last `Source`: Postgres, asked in batches.  Look-ups are answered while `run()` runs.
+
+    `on_error` is told of each failure of a connection or a statement, once.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        connections: int = HELD_CONNECTIONS,
+        lookup_seconds: float = LOOKUP_SECONDS,
+        on_error: Callable[[Exception], None] = lambda _: None,
+    ) -> None:
+        self._dsn = dsn
+        self._connections = connections
+        self._lookup_seconds = lookup_seconds
+        self._on_error = on_error
+        self._questions = LookupQueue(lookup_seconds)
+        self._outage: str | None = None  # why, while no connection stands
+        self.connected = 0
+
+    @property
+    def idle(self) -> int:
+        """Held connections that wait for a question."""
+        return self._questions.idle_lanes
+
+    async def lookup(self, key: bytes, *, at_least: int = 0) -> Stored:
+        """Return the record, or a negative answer; see `resolver.source.Source`.
+
+        Raises SourceUnavailable when Postgres is away, too slow, or behind `at_least` (restored
+        from a backup: it answers again as soon as the change feed has noticed).
+        """
+        if self._outage is not None:
+            raise StoreUnavailable(self._outage)
+        stored = await self._questions.ask(key)
+        if stored.serial < at_least:
+            raise StoreUnavailable(f"Postgres is at serial {stored.serial}, before {at_least}")
+        return stored
+
+    async def run(self) -> None:
+        """Hold the connections until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._fail_overdue())
+                for _ in range(self._connections):
+                    tasks.create_task(self._hold_connection())
+        finally:
+            self._set_outage("the record source is closed")
+
+    async def _fail_overdue(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(OVERDUE_SWEEP_SECONDS)
+            self._questions.fail_overdue(loop.time(), "Postgres did not answer in time")
+
+    async def _hold_connection(self) -> None:
+        while True:
+            connection, statement = await self._prepare_connection()
+            self.connected += 1
+            self._outage = None
+            try:
+                await self._serve(connection, statement)
+            except (StoreUnavailable, StoreError) as error:
+                self._on_error(error)
+            finally:
+                self.connected -= 1
+                connection.terminate()
+
+    async def _prepare_connection(self) -> "tuple[asyncpg.Connection[Row], _Statement]":
+        for pause in chain(RECONNECT_SECONDS, repeat(RECONNECT_SECONDS[-1])):
+            await asyncio.sleep(pause)
+            try:
+                return await _prepare(self._dsn, self._lookup_seconds)
+            except (StoreUnavailable, StoreError) as error:
+                self._on_error(error)
+                if not self.connected:
+                    self._set_outage(str(error))
+        raise AssertionError  # the pauses never end
+
+    async def _serve(self, connection: asyncpg.Connection[Row], statement: "_Statement") -> None:
+        wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def lost(_: object) -> None:
+            if not wake.done():
+                wake.set_exception(StoreUnavailable("Postgres closed the connection"))
+
+        connection.add_termination_listener(lost)
+        while True:
+            wake = asyncio.get_running_loop().create_future()
+            if connection.is_closed():
+                lost(connection)
+            batch = await self._questions.take(wake)
+            try:
+                with store_errors():
+                    rows = await statement.fetch(list(batch), timeout=self._lookup_seconds)
+            except StoreError as error:
+                fail(batch, str(error))
+                raise
+            except BaseException:
+                self._questions.put_back(batch)
+                raise
+            found, missing = _stored_rows(rows)
+            answer(batch, found, missing)
+
+    def _set_outage(self, reason: str) -> None:
+        self._outage = reason
+        self._questions.fail_all(reason)
+
+
+_Statement = asyncpg.prepared_stmt.PreparedStatement[Row]
+
+
+async def _prepare(dsn: str, timeout_seconds: float) -> tuple[asyncpg.Connection[Row], _Statement]:
+    connection = await connect(dsn, timeout_seconds=timeout_seconds)
+    try:
+        with store_errors():
+            # Planning once is enough for a look-up by primary key, and saves a third of its cost.
+            await connection.execute("set plan_cache_mode = force_generic_plan")
+            return connection, await connection.prepare(_LOOKUP)
+    except BaseException:
+        connection.terminate()
+        raise
+
+
+def _stored_rows(rows: Sequence[Row]) -> tuple[dict[bytes, Stored], Stored]:
+    """Return the records found by key, and the negative answer of the same snapshot."""
+    found = {}
+    for serial, key, handle, ttl, restricted, wire, json, expires in rows:
+        if key is not None:
+            if expires is not None:
+                ttl = min(ttl, max(0, expires - int(time.time())))
+            ttl = min(ttl, MAX_TTL_SECONDS)
+            found[key] = Stored(serial, handle, ttl, restricted, wire, json, Tier.POSTGRES)
+    newest = rows[0][0]
+    return found, Stored(newest, None, NEGATIVE_TTL_SECONDS, False, b"", b"", Tier.POSTGRES)
+
+
+class RecordVault:
+    """Whole records, restricted values included; HS_SECKEY values never leave it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def values(self, key: bytes) -> tuple[HandleValue, ...] | None:
+        """Return a record's values in stored order, or None; see `resolver.source.Vault`."""
+        try:
+            async with self._database.connection() as connection:
+                whole = await connection.fetchval(_WHOLE, key, timeout=LOOKUP_SECONDS)
+        except StoreError as error:
+            raise StoreUnavailable(str(error)) from error
+        if whole is None:
+            return None
+        return tuple(value for value in decode_values(whole) if not is_secret(value))
+
+
+def is_secret(value: HandleValue) -> bool:
+    """True for a secret key, which is never shown to anybody."""
+    kind = value.type.upper()
+    return kind == SECRET_KEY_TYPE or kind.startswith(SECRET_KEY_TYPE + b".")
