@@ -1,10 +1,12 @@
 """Source: the one protocol that the whole read path shares; a tier is a Source that holds the next one."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 from resolver.answer import Stored
 from resolver.wire import HandleValue
+
+NEWEST = 2**63 - 1
+"""As `at_least`: skip every cache and ask the truth."""
 
 
 class SourceUnavailable(Exception):
@@ -42,6 +44,3 @@ class Prefixes(Protocol):
         """True when this prefix is served by an enterprise node that its `0.NA/` record names."""
         ...
 
-
-Floor = Callable[[bytes], int]
-"""Key -> the serial of its newest known change; an answer read before that serial is too old to give."""

@@ -26,10 +26,7 @@ from redis.exceptions import RedisError
 
 from resolver.answer import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Stored, Tier
 from resolver.freshness import Freshness
-from resolver.source import Source
-
-NEWEST = 2**63 - 1
-"""As `at_least`: skip every cache."""
+from resolver.source import NEWEST, Source
 
 _TIMEOUT_SECONDS = 0.25
 _PAUSE_SECONDS = 1.0  # after an error, ask the next tier for so long
