@@ -12,6 +12,11 @@ UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .tools/bin/uv)
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
+# A mirror of the package index: uv.lock names the files' first home, so take the same versions and hashes from there.
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+
 help: ## print this list
 	@awk -F ' ## ' '/^[a-z-]+:.* ## /{ split($$1, target, ":"); printf "  make %-10s %s\n", target[1], $$2 }' $(MAKEFILE_LIST)
 
@@ -58,7 +63,13 @@ lock-check: | $(filter .tools/%,$(UV))
 	  || { echo "This needs Python 3.11 or newer with pip or venv (Debian: apt-get install python3-venv), and a package index."; exit 1; }
 
 .venv/.made: pyproject.toml uv.lock | $(filter .tools/%,$(UV))
+ifdef UV_DEFAULT_INDEX
+	$(UV) venv --quiet --clear .venv
+	$(UV) export --quiet --frozen --no-emit-project | $(UV) pip sync --quiet --require-hashes -
+	$(UV) pip install --quiet --no-deps --editable .
+else
 	$(UV) sync --frozen --quiet
+endif
 	@touch $@
 
 .judges/.made: tests/judges/requirements.txt | .venv/.made
