@@ -1,10 +1,29 @@
 """The Handle protocol as bytes, and back: no sockets, no clocks, standard library only.
 
-Law: strings stay the UTF-8 `bytes` that came over the wire.  A string that is no UTF-8 is a name
-that does not exist, not a broken message.  Any bytes, whole or in pieces, are parsed or refused
-with `WireError`.
+Law: strings stay the UTF-8 `bytes` that came over the wire.  A string that is no UTF-8 is a name that does not exist,
+not a broken message.  Any bytes, whole or in pieces, are parsed or refused with `WireError`; what cannot be encoded is
+our own fault and a ValueError.
 """
 
+from resolver.wire.answers import (
+    Answer,
+    Challenge,
+    CreateAnswer,
+    EmptyAnswer,
+    ErrorAnswer,
+    NamesAnswer,
+    ReferralAnswer,
+    ResolutionAnswer,
+    SessionSetupAnswer,
+    VerifyAnswer,
+    decode_answer,
+    encode_resolution_answer,
+)
+from resolver.wire.connection import (
+    DatagramJoiner,
+    FrameBuffer,
+    split_datagrams,
+)
 from resolver.wire.constants import (
     DATAGRAM_BYTES,
     ENVELOPE_BYTES,
@@ -12,7 +31,9 @@ from resolver.wire.constants import (
     MAX_HANDLE_BYTES,
     MAX_MESSAGE_BYTES,
     MAX_VALUES,
+    NEWEST_VERSION,
     PIECE_BYTES,
+    UNKNOWN_SITE_SERIAL,
     AdminPermission,
     DigestAlgorithm,
     Flag,
@@ -25,7 +46,28 @@ from resolver.wire.constants import (
     Transport,
     TtlType,
 )
-from resolver.wire.errors import WireError
+from resolver.wire.credential import (
+    HS_MAC,
+    HS_SIGNED,
+    Credential,
+    mac_hash,
+    signature_hash,
+    signed_block,
+)
+from resolver.wire.digest import (
+    RequestDigest,
+    digest_request,
+)
+from resolver.wire.envelope import (
+    Envelope,
+    Version,
+    answer_version,
+    digest_algorithm,
+    response_code_in,
+)
+from resolver.wire.errors import (
+    WireError,
+)
 from resolver.wire.keys import (
     DhPublicKey,
     DsaPublicKey,
@@ -35,8 +77,38 @@ from resolver.wire.keys import (
     decode_public_key,
     encode_public_key,
 )
-from resolver.wire.site import SiteData, SiteInterface, SiteServer, decode_site, encode_site
-from resolver.wire.typed import AdminData, decode_admin, decode_vlist, encode_admin, encode_vlist
+from resolver.wire.message import (
+    Header,
+    Message,
+    unwrap,
+)
+from resolver.wire.requests import (
+    ChallengeAnswer,
+    IndexesRequest,
+    KeyExchange,
+    LoginRequest,
+    NameRequest,
+    Request,
+    ResolutionRequest,
+    SessionSetup,
+    ValuesRequest,
+    VerifyRequest,
+    decode_request,
+)
+from resolver.wire.site import (
+    SiteData,
+    SiteInterface,
+    SiteServer,
+    decode_site,
+    encode_site,
+)
+from resolver.wire.typed import (
+    AdminData,
+    decode_admin,
+    decode_vlist,
+    encode_admin,
+    encode_vlist,
+)
 from resolver.wire.value import (
     HandleValue,
     Reference,
@@ -49,42 +121,86 @@ __all__ = [
     "DATAGRAM_BYTES",
     "ENVELOPE_BYTES",
     "HEADER_BYTES",
+    "HS_MAC",
+    "HS_SIGNED",
     "MAX_HANDLE_BYTES",
     "MAX_MESSAGE_BYTES",
     "MAX_VALUES",
+    "NEWEST_VERSION",
     "PIECE_BYTES",
+    "UNKNOWN_SITE_SERIAL",
     "AdminData",
     "AdminPermission",
+    "Answer",
+    "Challenge",
+    "ChallengeAnswer",
+    "CreateAnswer",
+    "Credential",
+    "DatagramJoiner",
     "DhPublicKey",
     "DigestAlgorithm",
     "DsaPublicKey",
+    "EmptyAnswer",
+    "Envelope",
+    "ErrorAnswer",
     "Flag",
+    "FrameBuffer",
     "HandleValue",
     "HashOption",
+    "Header",
+    "IndexesRequest",
     "InterfaceKind",
+    "KeyExchange",
+    "LoginRequest",
+    "Message",
+    "NameRequest",
+    "NamesAnswer",
     "Opcode",
     "Permission",
     "PublicKey",
     "Reference",
+    "ReferralAnswer",
+    "Request",
+    "RequestDigest",
+    "ResolutionAnswer",
+    "ResolutionRequest",
     "ResponseCode",
     "RsaPublicKey",
     "SessionMode",
+    "SessionSetup",
+    "SessionSetupAnswer",
     "SiteData",
     "SiteInterface",
     "SiteServer",
     "Sm2PublicKey",
     "Transport",
     "TtlType",
+    "ValuesRequest",
+    "VerifyAnswer",
+    "VerifyRequest",
+    "Version",
     "WireError",
+    "answer_version",
     "decode_admin",
+    "decode_answer",
     "decode_public_key",
+    "decode_request",
     "decode_site",
     "decode_values",
     "decode_vlist",
+    "digest_algorithm",
+    "digest_request",
     "encode_admin",
     "encode_public_key",
+    "encode_resolution_answer",
     "encode_site",
     "encode_value",
     "encode_values",
     "encode_vlist",
+    "mac_hash",
+    "response_code_in",
+    "signature_hash",
+    "signed_block",
+    "split_datagrams",
+    "unwrap",
 ]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from struct import Struct, error
 from typing import TypeVar
 
-from resolver.wire.constants import MAX_ARRAY_BYTES
+from resolver.wire.constants import MAX_ARRAY_BYTES, MAX_SLACK_BYTES
 from resolver.wire.errors import WireError
 
 Item = TypeVar("Item")
@@ -55,6 +55,12 @@ class Reader:
         """Read four bytes."""
         return self.fields(_U32)[0]
 
+    def peek_u8(self) -> int:
+        """Return the next byte, and leave it."""
+        if self._position == self._end:
+            raise WireError("the message ends where a byte is due")
+        return self._data[self._position]
+
     def take(self, length: int) -> bytes:
         """Read so many bytes."""
         start = self._position
@@ -78,7 +84,11 @@ class Reader:
 
     def count(self, smallest_item: int, most: int | None = None) -> int:
         """Read the count of a list whose items take at least so many bytes; `most` are allowed."""
-        count = self.u32()
+        start = self._position
+        self._position = start + 4
+        if self._position > self._end:
+            raise WireError("the message ends inside the count of a list")
+        count: int = _U32.unpack_from(self._data, start)[0]
         if count * smallest_item > self._end - self._position:
             raise WireError(f"a list of {count} items does not fit in the message")
         if most is not None and count > most:
@@ -88,6 +98,12 @@ class Reader:
     def items(self, read: Callable[["Reader"], Item], smallest: int) -> tuple[Item, ...]:
         """Read a list: a count, and that many items of at least `smallest` bytes each."""
         return tuple([read(self) for _ in range(self.count(smallest))])
+
+    def slack(self) -> bytes:
+        """Read the stray bytes that some clients leave after a body, MAX_SLACK_BYTES at most."""
+        if self._end - self._position > MAX_SLACK_BYTES:
+            raise WireError(f"{self.remaining} stray bytes at the end")
+        return self.rest()
 
     def rest(self) -> bytes:
         """Read all that is left."""
@@ -143,3 +159,29 @@ class Writer:
 
     def __bytes__(self) -> bytes:
         return b"".join(self._parts)
+
+
+class Backlog:
+    """Bytes that arrived and are not used up yet; adding and taking cost the bytes moved, no more."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def add(self, data: bytes) -> None:
+        """Put bytes at the end."""
+        self._data += data
+
+    def peek(self, length: int) -> bytes:
+        """Return the first bytes (all when there are fewer) and leave them."""
+        return bytes(self._data[:length])
+
+    def take(self, length: int) -> bytes:
+        """Return the first bytes and drop them."""
+        taken = bytes(self._data[:length])
+        del self._data[:length]
+        return taken

@@ -33,7 +33,7 @@ class SiteInterface:
 
 @dataclass(frozen=True, slots=True)
 class SiteServer:
-    """One server of a site.  `address` is 16 bytes, IPv4 right-aligned; the key is HS_PUBKEY data."""
+    """One server of a site.  `address` is 16 bytes, IPv4 right-aligned; the key HS_PUBKEY data."""
 
     server_id: int
     address: bytes

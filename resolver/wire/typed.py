@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from resolver.wire.constants import MAX_U16, MAX_U32
 from resolver.wire.cursor import Reader, Writer
-from resolver.wire.errors import WireError
 from resolver.wire.value import Reference, read_references, write_references
 
 _LEGACY_TAIL = bytes(2)  # a form of HS_ADMIN that old tools wrote
@@ -40,13 +39,14 @@ def encode_admin(admin: AdminData) -> bytes:
 
 
 def decode_admin(data: bytes) -> AdminData:
-    """Return what HS_ADMIN data says.  Raises WireError."""
+    """Return what HS_ADMIN data says; what stands in the legacy bytes is dropped.  Raises WireError."""
     reader = Reader(data)
     permissions, handle, index = reader.u16(), reader.string(), reader.u32()
-    tail = reader.rest()
-    if tail not in (b"", _LEGACY_TAIL):
-        raise WireError(f"{len(tail)} stray bytes after an administrator")
-    return AdminData(permissions, handle, index, legacy=bool(tail))
+    legacy = reader.remaining == len(_LEGACY_TAIL)
+    if legacy:
+        reader.rest()
+    reader.finish()
+    return AdminData(permissions, handle, index, legacy)
 
 
 def encode_vlist(references: Sequence[Reference]) -> bytes:

