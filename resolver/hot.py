@@ -9,9 +9,24 @@ leaves such tuples alone) and a table is two dicts, young and old, that approxim
 """
 
 from collections.abc import Callable
+from email.utils import formatdate
+from time import perf_counter_ns
 
+from resolver.answer import Answer, Status
 from resolver.freshness import Freshness
 
+ANSWER_LIFE_SECONDS = (
+    43_200  # the expiration in an answer's header: half a day, as the reference server says
+)
+_MAX_PROFILES = 4_096
+_MAX_BLOCKS = 4_096
+_MAX_BLOCK_BYTES = 1_024
+_PASSIVE = frozenset(
+    b"host user-agent accept-encoding accept-language connection x-request-id cache-control pragma sec-fetch-mode "
+    b"sec-fetch-site sec-fetch-dest x-forwarded-for x-real-ip traceparent tracestate from referer dnt".split()
+)  # headers that change nothing in an answer
+_JSON_TYPES = (b"*/*", b"application/json", b"application/*")
+_JSON_HEAD = b"content-type: application/json;charset=utf-8\r\ncontent-length: %d\r\n\r\n"
 _OVERHEAD_BYTES = 420  # dict slots here and in the index, tuple, headers of the objects
 
 
@@ -97,6 +112,119 @@ class HotTable:
         requests = self._young_index.get(ready[5], ())
         if request not in requests:
             self._young_index[ready[5]] = (*requests, request)
+
+
+class HotWire(HotTable):
+    """Ready replies of the Handle protocol, for requests that ask for nothing special.
+
+    A request's first bytes (version, session id, opcode, flags) select a *profile*, which says how an answer to such
+    requests begins; its body selects the entry.  Only the request id and the expiration are written anew.  Offsets are
+    those of the envelope (20 bytes) and header (24) of RFC 3652 §2.
+    """
+
+    def __init__(self, freshness: Freshness, *, max_entries: int, max_bytes: int) -> None:
+        """See HotTable."""
+        super().__init__(freshness, max_entries=max_entries, max_bytes=max_bytes)
+        self._profiles: dict[bytes, tuple[bytes, bytes, bool]] = {}
+        self._expiration = bytes(4)
+
+    def tick(self, epoch_seconds: float) -> None:
+        """Once a second: renew the expiration that answers carry."""
+        self._expiration = (int(epoch_seconds) + ANSWER_LIFE_SECONDS).to_bytes(4, "big")
+
+    def reply(self, request: bytes, now_ns: int) -> tuple[int, bytes] | None:
+        """Return the UDP cell and the finished reply to a whole request message, or None: go the ordinary way."""
+        profile = self._profiles.get(request[:8] + request[20:36])
+        if profile is None:
+            return None
+        body = request[40:]
+        ready = self.young.get(body) or self.promote(body)
+        if ready is None or int.from_bytes(request[12:20]) != len(request) - 20:
+            return None
+        expires_ns, cell, public_only, head, tail, _, _ = ready
+        start, flags, asks_public_only = profile
+        if expires_ns <= now_ns or (public_only and not asks_public_only):
+            return None
+        return cell, b"".join((start, request[8:12], head, flags, self._expiration, tail))
+
+    def remember(
+        self,
+        request: bytes,
+        reply: bytes,
+        *,
+        public_only: bool,
+        restricted: bool,
+        expires_ns: int,
+        cell: int,
+        key: bytes,
+        serial: int,
+    ) -> None:
+        """Take in a reply that went the ordinary way; `public_only` says that the request was treated as such."""
+        if len(self._profiles) >= _MAX_PROFILES:
+            self._profiles.clear()
+        profile = request[:8] + request[20:36]
+        self._profiles[profile] = (reply[:8], reply[28:36], public_only)
+        entry = (expires_ns, cell, restricted, reply[12:28], reply[40:], key, serial)
+        self.put(request[40:], entry)
+
+
+class HotHttp(HotTable):
+    """Ready HTTP replies by raw path, the header blocks that change nothing, and the date line."""
+
+    def __init__(self, freshness: Freshness, *, max_entries: int, max_bytes: int) -> None:
+        """See HotTable."""
+        super().__init__(freshness, max_entries=max_entries, max_bytes=max_bytes)
+        self.blocks: set[bytes] = set()
+        self.start = b""
+
+    def tick(self, epoch_seconds: float) -> None:
+        """Once a second: renew the first lines of a reply."""
+        date = formatdate(epoch_seconds, usegmt=True).encode()
+        self.start = b"HTTP/1.1 200 OK\r\ndate: " + date + b"\r\n"
+
+    def remember(
+        self, raw_path: bytes, body: bytes, answer: Answer, key: bytes, counted: int
+    ) -> None:
+        """Take in the JSON body that a plain GET of this path was answered with, the ordinary way."""
+        stored = answer.stored
+        if answer.status is not Status.FOUND or stored is None:
+            return
+        expires_ns = perf_counter_ns() + stored.ttl_seconds * 1_000_000_000
+        tail = _JSON_HEAD % len(body) + body
+        self.put(raw_path, (expires_ns, counted, False, b"", tail, key, stored.serial))
+
+    def accepts(self, block: bytes) -> bool:
+        """True when no header of this block asks for anything but the plain JSON answer on a kept connection."""
+        if len(block) > _MAX_BLOCK_BYTES or not is_plain(block):
+            return False
+        if len(self.blocks) >= _MAX_BLOCKS:
+            self.blocks.clear()
+        self.blocks.add(block)
+        return True
+
+
+def is_plain(block: bytes) -> bool:
+    """True when a header block is whole, and every header in it leaves the answer as it is."""
+    lines = block.split(b"\r\n")
+    if lines[-2:] != [b"", b""] or b"" in lines[:-2]:
+        return False
+    names = []
+    for line in lines[:-2]:
+        name, colon, value = line.partition(b":")
+        name, value = name.lower(), value.strip(b" \t")
+        if not colon or not _leaves_answer(name, value):
+            return False
+        names.append(name)
+    return names.count(b"host") == 1
+
+
+def _leaves_answer(name: bytes, value: bytes) -> bool:
+    if name == b"connection":
+        return value.lower() == b"keep-alive"
+    if name == b"accept":
+        types = [part.partition(b";")[0].strip().lower() for part in value.split(b",")]
+        return any(kind in _JSON_TYPES for kind in types)
+    return name in _PASSIVE and all(byte >= 0x20 or byte == 0x09 for byte in value)
 
 
 def _size(request: bytes, ready: Ready) -> int:

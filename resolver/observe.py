@@ -31,11 +31,11 @@ class Event(StrEnum):
     UDP_UNREADABLE = "udp_unreadable"
     UDP_TOO_LONG = "udp_too_long"
     UDP_RATE_LIMITED = "udp_rate_limited"
-    UDP_SEND_FAILED = "udp_send_failed"
+    OVERLOADED = "overloaded"
     TCP_UNREADABLE = "tcp_unreadable"
-    TCP_IDLE_CLOSED = "tcp_idle_closed"
+    IDLE_CLOSED = "idle_closed"
     CONNECTION_REFUSED = "connection_refused"
-    HTTP_TIMEOUT_CLOSED = "http_timeout_closed"
+    REQUEST_TIMEOUT_CLOSED = "request_timeout_closed"
     CACHE_INVALIDATED = "cache_invalidated"
     REDIS_ERROR = "redis_error"
     POSTGRES_ERROR = "postgres_error"
@@ -84,6 +84,11 @@ _GAUGES = {gauge: GAUGE_BASE + position for position, gauge in enumerate(Gauge)}
 def cell(protocol: Protocol, scheme: Scheme, status: Status, tier: Tier) -> int:
     """Return the cell that counts these resolutions."""
     return _CELLS[(protocol, scheme, status, tier)]
+
+
+def shift(one: Protocol, other: Protocol) -> int:
+    """Return what to add to a cell of one protocol to get that of the other with the same labels."""
+    return (PROTOCOLS.index(other) - PROTOCOLS.index(one)) * _PER_PROTOCOL
 
 
 def latency_row(protocol: Protocol) -> tuple[range, int]:

@@ -1,0 +1,1 @@
+"""Front ends: one transport per file; they parse, ask, encode and observe, and decide nothing."""

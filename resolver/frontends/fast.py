@@ -1,0 +1,96 @@
+"""Hot HTTP reads, answered before any framework; everything else goes to uvicorn's protocol and the application.
+
+A read of `/api/handles/…` whose path has a ready reply, and whose header block was seen before and changes nothing, is
+answered inside `data_received`.  Header blocks are remembered by their exact bytes: a client repeats its own.  It leans
+on uvicorn's httptools protocol (a tested range of versions is pinned, and `supports_uvicorn` looks before use).
+
+Laws: the fast way is taken only between messages, when nothing is being answered and nothing waits to be written; what
+arrives is exactly one whole request (a remembered header block ends with the only blank line); a differential test
+holds both ways to the same answers.
+"""
+
+import asyncio
+from time import perf_counter_ns
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from resolver.guard import Guard
+from resolver.hot import HotHttp
+from resolver.observe import Tally
+
+FAST_PATH = b"GET /api/handles/"
+_LINE_END = b" HTTP/1.1\r\n"
+
+
+class FastHttp(HttpToolsProtocol):
+    """uvicorn's protocol with the fast way in front; one instance a connection."""
+
+    hot: HotHttp
+    guard: Guard
+    tally: Tally
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Called by uvicorn."""
+        super().__init__(*args, **options)
+        self.last_used_ns = perf_counter_ns()
+        self.request_began_ns = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Called by the event loop; too many connections of one source, or in all, are closed at once."""
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        if not peer or not self.guard.admit(self, peer[0]):
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop."""
+        self.guard.release(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer at once if this is a plain read of something hot, else go the ordinary way."""
+        started = self.last_used_ns = perf_counter_ns()
+        if data.startswith(FAST_PATH) and not self.request_began_ns and self._is_between():
+            end = data.find(_LINE_END, 17)
+            path = data[17:end]
+            hot = self.hot
+            ready = hot.young.get(path) or hot.promote(path)
+            if ready is not None and ready[0] > started:
+                block = data[end + 11 :]
+                if block in hot.blocks or hot.accepts(block):
+                    if self.timeout_keep_alive_task is not None:
+                        self._unset_keepalive_if_required()
+                    self.transport.write(hot.start + ready[4])
+                    self.tally.answered(ready[1], perf_counter_ns() - started)
+                    return
+        self.request_began_ns = self.request_began_ns or started
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """Called by the parser: the first bytes of a request have arrived."""
+        self.request_began_ns = self.last_used_ns
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """Called by the parser: a whole request has arrived."""
+        self.request_began_ns = 0
+        super().on_message_complete()
+
+    def is_answering(self) -> bool:
+        """See `Guard`."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def close_idle(self) -> None:
+        """See `Guard`."""
+        self.transport.close()
+
+    def _is_between(self) -> bool:
+        cycle = self.cycle
+        return (cycle is None or cycle.response_complete) and not self.flow.write_paused
+
+
+def supports_uvicorn() -> bool:
+    """True when the uvicorn that is installed has all that the fast way leans on."""
+    needed = ("data_received", "on_message_complete", "_unset_keepalive_if_required")
+    return all(callable(getattr(HttpToolsProtocol, name, None)) for name in needed)

@@ -1,0 +1,144 @@
+"""The Handle protocol over TCP: connections are kept open, requests answered in order.
+
+The reference server closes after each answer; the Chinese clients hold one connection and send many requests on it, so
+we keep it and close on idle.  Law: nothing is dropped silently here (a client may wait for ever); what cannot be read
+is answered with an error, and when the framing itself is lost the connection is closed after it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from time import perf_counter_ns
+from typing import Any
+
+from resolver.guard import Guard
+from resolver.hot import HotWire
+from resolver.observe import Event, Protocol, Tally, shift
+from resolver.responder import Responder
+from resolver.wire import MAX_MESSAGE_BYTES, FrameBuffer, WireError
+
+_MAX_QUEUED = 64  # requests of one connection that wait; more are left in the socket
+_TO_TCP = shift(Protocol.UDP, Protocol.TCP)
+
+
+class TcpConnection(asyncio.Protocol):
+    """One TCP connection of a worker."""
+
+    def __init__(
+        self,
+        responder: Responder,
+        hot: HotWire,
+        guard: Guard,
+        tally: Tally,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        """`spawn` starts a task in the worker's task group."""
+        self._responder = responder
+        self._hot = hot
+        self._guard = guard
+        self._tally = tally
+        self._spawn = spawn
+        self._frames = FrameBuffer(MAX_MESSAGE_BYTES)
+        self._queue: deque[bytes] = deque()
+        self._is_ordinary = (
+            False  # a task is answering the queue; ready replies must wait behind it
+        )
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+        self._transport: asyncio.Transport
+        self.last_used_ns = perf_counter_ns()
+        self.request_began_ns = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Called by the event loop."""
+        self._transport = transport
+        peer = transport.get_extra_info("peername")
+        if not peer or not self._guard.admit(self, peer[0]):
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop."""
+        self._guard.release(self)
+        self._queue.clear()
+        self._may_write.set()
+
+    def pause_writing(self) -> None:
+        """Called by the event loop: the client does not read; stop taking its requests."""
+        self._may_write.clear()
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Called by the event loop."""
+        self._may_write.set()
+        self._transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Answer whole requests from ready bytes, queue the others."""
+        started = self.last_used_ns = perf_counter_ns()
+        if not self._is_ordinary and not self.request_began_ns:
+            ready = self._hot.reply(data, started)
+            if ready is not None:
+                self._transport.write(ready[1])
+                self._tally.answered(ready[0] + _TO_TCP, perf_counter_ns() - started)
+                return
+        self._frames.feed(data)
+        self._take_messages(started)
+
+    def is_answering(self) -> bool:
+        """See `Guard`."""
+        return self._is_ordinary
+
+    def close_idle(self) -> None:
+        """See `Guard`."""
+        self._transport.close()
+
+    def _take_messages(self, started: int) -> None:
+        replies = []
+        try:
+            while (message := self._frames.next_message()) is not None:
+                ready = None if self._is_ordinary else self._hot.reply(message, started)
+                if ready is None:
+                    self._enqueue(message)
+                else:
+                    replies.append(ready[1])
+                    self._tally.answered(ready[0] + _TO_TCP, perf_counter_ns() - started)
+        except WireError as error:
+            self._tally.happened(Event.TCP_UNREADABLE)
+            replies.append(self._responder.refuse(error))
+            self._finish_after(replies)
+            return
+        self.request_began_ns = (self.request_began_ns or started) if len(self._frames) else 0
+        if replies:
+            self._transport.write(b"".join(replies))
+
+    def _finish_after(self, replies: list[bytes]) -> None:
+        """The framing is lost: answer what was asked before, say what is wrong, close."""
+        if self._is_ordinary:
+            self._queue.append(b"")
+        else:
+            self._transport.write(b"".join(replies))
+            self._transport.close()
+
+    def _enqueue(self, message: bytes) -> None:
+        self._queue.append(message)
+        if len(self._queue) >= _MAX_QUEUED:
+            self._transport.pause_reading()
+        if not self._is_ordinary:
+            self._is_ordinary = True
+            self._spawn(self._answer_queue())
+
+    async def _answer_queue(self) -> None:
+        try:
+            while self._queue and not self._transport.is_closing():
+                message = self._queue.popleft()
+                if not message:
+                    self._transport.close()
+                    return
+                reply = await self._responder.respond(message, Protocol.TCP, perf_counter_ns())
+                self._transport.write(reply)
+                self.last_used_ns = perf_counter_ns()
+                await self._may_write.wait()
+                if len(self._queue) == _MAX_QUEUED // 2:
+                    self._transport.resume_reading()
+        finally:
+            self._is_ordinary = False

@@ -1,0 +1,97 @@
+"""Answer -> wire and JSON bytes; and the one table from outcomes to Handle response codes and HTTP status.
+
+The bytes of a whole record were made when it was written, so the usual answer is put together by joining.
+Source: Handle JSON API as the reference server gives it; RFC 3652 §3 for the bodies.
+"""
+
+import orjson
+
+from resolver.answer import Answer, Status
+from resolver.handlejson import values_to_json
+from resolver.wire import (
+    ErrorAnswer,
+    ReferralAnswer,
+    ResponseCode,
+    encode_resolution_answer,
+    encode_values,
+)
+
+CODES = {
+    Status.FOUND: ResponseCode.SUCCESS,
+    Status.NO_SUCH_HANDLE: ResponseCode.HANDLE_NOT_FOUND,
+    Status.INVALID_HANDLE: ResponseCode.INVALID_HANDLE,
+    Status.NO_SUCH_VALUE: ResponseCode.VALUES_NOT_FOUND,
+    Status.SERVICE_REFERRAL: ResponseCode.SERVICE_REFERRAL,
+    Status.PREFIX_REFERRAL: ResponseCode.PREFIX_REFERRAL,
+    Status.NOT_RESPONSIBLE: ResponseCode.SERVER_NOT_RESPONSIBLE,
+    Status.AUTHENTICATION_NEEDED: ResponseCode.AUTHENTICATION_NEEDED,
+    Status.NOT_PERMITTED: ResponseCode.INSUFFICIENT_PERMISSIONS,
+    Status.UNAVAILABLE: ResponseCode.SERVER_BUSY,
+}
+_HTTP_STATUS = {
+    Status.FOUND: 200,
+    Status.NO_SUCH_HANDLE: 404,
+    Status.INVALID_HANDLE: 400,
+    Status.NO_SUCH_VALUE: 200,
+    Status.SERVICE_REFERRAL: 300,
+    Status.PREFIX_REFERRAL: 300,
+    Status.NOT_RESPONSIBLE: 400,
+    Status.AUTHENTICATION_NEEDED: 403,  # 401 only where credentials could be sent: on TLS
+    Status.NOT_PERMITTED: 403,
+    Status.UNAVAILABLE: 503,
+}
+_REFERRALS = frozenset({Status.SERVICE_REFERRAL, Status.PREFIX_REFERRAL})
+
+
+def json_answer(answer: Answer, asked: str) -> tuple[int, bytes]:
+    """Return the HTTP status and the compact JSON body that the Handle JSON API gives for an answer.
+
+    `asked` is the handle as the caller spelled it, and is echoed so.
+    """
+    parts = [b'{"responseCode":%d' % CODES[answer.status]]
+    if answer.message:
+        parts += [b',"message":', orjson.dumps(answer.message)]
+    parts += [b',"handle":', orjson.dumps(asked)]
+    if answer.referral:
+        parts += [b',"referralHandle":', orjson.dumps(_text(answer.referral))]
+    if answer.status in (Status.FOUND, Status.NO_SUCH_VALUE) or answer.status in _REFERRALS:
+        parts += [b',"values":', json_values(answer)]
+    parts.append(b"}")
+    return _HTTP_STATUS[answer.status], b"".join(parts)
+
+
+def json_values(answer: Answer) -> bytes:
+    """Return the JSON array of an answer's values."""
+    if answer.values is not None:
+        return values_to_json(answer.values)
+    return answer.stored.json if answer.stored is not None else b"[]"
+
+
+def json_error(code: ResponseCode, message: str, handle: str | None = None) -> bytes:
+    """Return the JSON body of an error that was found before there was an answer."""
+    body: dict[str, object] = {"responseCode": int(code)}
+    if message:
+        body["message"] = message
+    if handle is not None:
+        body["handle"] = handle
+    return orjson.dumps(body)
+
+
+def wire_body(answer: Answer, asked: bytes) -> bytes:
+    """Return the body of a native answer, without digest; `asked` is the handle as the request spelled it."""
+    if answer.status is Status.FOUND:
+        return encode_resolution_answer(asked, wire_values(answer))
+    if answer.status in _REFERRALS:
+        return ReferralAnswer(answer.referral, answer.values or ()).encode()
+    return ErrorAnswer(answer.message.encode()).encode()
+
+
+def wire_values(answer: Answer) -> bytes:
+    """Return the count and the values of an answer, in stored order."""
+    if answer.values is not None:
+        return encode_values(answer.values)
+    return answer.stored.wire if answer.stored is not None else bytes(4)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
