@@ -21,8 +21,8 @@ BACKOFF_LIMIT_SECONDS = 0.5
 OnChanges = Callable[[int, int, Sequence[Change]], Awaitable[None]]
 """(serial_from, serial_to, changes): all changes after `serial_from` up to and with `serial_to`."""
 
-OnReset = Callable[[int], Awaitable[None]]
-"""(serial): drop everything; changes after this serial will be told."""
+OnReset = Callable[[Position], Awaitable[None]]
+"""(position): drop everything; changes after its serial, in its epoch, will be told."""
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +56,13 @@ class ChangeFeed:
         self.last_read = 0.0
 
     @property
+    def position(self) -> Position | None:
+        """The epoch, and the newest serial that listeners were told; None before first contact."""
+        return self._position
+
+    @property
     def serial(self) -> int:
-        """The newest serial that listeners were told; 0 before the first reading."""
+        """The newest serial that listeners were told; 0 before first contact."""
         return self._position.serial if self._position else 0
 
     async def run(self) -> None:
@@ -85,7 +90,7 @@ class ChangeFeed:
         page = await read_changes(self._database, after, self._page_rows if known else 0)
         now = time.time()
         if known is None or _is_broken(known, page.position, page.changes):
-            await self._on_reset(page.position.serial)
+            await self._on_reset(page.position)
             self._position = page.position
             self.known_from = page.position.serial
         elif page.changes:

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
+from asyncpg.prepared_stmt import PreparedStatement
 
 from resolver.source import SourceUnavailable
 
@@ -29,6 +30,7 @@ _LOST = (
     OSError,  # includes TimeoutError
     EOFError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what a connection says that is cut while it is being used
     asyncpg.PostgresConnectionError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
@@ -38,8 +40,12 @@ _LOST = (
     asyncpg.ReadOnlySQLTransactionError,  # a standby, or a primary that was demoted
 )
 
+# Quoted, since only their stubs are generic.
 Row: TypeAlias = asyncpg.Record
-Connection: TypeAlias = asyncpg.Connection[Row] | PoolConnectionProxy[Row]
+OwnConnection: TypeAlias = "asyncpg.Connection[Row]"
+Connection: TypeAlias = "asyncpg.Connection[Row] | PoolConnectionProxy[Row]"
+Statement: TypeAlias = "PreparedStatement[Row]"
+Pool: TypeAlias = "asyncpg.Pool[Row]"
 
 
 class StoreUnavailable(SourceUnavailable):
@@ -65,7 +71,7 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-async def connect(dsn: str, *, timeout_seconds: float = CONNECT_SECONDS) -> asyncpg.Connection[Row]:
+async def connect(dsn: str, *, timeout_seconds: float = CONNECT_SECONDS) -> OwnConnection:
     """Open one connection.  Raises StoreUnavailable."""
     with store_errors():
         return await asyncpg.connect(
@@ -86,7 +92,7 @@ class Database:
     def __init__(self, dsn: str, *, max_connections: int = 4) -> None:
         self.dsn = dsn
         self._max_connections = max_connections
-        self._pool: asyncpg.Pool[Row] | None = None
+        self._pool: Pool | None = None
         self._opening = asyncio.Lock()  # guards _pool while it is being opened
 
     async def __aenter__(self) -> "Database":
@@ -132,7 +138,7 @@ class Database:
         """Connections open and not lent."""
         return self._pool.get_idle_size() if self._pool else 0
 
-    async def _open(self) -> asyncpg.Pool[Row]:
+    async def _open(self) -> Pool:
         async with self._opening:
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(

@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import chain, repeat
 
-import asyncpg
-
 from node.store.database import (
     Database,
+    OwnConnection,
     Row,
+    Statement,
     StoreError,
     StoreUnavailable,
     connect,
@@ -110,7 +110,7 @@ class RecordSource:
                 self.connected -= 1
                 connection.terminate()
 
-    async def _prepare_connection(self) -> "tuple[asyncpg.Connection[Row], _Statement]":
+    async def _prepare_connection(self) -> tuple[OwnConnection, Statement]:
         for pause in chain(RECONNECT_SECONDS, repeat(RECONNECT_SECONDS[-1])):
             await asyncio.sleep(pause)
             try:
@@ -121,7 +121,7 @@ class RecordSource:
                     self._set_outage(str(error))
         raise AssertionError  # the pauses never end
 
-    async def _serve(self, connection: asyncpg.Connection[Row], statement: "_Statement") -> None:
+    async def _serve(self, connection: OwnConnection, statement: Statement) -> None:
         wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def lost(_: object) -> None:
@@ -151,10 +151,7 @@ class RecordSource:
         self._questions.fail_all(reason)
 
 
-_Statement = asyncpg.prepared_stmt.PreparedStatement[Row]
-
-
-async def _prepare(dsn: str, timeout_seconds: float) -> tuple[asyncpg.Connection[Row], _Statement]:
+async def _prepare(dsn: str, timeout_seconds: float) -> tuple[OwnConnection, Statement]:
     connection = await connect(dsn, timeout_seconds=timeout_seconds)
     try:
         with store_errors():
