@@ -1,0 +1,85 @@
+"""HTTP load: GET on keep-alive connections with the smallest header block, one request under way on each."""
+
+from collections.abc import Callable, Sequence
+from math import inf
+
+from loadtest.exchange import Exchange
+from loadtest.run import Prepared
+from loadtest.streams import Check, StreamGenerator, WrongAnswer
+
+CONNECTIONS = 64
+_BLANK_LINE = b"\r\n\r\n"
+_HEADS_KEPT = 4096
+_LENGTH = b"content-length:"
+
+
+def prepare_http(
+    address: tuple[str, int],
+    exchanges: Sequence[Exchange],
+    *,
+    seconds: float = inf,
+    once: bool = False,
+    connections: int = CONNECTIONS,
+) -> Prepared:
+    """Return a run over the exchanges, round and round, or each `once`, that ends after `seconds` at the latest."""
+    requests = [exchange.request for exchange in exchanges]
+    generator = StreamGenerator(
+        address, requests, _check(exchanges), connections=connections, depth=1
+    )
+    return lambda: generator.run(seconds, once=once)
+
+
+def response_splitter() -> Callable[[bytes], int]:
+    """Return a function: received bytes -> where the body of a whole response begins, 0 while it is not whole.
+
+    Header blocks repeat, so the Content-Length of each is looked up by its bytes.  More bytes than announced are a
+    WrongAnswer, and so is a header block without Content-Length.
+    """
+    lengths: dict[bytes, int] = {}
+
+    def split(data: bytes) -> int:
+        end = data.find(_BLANK_LINE)
+        if end < 0:
+            return 0
+        head = data[:end]
+        length = lengths.get(head)
+        if length is None:
+            length = content_length(head)
+            if len(lengths) < _HEADS_KEPT:
+                lengths[head] = length
+        body = end + len(_BLANK_LINE)
+        missing = body + length - len(data)
+        if missing < 0:
+            raise WrongAnswer(f"http: {-missing} bytes more than announced: {data[:1024]!r}")
+        return 0 if missing else body
+
+    return split
+
+
+def content_length(head: bytes) -> int:
+    """Return the announced length of the body; raises WrongAnswer when none is announced."""
+    at = head.lower().find(b"\r\n" + _LENGTH)
+    if at < 0:
+        raise WrongAnswer(f"http: no Content-Length in {head!r}")
+    return int(head[at + 2 + len(_LENGTH) :].split(b"\r\n", 1)[0])
+
+
+def _check(exchanges: Sequence[Exchange]) -> Check:
+    statuses = [exchange.head for exchange in exchanges]
+    bodies = [exchange.tail for exchange in exchanges]
+    split = response_splitter()
+
+    def check(data: bytes, number: int) -> bool:
+        at = split(data)
+        if not at:
+            return False
+        body = bodies[number]
+        if (
+            len(data) == at + len(body)
+            and data.endswith(body)
+            and data.startswith(statuses[number])
+        ):
+            return True
+        raise WrongAnswer(f"http request {number}: answer {data[:1024]!r}")
+
+    return check

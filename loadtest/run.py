@@ -1,0 +1,107 @@
+"""Run: what one generator saw in one run, and the child process in which a generator works.
+
+A generator runs alone in a forked process, pinned to a core, without the garbage collector: nothing that the bench
+keeps in memory can disturb it, and its processor time is its own.  Law: it is prepared first, and told to go when the
+server's processor time has been read, so that figure covers the run and nothing else.
+"""
+
+import gc
+import multiprocessing
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from time import process_time
+
+FAULTS_KEPT = 5
+READY_SECONDS = 120.0
+RUN_SECONDS = 600.0
+
+
+@dataclass(slots=True)
+class Run:
+    """Answers of one run.  Times are seconds; `latencies` is a sample (every answer of every eighth batch)."""
+
+    answers: int = 0
+    seconds: float = 0.0
+    lost: int = 0
+    strays: int = 0
+    wrong: int = 0
+    reconnects: int = 0
+    generator_seconds: float = 0.0
+    idle_polls: int = 0
+    polls: int = 0
+    faults: list[str] = field(default_factory=list)
+    latencies: list[float] = field(default_factory=list)
+
+    def fault(self, text: str) -> None:
+        """Count a wrong answer, and keep the first few for the report."""
+        self.wrong += 1
+        if len(self.faults) < FAULTS_KEPT:
+            self.faults.append(text)
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return self.answers / self.seconds if self.seconds else 0.0
+
+    def quantile_us(self, share: float) -> float:
+        """Return the latency, in microseconds, that this share of the sampled answers did not exceed."""
+        if not self.latencies:
+            return 0.0
+        ordered = sorted(self.latencies)
+        return 1e6 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+class GeneratorDied(RuntimeError):
+    """The generator process ended without a result; its own traceback is on stderr."""
+
+
+Prepared = Callable[[], Run]
+
+
+def run_apart(
+    prepare: Callable[[], Prepared], *, core: int | None, started: Callable[[], None]
+) -> Run:
+    """Prepare and run a generator in a child on `core`; `started` is called when it is ready, just before it goes."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    child = context.Process(target=_work, args=(prepare, core, theirs), daemon=True)
+    child.start()
+    theirs.close()
+    try:
+        _receive(ours, READY_SECONDS)
+        started()
+        ours.send(None)
+        result = _receive(ours, RUN_SECONDS)
+    finally:
+        ours.close()
+        child.join(5)
+        child.kill()
+    if not isinstance(result, Run):
+        raise GeneratorDied("the generator sent something that is not a Run")
+    return result
+
+
+def _receive(pipe: Connection, seconds: float) -> object:
+    try:
+        if pipe.poll(seconds):
+            return pipe.recv()
+    except EOFError:
+        raise GeneratorDied("the generator ended early") from None
+    raise GeneratorDied(f"no word from the generator in {seconds:.0f} s")
+
+
+def _work(prepare: Callable[[], Prepared], core: int | None, pipe: Connection) -> None:
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+    go = prepare()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    pipe.send(None)
+    pipe.recv()
+    before = process_time()
+    run = go()
+    run.generator_seconds = process_time() - before
+    pipe.send(run)
