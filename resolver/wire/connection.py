@@ -7,12 +7,15 @@ bounded in size, number and age, so strangers cannot fill the memory.
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
+from struct import Struct
 
 from resolver.wire.constants import DATAGRAM_BYTES, ENVELOPE_BYTES, MAX_MESSAGE_BYTES, PIECE_BYTES
 from resolver.wire.cursor import Backlog, Reader
 from resolver.wire.envelope import Envelope
 from resolver.wire.errors import WireError
 from resolver.wire.message import unwrap
+
+_ID_AND_LENGTH = Struct(">8xI4xI")  # of an envelope: request id, message length
 
 MAX_PARTIAL_MESSAGES = 256
 MAX_PARTIAL_BYTES = 4 * 1024 * 1024
@@ -143,8 +146,7 @@ class FrameBuffer:
     def __init__(self, limit: int = MAX_MESSAGE_BYTES) -> None:
         self._limit = limit
         self._backlog = Backlog()
-        self._needed = ENVELOPE_BYTES
-        self._envelope: Envelope | None = None
+        self._needed = ENVELOPE_BYTES  # until the length of the next message is known
         self._error: WireError | None = None
 
     def __len__(self) -> int:
@@ -162,25 +164,25 @@ class FrameBuffer:
         """
         if self._error:
             raise self._error
-        if len(self._backlog) < self._needed:
+        waiting = len(self._backlog)
+        if waiting < self._needed:
             return None
-        if self._envelope is None:
-            self._envelope = Envelope.decode(self._backlog.peek(ENVELOPE_BYTES))
-            self._check_length(self._envelope)
-            if len(self._backlog) < self._needed:
+        if self._needed == ENVELOPE_BYTES:
+            request_id, length = self._backlog.peek(_ID_AND_LENGTH)
+            self._check_length(request_id, length)
+            self._needed += length
+            if waiting < self._needed:
                 return None
         message = self._backlog.take(self._needed)
-        self._envelope, self._needed = None, ENVELOPE_BYTES
+        self._needed = ENVELOPE_BYTES
         return message
 
-    def _check_length(self, envelope: Envelope) -> None:
-        if envelope.message_length > self._limit:
+    def _check_length(self, request_id: int, length: int) -> None:
+        if length > self._limit:
             self._error = WireError(
-                f"a message of {envelope.message_length} bytes; {self._limit} are allowed",
-                request_id=envelope.request_id,
+                f"a message of {length} bytes; {self._limit} are allowed", request_id=request_id
             )
             raise self._error
-        self._needed = ENVELOPE_BYTES + envelope.message_length
 
 
 def _check_piece(envelope: Envelope, content: bytes) -> None:

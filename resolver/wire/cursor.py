@@ -162,26 +162,45 @@ class Writer:
 
 
 class Backlog:
-    """Bytes that arrived and are not used up yet; adding and taking cost the bytes moved, no more."""
+    """Bytes that arrived and are not used up yet; adding and taking cost the bytes moved, no more.
 
-    __slots__ = ("_data",)
+    What arrives when nothing waits is kept as it is, and a message that came in one piece is given out without a copy.
+    """
+
+    __slots__ = ("_data", "_start")
 
     def __init__(self) -> None:
-        self._data = bytearray()
+        self._data: bytes | bytearray = b""
+        self._start = 0
 
     def __len__(self) -> int:
-        return len(self._data)
+        return len(self._data) - self._start
 
     def add(self, data: bytes) -> None:
         """Put bytes at the end."""
-        self._data += data
+        if self._start == len(self._data):
+            self._data = data
+        else:
+            self._data = self._waiting()
+            self._data += data
+        self._start = 0
 
-    def peek(self, length: int) -> bytes:
-        """Return the first bytes (all when there are fewer) and leave them."""
-        return bytes(self._data[:length])
+    def peek(self, layout: Struct) -> tuple[int, ...]:
+        """Return the fixed fields at the front, which must be there, and leave them."""
+        return layout.unpack_from(self._data, self._start)
 
     def take(self, length: int) -> bytes:
-        """Return the first bytes and drop them."""
-        taken = bytes(self._data[:length])
-        del self._data[:length]
+        """Return so many bytes, which must be there, and drop them."""
+        start, end = self._start, self._start + length
+        taken = bytes(self._data[start:end])
+        if end == len(self._data):  # hold on to nothing while a connection idles
+            self._data, end = b"", 0
+        self._start = end
         return taken
+
+    def _waiting(self) -> bytearray:
+        """Return what waits in a form that grows cheaply, even by one byte at a time."""
+        if not isinstance(self._data, bytearray):
+            return bytearray(self._data[self._start :])
+        del self._data[: self._start]
+        return self._data
