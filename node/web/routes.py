@@ -1,0 +1,167 @@
+"""Routes: which path goes to which module; the only table, in the order the paths are tried.
+
+Law of the order: `/{handle}` takes everything, so it is last; the first segments before it are reserved.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.middleware.gzip import GZipMiddleware
+
+from node.web import operations
+from node.web.cors import CrossOrigin
+from node.web.docs import Docs
+from node.web.health import Check, Health
+from node.web.operations import Operation
+from node.web.problems import CATCH_ALL, install
+from resolver.frontends.handles import HandlesApi
+from resolver.frontends.proxy import Proxy
+from resolver.frontends.tunnel import Tunnel
+from resolver.frontends.v1 import ResolveApi
+from resolver.hot import HotHttp
+from resolver.observe import Tally
+from resolver.responder import Responder
+from resolver.service import Resolver
+
+GZIP_FROM_BYTES = 1_024
+GZIP_LEVEL = 5
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+Readiness = Callable[[], list[Check]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table; without an operation it is left out of the OpenAPI document."""
+
+    methods: str
+    path: str
+    endpoint: Endpoint
+    operation: Operation | None = None
+
+
+def build_app(
+    service: Resolver,
+    responder: Responder,
+    tally: Tally,
+    readiness: Readiness,
+    *,
+    hot: HotHttp | None = None,
+) -> FastAPI:
+    """Return the application of the public listener; it tells `hot` the answers that can be given again."""
+    app = _bare_app()
+    handles = HandlesApi(service, tally, hot)
+    _add(app, _public_rows(handles, service, responder, tally, readiness))
+    app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
+    app.add_middleware(CrossOrigin)
+    return app
+
+
+def build_admin_app(collector_text: Callable[[], bytes], readiness: Readiness) -> FastAPI:
+    """Return the application of the admin listener; `collector_text` gives the metrics of all workers."""
+    app = _bare_app()
+
+    async def metrics(_request: Request) -> Response:
+        return Response(collector_text(), headers={"Content-Type": METRICS_TYPE})
+
+    health = Health(readiness)
+    rows = (
+        Row("GET", "/metrics", metrics, operations.METRICS),
+        Row("GET", "/healthz", health.alive, operations.ALIVE),
+        Row("GET", "/readyz", health.ready, operations.READY),
+    )
+    _add(app, rows)
+    return app
+
+
+def _public_rows(
+    handles: HandlesApi,
+    service: Resolver,
+    responder: Responder,
+    tally: Tally,
+    readiness: Readiness,
+) -> tuple[Row, ...]:
+    resolve = ResolveApi(service, tally)
+    tunnel, docs, health = Tunnel(responder), Docs(), Health(readiness)
+    page = _page_or_message(Proxy(service, tally), tunnel)
+    return (
+        Row("GET", "/api/handles/{handle:path}", handles.show, operations.SHOW_HANDLE),
+        Row("POST", "/api/handles/{handle:path}", handles.show, operations.POST_HANDLE),
+        Row("HEAD", "/api/handles/{handle:path}", handles.show),
+        Row("PUT", "/api/handles/{handle:path}", handles.write, operations.PUT_HANDLE),
+        Row("DELETE", "/api/handles/{handle:path}", handles.write, operations.DELETE_HANDLE),
+        Row("GET", "/api/handles", handles.show, operations.LIST_HANDLES),
+        Row("HEAD POST", "/api/handles", handles.show),
+        Row("GET", "/api/site", handles.site, operations.SHOW_SITE),
+        Row("HEAD", "/api/site", handles.site),
+        Row("GET HEAD", "/api/site/", handles.site),
+        Row("GET HEAD POST DELETE", "/api/prefixes", handles.prefixes),
+        Row("GET HEAD POST DELETE", "/api/prefixes/", handles.prefixes),
+        Row("POST DELETE", "/api/prefixes/{prefix:path}", handles.prefixes),
+        Row("GET POST", "/api/verifications/{handle:path}", handles.verifications),
+        Row("GET POST PUT DELETE", "/api/sessions", handles.sessions),
+        Row("GET POST PUT DELETE", "/api/sessions/", handles.sessions),
+        Row("GET POST PUT DELETE", "/api/sessions/this", handles.sessions),
+        Row("GET", "/v1/resolve/{identifier:path}", resolve.show, operations.RESOLVE),
+        Row("HEAD", "/v1/resolve/{identifier:path}", resolve.show),
+        Row("GET", "/healthz", health.alive, operations.ALIVE),
+        Row("GET", "/readyz", health.ready, operations.READY),
+        Row("GET HEAD", "/docs", docs.page),
+        Row("GET HEAD", "/docs/{name}", docs.file),
+        Row("GET HEAD", "/robots.txt", _robots),
+        Row("GET HEAD", "/favicon.ico", _no_icon),
+        Row("GET", CATCH_ALL, page, operations.PROXY),
+        Row("HEAD POST", CATCH_ALL, page),
+    )
+
+
+def _page_or_message(proxy: Proxy, tunnel: Tunnel) -> Endpoint:
+    """A POST to any path may be a native message; all else is for the proxy."""
+
+    async def answer(request: Request) -> Response:
+        if request.method == "POST" and tunnel.takes(request):
+            return await tunnel.answer(request)
+        return await proxy.show(request)
+
+    return answer
+
+
+async def _robots(_request: Request) -> Response:
+    """Robots may follow links, but not read the interfaces."""
+    return Response("User-agent: *\nDisallow: /api/\nDisallow: /v1/\n", media_type="text/plain")
+
+
+async def _no_icon(_request: Request) -> Response:
+    return Response(status_code=204, headers={"Cache-Control": "public, max-age=604800"})
+
+
+def _bare_app() -> FastAPI:
+    """An application without FastAPI's own pages, which load from other hosts."""
+    app = FastAPI(
+        title="idnode",
+        version=version("idnode"),
+        description=operations.ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    install(app)
+    return app
+
+
+def _add(app: FastAPI, rows: tuple[Row, ...]) -> None:
+    for row in rows:
+        operation = row.operation
+        app.add_api_route(
+            row.path,
+            row.endpoint,
+            methods=row.methods.split(),
+            response_model=None,
+            summary=operation.summary if operation else None,
+            openapi_extra=operation.extra() if operation else None,
+            include_in_schema=operation is not None,
+        )

@@ -1,0 +1,37 @@
+"""The native Handle protocol over HTTP POST: body and answer are one whole message, envelope included.
+
+Any path takes it; the content type alone says so, since some clients post to `/` and some to `/` + handle.
+The responder counts what it answers.
+"""
+
+from time import perf_counter_ns
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from resolver.observe import Protocol
+from resolver.responder import Responder
+from resolver.target import read_body
+from resolver.wire import ENVELOPE_BYTES, MAX_MESSAGE_BYTES
+
+MESSAGE_TYPE = "application/x-hdl-message"
+
+
+class Tunnel:
+    """Answers native messages that come by HTTP."""
+
+    def __init__(self, responder: Responder) -> None:
+        self._responder = responder
+
+    @staticmethod
+    def takes(request: Request) -> bool:
+        """True when the body of this POST is a native message."""
+        content_type = request.headers.get("content-type", "")
+        return content_type.partition(";")[0].strip().lower() == MESSAGE_TYPE
+
+    async def answer(self, request: Request) -> Response:
+        """Return the native answer, 200 whatever code it carries; 400 without a body for what is no message."""
+        started = perf_counter_ns()
+        message = await read_body(request.stream(), ENVELOPE_BYTES + MAX_MESSAGE_BYTES)
+        reply = await self._responder.respond(message, Protocol.NATIVE_HTTP, started)
+        return Response(reply, 200 if reply else 400, media_type=MESSAGE_TYPE)
