@@ -19,6 +19,7 @@ class Freshness:
     def __init__(self, window_keys: int = WINDOW_KEYS) -> None:
         self.seen = 0
         self.window_start = 0
+        self.life = 0  # counts the restarts: what was read in another life may not be kept
         self._limit = window_keys
         self._young: dict[bytes, int] = {}
         self._old: dict[bytes, int] = {}
@@ -40,6 +41,7 @@ class Freshness:
     def restart(self, serial: int) -> None:
         """Forget all: nothing read before this serial may be trusted without asking the truth."""
         self._young, self._old = {}, {}
+        self.life += 1
         self.seen = self.window_start = self._young_start = serial
 
     def changed_after(self, serial: int) -> list[bytes]:

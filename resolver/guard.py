@@ -77,6 +77,10 @@ class Guard:
             del self._per_source[source]
         self._tally.level(Gauge.CONNECTIONS, len(self._connections))
 
+    def is_busy(self) -> bool:
+        """True while an answer is being made or written on some connection."""
+        return any(connection.is_answering() for connection in self._connections)
+
     def allow_datagrams(self, source: str, count: int) -> bool:
         """True when this source may have so many more UDP answers now; they are charged."""
         spent = self.udp_spent.get(source, 0)

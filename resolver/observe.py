@@ -6,9 +6,9 @@ list.  Cells are numbered once, at import; front ends look theirs up beforehand 
 """
 
 from bisect import bisect_left
-from collections.abc import MutableSequence
 from enum import StrEnum
 from itertools import product
+from typing import Protocol as Interface
 
 from resolver.answer import Status, Tier
 from resolver.identifier import Scheme
@@ -107,12 +107,20 @@ def gauge_cell(gauge: Gauge) -> int:
     return _GAUGES[gauge]
 
 
+class Cells(Interface):
+    """An array of counters: a list, or a mapped file seen as 64-bit integers."""
+
+    def __getitem__(self, position: int, /) -> int: ...
+
+    def __setitem__(self, position: int, value: int, /) -> None: ...
+
+
 class Tally:
     """Counts into one array of cells; a worker owns one, and nobody else writes to its array."""
 
     __slots__ = ("cells",)
 
-    def __init__(self, cells: MutableSequence[int]) -> None:
+    def __init__(self, cells: Cells) -> None:
         self.cells = cells
 
     def answered(self, resolution: int, elapsed_ns: int) -> None:

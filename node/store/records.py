@@ -25,6 +25,7 @@ from node.store.database import (
 )
 from node.store.lookups import LookupQueue, answer, fail
 from resolver.answer import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Stored, Tier
+from resolver.source import NEWEST
 from resolver.wire import HandleValue, decode_values
 
 HELD_CONNECTIONS = 3
@@ -77,7 +78,7 @@ class RecordSource:
         if self._outage is not None:
             raise StoreUnavailable(self._outage)
         stored = await self._questions.ask(key)
-        if stored.serial < at_least:
+        if stored.serial < at_least != NEWEST:
             raise StoreUnavailable(f"Postgres is at serial {stored.serial}, before {at_least}")
         return stored
 

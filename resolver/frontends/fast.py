@@ -10,9 +10,13 @@ holds both ways to the same answers.
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Self
 
+import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from resolver.guard import Guard
@@ -94,3 +98,38 @@ def supports_uvicorn() -> bool:
     """True when the uvicorn that is installed has all that the fast way leans on."""
     needed = ("data_received", "on_message_complete", "_unset_keepalive_if_required")
     return all(callable(getattr(HttpToolsProtocol, name, None)) for name in needed)
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn in a loop of ours: signals are the process's business, sockets come from outside."""
+
+    @classmethod
+    def of(
+        cls,
+        app: ASGIApp,
+        protocol: type[FastHttp] | str,
+        *,
+        idle_seconds: int,
+        drain_seconds: float,
+    ) -> Self:
+        """Make the server of an application; `protocol` is a FastHttp class, or uvicorn's own by name."""
+        config = uvicorn.Config(
+            app,
+            http=protocol,  # type: ignore[arg-type]  # uvicorn takes classes; its annotation says names
+            loop="none",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=idle_seconds,
+            timeout_graceful_shutdown=int(drain_seconds),
+        )
+        return cls(config)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield

@@ -80,6 +80,10 @@ class UdpFrontEnd(asyncio.DatagramProtocol):
             self._transport.sendto(reply, addr)
         self._tally.answered(cell, perf_counter_ns() - started)
 
+    def is_busy(self) -> bool:
+        """True while answers are being made."""
+        return self._under_way > 0
+
     def _receive(self, data: bytes, addr: Address, started: int) -> None:
         if len(data) < ENVELOPE_BYTES:
             self._tally.happened(Event.UDP_RUNT)

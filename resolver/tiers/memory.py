@@ -95,9 +95,11 @@ class MemoryTier:
 
     async def _read(self, key: bytes, at_least: int) -> Stored:
         """Read below until the answer is as new as what this worker knows by then (law 2 of freshness)."""
+        freshness = self._freshness
         for _ in range(_REREADS):
+            life = freshness.life
             stored = await self._below.lookup(key, at_least=at_least)
-            if stored.serial >= (floor := self._freshness.floor(key)):
+            if stored.serial >= (floor := freshness.floor(key)) and life == freshness.life:
                 return stored
             at_least = max(at_least, floor)
         raise SourceUnavailable("the record changes faster than it can be read")

@@ -30,6 +30,7 @@ from resolver.source import NEWEST, Source
 
 _TIMEOUT_SECONDS = 0.25
 _PAUSE_SECONDS = 1.0  # after an error, ask the next tier for so long
+_GAP_SECONDS = 1.0
 _TOMBSTONE_SECONDS = 600
 _MAX_WAITING_PUTS = 20_000
 _BATCH_KEYS = 512
@@ -84,16 +85,15 @@ class RedisTier:
         freshness: Freshness,
         client: Redis,
         *,
-        epoch: str,
         spawn: Spawn,
         on_error: Callable[[], None],
     ) -> None:
-        """`epoch` names the database's life; `spawn` starts a task in the worker's task group."""
+        """`spawn` starts a task in the worker's task group.  Nothing is shared before `serve` names the epoch."""
         self._below = below
         self._freshness = freshness
         self._client = client
-        self._name = f"idnode:{epoch}:".encode()
-        self._state_key = self._name + b"state"
+        self._name = b""
+        self._state_key = b""
         self._spawn = spawn
         self._on_error = on_error
         self._put_script = client.register_script(_PUT)
@@ -102,16 +102,25 @@ class RedisTier:
         self._puts: dict[bytes, Stored] = {}
         self._wake = asyncio.Event()
         self._down_until = 0.0
+        self._gap_seen = 0.0  # when `applied` was first found below our window; 0 when it is not
         self.is_up = True
+
+    def serve(self, epoch: str) -> None:
+        """Share the records of this life of the database, and none of another one's."""
+        self._name = f"idnode:{epoch}:".encode()
+        self._state_key = self._name + b"state"
+        self._puts.clear()
+        self._wake.set()
 
     async def lookup(self, key: bytes, *, at_least: int = 0) -> Stored:
         """Return the shared record if the laws allow it, else ask below and offer the answer to Redis."""
-        if at_least != NEWEST and time.monotonic() >= self._down_until:
+        name = self._name
+        if name and at_least != NEWEST and time.monotonic() >= self._down_until:
             stored = await self._ask(key)
-            if stored is not None and stored.serial >= at_least:
+            if stored is not None and stored.serial >= at_least and name == self._name:
                 return stored
         stored = await self._below.lookup(key, at_least=at_least)
-        if len(self._puts) < _MAX_WAITING_PUTS:
+        if name == self._name and name and len(self._puts) < _MAX_WAITING_PUTS:
             self._puts[key] = stored
             self._wake.set()
         return stored
@@ -184,15 +193,28 @@ class RedisTier:
 
     async def _apply(self) -> None:
         """Write the tombstones of all changes that this Redis lacks (law 3)."""
+        if not self._name:
+            return
         seen = self._freshness.seen
         state = await self._client.get(self._state_key)
         applied = int(state[_SERIAL_CHARS:], 16) if state else -1
         if applied >= seen:
             return
-        if applied < self._freshness.window_start:
-            await self._send(seen, seen, "gap", [])
-        else:
+        if applied >= self._freshness.window_start:
+            self._gap_seen = 0.0
             await self._send(applied, seen, "", self._freshness.changed_after(applied))
+        elif applied < 0 or self._has_waited():
+            await self._send(seen, seen, "gap", [])
+
+    def _has_waited(self) -> bool:
+        """A worker that has just started knows few changes: first give the others time to apply what it lacks."""
+        now = time.monotonic()
+        self._gap_seen = self._gap_seen or now
+        if now - self._gap_seen >= _GAP_SECONDS:
+            self._gap_seen = 0.0
+            return True
+        asyncio.get_running_loop().call_later(_GAP_SECONDS, self._wake.set)
+        return False
 
     async def _send(self, start: int, upto: int, mode: str, keys: list[bytes]) -> None:
         names = [self._state_key, *(self._name + key for key in keys)]
