@@ -19,8 +19,7 @@ LABELS = ("hdl:",)
 MAX_REGISTERED_CHARACTERS = 255  # secondary-node §3.1: enforced where identifiers are registered
 
 _PREFIX_ALONE = re.compile(r"(?:[3-9]|[1-9][0-9]+)(?:\.[0-9A-Za-z_-]+)+")
-_DOI = re.compile(r"10\.[0-9]{4,9}(?:\.[0-9]+)*/")
-_WEB_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
+_OF_OTHERS = re.compile(r"/|https?://|\([0-9]{2,4}\)|10\.[0-9]{4,9}(?:\.[0-9]+)*/", re.IGNORECASE)
 _THREE_LEVELS = re.compile(r"(?:86|88)\.[0-9]+\.[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)*")
 _CHINESE_TOP = re.compile(r"8[68](?:\.|$)")
 _CASELESS_PREFIX = re.compile(rb"(?:0\.NA|10(?:\..*)?)")
@@ -29,11 +28,11 @@ _CASELESS_PREFIX = re.compile(rb"(?:0\.NA|10(?:\..*)?)")
 def accepts(text: str) -> bool:
     """Whether a text that names no scheme is a handle: `88.118.8/x`, or a prefix such as `88.118`.
 
-    A DOI or a web address is not; both have a slash and belong to others.
+    A path, a web address, a GS1 element string and a DOI may have a slash too, but are not.
     """
     if "/" not in text:
         return _PREFIX_ALONE.fullmatch(text) is not None
-    return not (text[0] == "/" or _DOI.match(text) or _WEB_ADDRESS.match(text))
+    return _OF_OTHERS.match(text) is None
 
 
 def parse(text: str, *, case_sensitive: bool = False) -> Identifier:

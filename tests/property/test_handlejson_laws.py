@@ -25,28 +25,9 @@ VALUES = st.builds(
 )
 RECORDS = st.lists(VALUES, max_size=5, unique_by=lambda value: value.index)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
-FIELDS = st.sampled_from(
-    [
-        "index",
-        "type",
-        "data",
-        "format",
-        "value",
-        "ttl",
-        "timestamp",
-        "permissions",
-        "references",
-        "handle",
-        "kty",
-        "n",
-        "e",
-        "servers",
-        "interfaces",
-        "address",
-        "protocol",
-        "publicKey",
-    ]
-)
+VALUE_FIELDS = ["index", "type", "data", "format", "value", "ttl", "timestamp", "permissions"]
+TYPED_FIELDS = ["references", "handle", "kty", "n", "e", "servers", "interfaces", "address"]
+FIELDS = st.sampled_from([*VALUE_FIELDS, *TYPED_FIELDS, "protocol", "publicKey"])
 FORMATS = st.sampled_from(["string", "base64", "hex", "admin", "vlist", "site", "key", "RSA"])
 JSON = st.recursive(
     SCALARS | FORMATS,
