@@ -9,8 +9,9 @@ Layout: the cells of `resolver.observe`, then the two of this module.
 
 import mmap
 import os
+from collections.abc import MutableSequence
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from resolver.observe import CELL_COUNT, GAUGE_BASE
 
@@ -19,16 +20,22 @@ _STARTS = CELL_COUNT + 1
 _SIZE_BYTES = 8 * (CELL_COUNT + 2)
 
 
+def slot_path(directory: Path, slot: int) -> Path:
+    """Return the file of a slot's counters."""
+    return directory / f"counters-{slot}"
+
+
 class Counters:
     """The counters of one slot.  `cells` is what a `Tally` counts into: CELL_COUNT unsigned 64-bit integers."""
 
-    __slots__ = ("_all", "_map", "cells", "path")
+    __slots__ = ("_all", "_map", "_view", "cells", "path")
 
     def __init__(self, path: Path, mapped: mmap.mmap) -> None:
         self.path = path
         self._map = mapped
         self._all = memoryview(mapped).cast("Q")
-        self.cells = self._all[:CELL_COUNT]
+        self._view = self._all[:CELL_COUNT]
+        self.cells = cast("MutableSequence[int]", self._view)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -69,6 +76,6 @@ class Counters:
 
     def close(self) -> None:
         """Unmap the file; `cells` cannot be used afterwards."""
-        self.cells.release()
+        self._view.release()
         self._all.release()
         self._map.close()

@@ -1,0 +1,173 @@
+"""Every Prometheus series, declared once; the numbers are read from the counters of all slots when somebody asks.
+
+Counting costs a worker two additions; the sums are made here, in the keeper.  A worker that was killed leaves its counts
+in its file, so a counter never goes backwards while the node runs.
+"""
+
+import os
+import platform
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from node.counters import Counters
+from resolver.observe import (
+    LATENCY_BOUNDS_NS,
+    PROTOCOLS,
+    RESOLUTIONS,
+    Event,
+    Gauge,
+    event_cell,
+    gauge_cell,
+    latency_row,
+)
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+GAUGES = {
+    Gauge.HOT_ENTRIES: ("idnode_hot_entries", "Ready replies in memory."),
+    Gauge.HOT_BYTES: ("idnode_hot_bytes", "Bytes of ready replies in memory."),
+    Gauge.MEMORY_ENTRIES: ("idnode_memory_entries", "Records in memory."),
+    Gauge.MEMORY_BYTES: ("idnode_memory_bytes", "Bytes of records in memory."),
+    Gauge.CONNECTIONS: ("idnode_connections", "Open HTTP and TCP connections."),
+    Gauge.POOL_SIZE: ("idnode_database_connections", "Open connections to Postgres."),
+    Gauge.POOL_IDLE: ("idnode_database_connections_idle", "Of these, the idle ones."),
+    Gauge.FEED_SERIAL: ("idnode_feed_serial", "Newest change that the worker has seen."),
+    Gauge.FEED_READ_AT: (
+        "idnode_feed_read_timestamp_seconds",
+        "When the change feed was last read, in epoch seconds; 0 before the first time.",
+    ),
+    Gauge.REDIS_UP: ("idnode_redis_up", "1 while Redis answers the worker, else 0."),
+    Gauge.STARTED_AT: (
+        "idnode_worker_start_timestamp_seconds",
+        "When the worker was started, in epoch seconds.",
+    ),
+}
+
+
+class Metrics:
+    """All series of the node; `readers` are the counters of every slot, in order."""
+
+    def __init__(self, readers: Sequence[Counters]) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(_Node(readers))
+
+    def exposition(self) -> bytes:
+        """Return the series as they stand now, in the text form; its media type is CONTENT_TYPE."""
+        return generate_latest(self._registry)
+
+
+class _Node(Collector):
+    def __init__(self, readers: Sequence[Counters]) -> None:
+        self._readers = readers
+
+    def collect(self) -> Iterable[Metric]:
+        """Return every family of series, summed over the slots or by worker."""
+        sums = [sum(column) for column in zip(*(each.cells for each in self._readers), strict=True)]
+        yield _resolutions(sums)
+        yield _latency(sums)
+        yield _events(sums)
+        yield from self._levels()
+        yield self._starts()
+        yield from _processes(
+            {f"worker-{slot}": each.process_id for slot, each in enumerate(self._readers)}
+            | {"keeper": os.getpid()}
+        )
+        yield _build()
+
+    def _levels(self) -> Iterator[Metric]:
+        for gauge, (name, sentence) in GAUGES.items():
+            family = GaugeMetricFamily(name, sentence, labels=["worker"])
+            for slot, each in enumerate(self._readers):
+                family.add_metric([str(slot)], each.cells[gauge_cell(gauge)])
+            yield family
+
+    def _starts(self) -> Metric:
+        family = CounterMetricFamily(
+            "idnode_worker_starts",
+            "Times a worker was started; 1 until one ends.",
+            labels=["worker"],
+        )
+        for slot, each in enumerate(self._readers):
+            family.add_metric([str(slot)], each.starts)
+        return family
+
+
+def _resolutions(sums: Sequence[int]) -> Metric:
+    family = CounterMetricFamily(
+        "idnode_resolutions",
+        "Resolutions answered, by how they came, what was asked, what was decided, and where from.",
+        labels=["protocol", "scheme", "outcome", "tier"],
+    )
+    for (protocol, scheme, status, tier), count in zip(RESOLUTIONS, sums, strict=False):
+        if count:  # most of the thousand combinations never happen
+            family.add_metric([protocol.value, scheme.value, status.value, tier.value], count)
+    return family
+
+
+def _latency(sums: Sequence[int]) -> Metric:
+    family = HistogramMetricFamily(
+        "idnode_resolution_seconds",
+        "Time from the request's last byte to its answer, in seconds.",
+        labels=["protocol"],
+    )
+    bounds = [*(str(bound / 1e9) for bound in LATENCY_BOUNDS_NS), "+Inf"]
+    for protocol in PROTOCOLS:
+        cells, total = latency_row(protocol)
+        running = 0
+        buckets = []
+        for bound, cell in zip(bounds, cells, strict=True):
+            running += sums[cell]
+            buckets.append((bound, float(running)))
+        family.add_metric([protocol.value], buckets=buckets, sum_value=sums[total] / 1e9)
+    return family
+
+
+def _events(sums: Sequence[int]) -> Metric:
+    family = CounterMetricFamily(
+        "idnode_events", "What happened besides answers.", labels=["event"]
+    )
+    for event in Event:
+        family.add_metric([event.value], sums[event_cell(event)])
+    return family
+
+
+def _processes(process_ids: dict[str, int]) -> Iterator[Metric]:
+    labels = ["process"]
+    cpu = CounterMetricFamily("idnode_process_cpu_seconds", "CPU time used.", labels=labels)
+    memory = GaugeMetricFamily("idnode_process_resident_bytes", "Memory in use.", labels=labels)
+    for name, process_id in process_ids.items():
+        used = _usage(process_id)
+        if used is not None:
+            cpu.add_metric([name], used[0])
+            memory.add_metric([name], used[1])
+    yield cpu
+    yield memory
+
+
+def _usage(process_id: int) -> tuple[float, int] | None:
+    """Return CPU seconds and resident bytes of a process, or None when it is gone or /proc is missing."""
+    try:
+        line = Path(f"/proc/{process_id}/stat").read_bytes()
+    except OSError:
+        return None
+    after_name = line.rpartition(b")")[2].split()  # field 3 of proc(5) onwards
+    ticks = int(after_name[11]) + int(after_name[12])
+    return ticks / os.sysconf("SC_CLK_TCK"), int(after_name[21]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _build() -> Metric:
+    family = GaugeMetricFamily(
+        "idnode_build_info", "Always 1; the labels say what runs.", labels=["version", "python"]
+    )
+    family.add_metric([version("idnode"), platform.python_version()], 1)
+    return family

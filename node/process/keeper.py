@@ -1,0 +1,40 @@
+"""The keeper: one process with the admin listener and the roles that only one may have.
+
+It reads the counters of all slots, which outlive a dead worker.
+
+    python -m node.process.keeper --sockets http=;udp=;tcp=;admin=5 --lifeline 8 --ready 9
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable
+
+from node import config, log
+from node.app import serve_keeper
+from node.counters import Counters, slot_path
+from node.process.lifeline import run_until_cut
+from node.process.running import run_directory
+from node.process.sockets import Sockets
+
+
+def main() -> int:
+    """Serve until the lifeline is cut; return the exit code."""
+    parser = argparse.ArgumentParser(prog="idnode keeper")
+    parser.add_argument("--sockets", type=Sockets.adopt, required=True)
+    parser.add_argument("--lifeline", type=int, required=True)
+    parser.add_argument("--ready", type=int, required=True)
+    given = parser.parse_args()
+    log.configure("keeper")
+    settings = config.load()
+    directory = run_directory(settings.data_dir)
+    readers = tuple(Counters.open(slot_path(directory, slot)) for slot in range(settings.workers))
+
+    async def serve(stop: asyncio.Event, ready: Callable[[], None]) -> None:
+        await serve_keeper(settings, given.sockets, readers, stop, ready)
+
+    return run_until_cut(given.lifeline, given.ready, serve)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

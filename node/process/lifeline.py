@@ -1,0 +1,56 @@
+"""The child's end of the supervisor's pipes: it stops when the lifeline is cut, and says when it is ready.
+
+A thread waits on the lifeline, so that even a loop that hangs cannot keep an orphan alive.  It costs nothing meanwhile.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import Awaitable, Callable
+
+import uvloop
+
+from node.errors import RegistryError
+
+DRAIN_SECONDS = 8.0  # from the cut to the end at the latest; less than the supervisor's grace
+
+Serve = Callable[[asyncio.Event, Callable[[], None]], Awaitable[None]]
+
+logger = logging.getLogger(__name__)
+
+
+def run_until_cut(lifeline: int, ready: int, serve: Serve) -> int:
+    """Run `serve(stop, say_ready)` on a loop of its own; return the exit code of the process.
+
+    `stop` is set when the lifeline is cut, or on SIGTERM or SIGINT; `serve` then drains and returns.
+    """
+    try:
+        uvloop.run(_run(lifeline, ready, serve))
+    except RegistryError as error:
+        logger.critical("cannot serve", extra={"reason": error.detail})
+        return 1
+    except Exception:  # the top of the process: say it once, in our form
+        logger.critical("failed", exc_info=True)
+        return 1
+    return 0
+
+
+async def _run(lifeline: int, ready: int, serve: Serve) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def watch() -> None:
+        while os.read(lifeline, 1):
+            pass
+        loop.call_soon_threadsafe(stop.set)
+        threading.Event().wait(DRAIN_SECONDS)
+        os._exit(1)
+
+    def say_ready() -> None:
+        os.write(ready, b"1")
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, stop.set)
+    await serve(stop, say_ready)

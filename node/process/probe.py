@@ -1,0 +1,86 @@
+"""Can the Redis of this URL be reached?  One PING in its own protocol, so that a start needs no client library."""
+
+import asyncio
+import ssl
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+from node.errors import Kind, RegistryError
+
+TIMEOUT_SECONDS = 5.0
+REDIS_PORT = 6379
+
+
+async def ping_redis(url: str) -> None:
+    """Return when the server answers.  Raises RegistryError: UNAVAILABLE, or FORBIDDEN for a wrong password."""
+    parts = urlsplit(url)
+    where = (
+        unquote(parts.path)
+        if parts.scheme == "unix"
+        else f"{parts.hostname}:{parts.port or REDIS_PORT}"
+    )
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            answer = await _exchange(parts)
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+    ) as error:  # OSError includes TimeoutError and ssl.SSLError
+        reason = getattr(error, "strerror", None) or str(error) or "no answer in time"
+        raise RegistryError(
+            Kind.UNAVAILABLE,
+            f"Redis at {where} cannot be reached ({reason}); start it, or correct IDNODE_REDIS_URL "
+            "(empty starts an embedded one).",
+        ) from error
+    if answer.startswith((b"-NOAUTH", b"-WRONGPASS", b"-ERR invalid password", b"-NOPERM")):
+        raise RegistryError(
+            Kind.FORBIDDEN,
+            f"Redis at {where} refuses our user or password; correct IDNODE_REDIS_URL.",
+        )
+    if not answer.startswith((b"+PONG", b"-LOADING", b"-BUSY")):
+        raise RegistryError(
+            Kind.UNAVAILABLE, f"What listens at {where} is not Redis; correct IDNODE_REDIS_URL."
+        )
+
+
+async def _exchange(parts: SplitResult) -> bytes:
+    """Log in if the URL has a password, say PING, and return the last answer (or the refusal of the login)."""
+    reader, writer = await _open(parts)
+    try:
+        if parts.password:
+            user = [unquote(parts.username)] if parts.username else []
+            writer.write(_command("AUTH", *user, unquote(parts.password)))
+            answer = await reader.readline()
+            if not answer.startswith(b"+OK"):
+                return answer
+        writer.write(_command("PING"))
+        return await reader.readline()
+    finally:
+        writer.close()
+
+
+async def _open(parts: SplitResult) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if parts.scheme == "unix":
+        return await asyncio.open_unix_connection(unquote(parts.path))
+    secured = _context(parts) if parts.scheme == "rediss" else None
+    host, port = parts.hostname or "localhost", parts.port or REDIS_PORT
+    return await asyncio.open_connection(host, port, ssl=secured)
+
+
+def _context(parts: SplitResult) -> ssl.SSLContext:
+    """Build the TLS context that the URL's `ssl_…` parameters ask for, as redis-py reads them."""
+    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
+    if options.get("ssl_cert_reqs") == "none":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if options.get("ssl_certfile"):
+        context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
+    return context
+
+
+def _command(*words: str) -> bytes:
+    coded = [word.encode() for word in words]
+    return b"*%d\r\n" % len(coded) + b"".join(
+        b"$%d\r\n%b\r\n" % (len(word), word) for word in coded
+    )

@@ -1,0 +1,224 @@
+"""The supervisor: opens what the others need, starts them in order, keeps them running, and stops them in reverse.
+
+    lock · sockets · embedded servers · schema · sample · keeper and workers · ready
+
+A crash at any of these costs nothing: the locks go with the process, every child ends when its lifeline is cut, and the
+next start repeats the steps, each of which may be repeated.
+"""
+
+import asyncio
+import logging
+import os
+import resource
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+
+from node.config import Settings, as_environment
+from node.counters import Counters, slot_path
+from node.errors import Kind, RegistryError
+from node.process.child import LIFELINE, READY, Child, Program
+from node.process.embedded import embed_postgres, embed_valkey
+from node.process.home import open_home
+from node.process.lock import DataDirectory
+from node.process.probe import ping_redis
+from node.process.running import announce_running, run_directory
+from node.process.sockets import Listeners, Sockets, open_listeners
+from node.store.database import StoreError, StoreUnavailable, migrate
+
+GRACE_SECONDS = 10.0  # for a worker or the keeper; they drain for less
+PARENT_SECONDS = 0.5  # between looks at our parent
+SPARE_DESCRIPTORS = 1_024
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run: the settings, what to do once the schema is there, and whom to tell when all is ready.
+
+    `announce` is given the settings with true addresses and URLs, and the seconds that the start took.
+    """
+
+    settings: Settings
+    seed: Callable[[Settings], Awaitable[None]]
+    announce: Callable[[Settings, float], None]
+    with_parent: bool = False  # stop when the process that started us ends
+
+
+def supervise(plan: Plan) -> None:
+    """Run the node until SIGINT, SIGTERM or SIGHUP.  Raises RegistryError when it cannot start."""
+    directory = DataDirectory.acquire(plan.settings.data_dir)
+    try:
+        asyncio.run(_until_stopped(plan, directory))
+    finally:
+        directory.release()
+
+
+async def _until_stopped(plan: Plan, directory: DataDirectory) -> None:
+    stopping, task, loop = asyncio.Event(), asyncio.current_task(), asyncio.get_running_loop()
+
+    def stop() -> None:
+        if not stopping.is_set() and task:
+            stopping.set()
+            directory.stopping()
+            task.cancel()
+
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(sign, stop)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            if plan.with_parent:
+                tasks.create_task(_stop_with_parent(os.getppid(), stop))
+            await _run(plan, directory, tasks)
+    except asyncio.CancelledError:
+        if not stopping.is_set():
+            raise
+    except BaseExceptionGroup as group:
+        raise _first_failure(group) from group
+    logger.info("stopped")
+
+
+def _first_failure(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the failure that has a sentence for the operator, if there is one."""
+    known = group.subgroup(RegistryError)
+    first: BaseException = known or group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first
+
+
+async def _run(plan: Plan, directory: DataDirectory, tasks: asyncio.TaskGroup) -> None:
+    began = time.monotonic()
+    async with AsyncExitStack() as stack:
+        listeners: Listeners = open_listeners(plan.settings)
+        stack.callback(listeners.close)
+        settings = await _servers(listeners.settings, directory, tasks, stack)
+        await _migrate(settings)
+        await plan.seed(settings)
+        _prepare_run_directory(settings, stack)
+        _raise_descriptor_limit(settings)
+        programs = _Programs(settings, directory.children)
+        keeper = Child(programs.keeper(listeners.keeper))
+        workers = [Child(programs.worker(*each)) for each in enumerate(listeners.slots)]
+        await _keep([keeper, *workers], tasks, stack)
+        announce_running(settings)
+        plan.announce(settings, time.monotonic() - began)
+        await asyncio.get_running_loop().create_future()  # until we are cancelled
+
+
+async def _servers(
+    settings: Settings, directory: DataDirectory, tasks: asyncio.TaskGroup, stack: AsyncExitStack
+) -> Settings:
+    """Start the servers that no URL is given for, look for those that one is given for, and return all URLs."""
+    if settings.redis_url:
+        await ping_redis(settings.redis_url)
+    if settings.database_url and settings.redis_url:
+        return settings
+    home = open_home(settings.data_dir, settings.embedded_user)
+    stack.callback(home.clear)
+    if not settings.redis_url:
+        valkey = embed_valkey(home, directory)
+        await _keep([valkey.child], tasks, stack)
+        settings = replace(settings, redis_url=valkey.url)
+    if not settings.database_url:
+        postgres = await embed_postgres(home, directory, settings)
+        await _keep([postgres.child], tasks, stack)
+        settings = replace(settings, database_url=postgres.url)
+    return settings
+
+
+async def _migrate(settings: Settings) -> None:
+    try:
+        steps = await migrate(settings.database_url)
+    except (StoreUnavailable, StoreError) as error:
+        raise RegistryError(
+            Kind.UNAVAILABLE,
+            f"{error}; start Postgres, or correct IDNODE_DATABASE_URL (empty starts an embedded one).",
+        ) from error
+    for step in steps:
+        logger.info("migrated", extra={"number": step.number, "step": step.name})
+
+
+async def _keep(children: Sequence[Child], tasks: asyncio.TaskGroup, stack: AsyncExitStack) -> None:
+    """Start the children at once and keep them running; `stack` stops them, the first one last."""
+
+    async def start(child: Child) -> None:
+        await child.start()
+        tasks.create_task(child.keep())
+
+    async def stop() -> None:
+        async with asyncio.TaskGroup() as stopping:
+            for child in children[1:]:
+                stopping.create_task(child.stop())
+        await children[0].stop()
+
+    stack.push_async_callback(stop)
+    async with asyncio.TaskGroup() as starting:
+        for child in children:
+            starting.create_task(start(child))
+
+
+@dataclass(frozen=True, slots=True)
+class _Programs:
+    """The keeper and the workers, as programs: this interpreter, our settings, the lock that every child holds."""
+
+    settings: Settings
+    children_lock: int
+
+    def keeper(self, sockets: Sockets) -> Program:
+        return self._program("keeper", "keeper", sockets)
+
+    def worker(self, slot: int, sockets: Sockets) -> Program:
+        return self._program("worker", f"worker-{slot}", sockets, "--slot", str(slot))
+
+    def _program(self, module: str, name: str, sockets: Sockets, *more: str) -> Program:
+        # -P: a directory named "node" where the operator stands is not our package.
+        run = (sys.executable, "-P", "-m", f"node.process.{module}", *more)
+        pipes = ("--sockets", sockets.describe(), "--lifeline", LIFELINE, "--ready", READY)
+        return Program(
+            name=name,
+            arguments=(*run, *pipes),
+            environment=_environment(self.settings),
+            descriptors=(*sockets.descriptors(), self.children_lock),
+            grace_seconds=GRACE_SECONDS,
+        )
+
+
+def _environment(settings: Settings) -> Mapping[str, str]:
+    ours = as_environment(settings)
+    return {**{name: value for name, value in os.environ.items() if name not in ours}, **ours}
+
+
+def _prepare_run_directory(settings: Settings, stack: AsyncExitStack) -> None:
+    """Make the directory of the counters afresh, all at zero."""
+    directory = run_directory(settings.data_dir)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(mode=0o700)
+    stack.callback(shutil.rmtree, directory, ignore_errors=True)
+    for slot in range(settings.workers):
+        Counters.open(slot_path(directory, slot)).close()
+
+
+def _raise_descriptor_limit(settings: Settings) -> None:
+    """Let each worker hold its connections, as far as the hard limit allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.connections_max + SPARE_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        if allowed < wanted:
+            logger.warning("few descriptors", extra={"allowed": allowed, "wanted": wanted})
+
+
+async def _stop_with_parent(parent: int, stop: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(PARENT_SECONDS)  # nothing tells a process that its parent ended
+        if os.getppid() != parent:
+            break
+    logger.info("parent ended", extra={"parent": parent})
+    stop()
