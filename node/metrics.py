@@ -1,7 +1,7 @@
 """Every Prometheus series, declared once; the numbers are read from the counters of all slots when somebody asks.
 
-Counting costs a worker two additions; the sums are made here, in the keeper.  A worker that was killed leaves its counts
-in its file, so a counter never goes backwards while the node runs.
+Counting costs a worker two additions; the sums are made here, in the keeper.  A worker that was killed leaves its
+counts in its file, so a counter never goes backwards while the node runs.
 """
 
 import os
@@ -54,16 +54,11 @@ GAUGES = {
 }
 
 
-class Metrics:
-    """All series of the node; `readers` are the counters of every slot, in order."""
-
-    def __init__(self, readers: Sequence[Counters]) -> None:
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_Node(readers))
-
-    def exposition(self) -> bytes:
-        """Return the series as they stand now, in the text form; its media type is CONTENT_TYPE."""
-        return generate_latest(self._registry)
+def exposition(readers: Sequence[Counters]) -> bytes:
+    """Return all series in the text form (CONTENT_TYPE); `readers` are the counters of every slot, in order."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Node(readers))
+    return generate_latest(registry)
 
 
 class _Node(Collector):
