@@ -13,14 +13,13 @@ from time import perf_counter_ns, time
 from typing import Any
 
 from fastapi import FastAPI
-from redis.asyncio import Redis
 
 from node.address import PublicAddress
 from node.config import Settings
 from node.counters import Counters
 from node.metrics import exposition
-from node.process.sockets import Sockets
 from node.readpath import ReadPath
+from node.sockets import Sockets
 from node.store.changes import prune_changes
 from node.store.database import Database, StoreError, StoreUnavailable
 from node.web.health import Check
@@ -33,6 +32,7 @@ from resolver.keys import ServerKey
 from resolver.observe import Gauge, Tally, gauge_cell
 from resolver.responder import Responder, Sign, Surroundings
 from resolver.service import Resolver
+from resolver.tiers.redis import connect
 from resolver.wire import (
     RsaPublicKey,
     SiteData,
@@ -58,7 +58,7 @@ class Worker:
         self._spawn = spawn
         self.tally = Tally(counters.cells)
         self.database = Database(settings.database_url)
-        self.client = Redis.from_url(settings.redis_url) if settings.redis_url else None
+        self.client = connect(settings.redis_url) if settings.redis_url else None
         self.reading = ReadPath(
             self.database,
             self.client,
@@ -93,7 +93,7 @@ class Worker:
         self._spawn(self.reading.feed.run())
         if self.reading.redis:
             self._spawn(self.reading.redis.run())
-        while not self.reading.feed.last_read:
+        while not self.reading.feed.last_read:  # noqa: ASYNC110  a start is a poll or two long
             await asyncio.sleep(0.01)
         self.tick()
         self._spawn(self._tick_for_ever())
@@ -117,7 +117,7 @@ class Worker:
                 server.close()
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_SECONDS):
-                    while self.guard.is_busy() or any(front.is_busy() for _, front in datagrams):
+                    while self._is_busy(datagrams):  # noqa: ASYNC110  nobody tells when nothing is left
                         await asyncio.sleep(0.01)
             for transport, _ in datagrams:
                 transport.close()
@@ -142,6 +142,9 @@ class Worker:
         while True:
             await asyncio.sleep(1)
             self.tick()
+
+    def _is_busy(self, datagrams: Sequence[tuple[Any, UdpFrontEnd]]) -> bool:
+        return self.guard.is_busy() or any(front_end.is_busy() for _, front_end in datagrams)
 
     def _udp(self) -> UdpFrontEnd:
         return UdpFrontEnd(

@@ -7,9 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from time import monotonic, time
 from typing import Any
 
-from redis.asyncio import Redis
-
-from node.process.feed import ChangeFeed
+from node.feed import ChangeFeed
 from node.registry.prefixes import PrefixTable
 from node.store.changes import Change, ChangeKind, Position
 from node.store.database import Database
@@ -19,7 +17,7 @@ from resolver.hot import HotHttp, HotTable, HotWire
 from resolver.observe import Event, Gauge, Tally
 from resolver.source import Source
 from resolver.tiers.memory import MemoryTier
-from resolver.tiers.redis import RedisTier
+from resolver.tiers.redis import Client, RedisTier
 
 HOT_BYTES_PER_ENTRY = 2_048  # with the number of entries, what bounds the tables of ready replies
 
@@ -32,7 +30,7 @@ class ReadPath:
     def __init__(
         self,
         database: Database,
-        client: "Redis | None",
+        client: Client | None,
         tally: Tally,
         spawn: Spawn,
         *,

@@ -26,7 +26,10 @@ _PASSIVE = frozenset(
     b"sec-fetch-site sec-fetch-dest x-forwarded-for x-real-ip traceparent tracestate from referer dnt".split()
 )  # headers that change nothing in an answer
 _JSON_TYPES = (b"*/*", b"application/json", b"application/*")
-_JSON_HEAD = b"content-type: application/json;charset=utf-8\r\ncontent-length: %d\r\n\r\n"
+_JSON_HEAD = (
+    b"content-type: application/json;charset=utf-8\r\ncontent-length: %d\r\n"
+    b"access-control-allow-origin: *\r\n\r\n"
+)
 _OVERHEAD_BYTES = 420  # dict slots here and in the index, tuple, headers of the objects
 
 

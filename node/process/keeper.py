@@ -15,7 +15,7 @@ from node.app import serve_keeper
 from node.counters import Counters, slot_path
 from node.process.lifeline import run_until_cut
 from node.process.running import run_directory
-from node.process.sockets import Sockets
+from node.sockets import Sockets
 
 
 def main() -> int:

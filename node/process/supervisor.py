@@ -27,7 +27,7 @@ from node.process.home import open_home
 from node.process.lock import DataDirectory
 from node.process.probe import ping_redis
 from node.process.running import announce_running, run_directory
-from node.process.sockets import Listeners, Sockets, open_listeners
+from node.sockets import Listeners, Sockets, open_listeners
 from node.store.database import StoreError, StoreUnavailable, migrate
 
 GRACE_SECONDS = 10.0  # for a worker or the keeper; they drain for less

@@ -73,7 +73,16 @@ _PACK = struct.Struct(">BIdHI")  # flags, ttl, expiry (epoch seconds), handle le
 _FOUND, _RESTRICTED = 1, 2
 _SERIAL_CHARS = 16
 
+Client = Redis
+
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
+
+
+def connect(url: str) -> Client:
+    """Return a client of the Redis or Valkey at this URL; it connects when it is first used."""
+    return Redis.from_url(
+        url, socket_timeout=_TIMEOUT_SECONDS * 4, socket_connect_timeout=_TIMEOUT_SECONDS * 4
+    )
 
 
 class RedisTier:
@@ -83,7 +92,7 @@ class RedisTier:
         self,
         below: Source,
         freshness: Freshness,
-        client: Redis,
+        client: Client,
         *,
         spawn: Spawn,
         on_error: Callable[[], None],

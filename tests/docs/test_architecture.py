@@ -15,7 +15,7 @@ FORBIDDEN = {
     "a scheme asks a tier": ("resolver/schemes/handle.py", "import resolver.tiers.memory"),
     "the resolver knows the node": ("resolver/service.py", "import node.config"),
     "sync knows the resolver": ("sync/__init__.py", "import resolver.answer"),
-    "SQL outside the store": ("node/process/feed.py", "import asyncpg"),
+    "SQL outside the store": ("node/feed.py", "import asyncpg"),
     "the store knows the registry": ("node/store/records.py", "import node.registry.prefixes"),
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from node.process.feed import ChangeFeed
+from node.feed import ChangeFeed
 from node.registry.prefixes import PrefixTable
 from node.store.changes import (
     Change,
