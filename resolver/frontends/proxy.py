@@ -41,7 +41,7 @@ RETRY_AFTER_SECONDS = 1
 
 _SEPARATORS = b"&;"
 _WRAPPED = re.compile(r"(info|urn):(hdl|doi|eidr)[/:](.*)", re.IGNORECASE | re.DOTALL)
-_DIGITAL_LINK = re.compile(r"[0-9]{2,4}/")  # a GS1 application identifier
+_DIGITAL_LINK = re.compile(rb"/*[0-9]{2,4}/")  # a GS1 application identifier
 
 
 class Proxy:
@@ -54,7 +54,8 @@ class Proxy:
     async def show(self, request: Request) -> Response:
         """GET, HEAD and POST of `/{identifier}`, and of `/` with a form field `hdl`."""
         started = perf_counter_ns()
-        path = decode_path(request.scope["raw_path"], b"").lstrip(b"/")
+        raw_path = request.scope["raw_path"]
+        path = decode_path(raw_path, b"").lstrip(b"/")
         try:
             parameters = await _parameters(request)
             scheme = parameters.scheme()
@@ -67,7 +68,7 @@ class Proxy:
         if path and name.partition("/")[0] in RESERVED:
             raise HTTPException(404)
         try:
-            identifier = self._identify(asked, scheme)
+            identifier = self._identify(asked, scheme, raw_path if path else b"")
         except IdentifierError as error:
             answer = Answer(Status.INVALID_HANDLE, message=str(error))
             counted = cell(Protocol.HTTP_PAGE, scheme or Scheme.HANDLE, answer.status, answer.tier)
@@ -78,17 +79,17 @@ class Proxy:
         self._tally.answered(counted, perf_counter_ns() - started)
         return response
 
-    def _identify(self, asked: bytes, scheme: Scheme | None) -> Identifier:
+    def _identify(self, asked: bytes, scheme: Scheme | None, raw_path: bytes) -> Identifier:
+        """`raw_path` is given when the identifier is the path: a GS1 Digital Link is escaped segment by segment."""
+        if _DIGITAL_LINK.match(raw_path) and scheme in (None, Scheme.GS1):
+            try:
+                return self._service.detect(raw_path.lstrip(b"/").decode(), Scheme.GS1)
+            except ValueError:  # it may still be a handle with such a prefix
+                pass
         try:
-            text = unwrap(asked.decode())
+            return self._service.detect(unwrap(asked.decode()), scheme)
         except UnicodeDecodeError as error:
             raise IdentifierError("the identifier is not valid UTF-8") from error
-        if _DIGITAL_LINK.match(text) and scheme in (None, Scheme.GS1):
-            try:
-                return self._service.detect("/" + text, scheme)
-            except IdentifierError:  # it may still be a handle with such a prefix
-                return self._service.detect(text, scheme)
-        return self._service.detect(text, scheme)
 
 
 def unwrap(text: str) -> str:

@@ -1,0 +1,97 @@
+"""The public HTTP application over a record store in memory, and a server that runs it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field
+from time import time
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from node.web.health import Check
+from node.web.routes import build_app
+from resolver.freshness import Freshness
+from resolver.hot import HotHttp, HotWire
+from resolver.observe import CELL_COUNT, RESOLUTIONS, Tally
+from resolver.responder import Responder, Surroundings
+from resolver.service import Resolver
+from resolver.wire import RsaPublicKey, SiteData, SiteInterface, SiteServer, encode_public_key
+from tests.support.memory import MemoryStore
+
+SITE = SiteData(
+    major=2,
+    minor=11,
+    serial=1,
+    primary=True,
+    multi_primary=False,
+    servers=(
+        SiteServer(
+            1,
+            bytes(12) + bytes([127, 0, 0, 1]),
+            encode_public_key(RsaPublicKey(65_537, 2**2047 + 1)),
+            (SiteInterface(3, 1, 2641), SiteInterface(2, 0, 2641), SiteInterface(3, 2, 8000)),
+        ),
+    ),
+)
+
+
+async def _unsigned(_block: bytes, _sha256: bool) -> bytes:
+    return bytes(256)
+
+
+def _no_randomness(count: int) -> bytes:
+    return bytes(count)
+
+
+@dataclass
+class Web:
+    """An application with all that it was made of."""
+
+    store: MemoryStore = field(default_factory=MemoryStore)
+    site: SiteData = SITE
+    checks: list[Check] = field(default_factory=list)
+    tally: Tally = field(default_factory=lambda: Tally([0] * CELL_COUNT))
+    hot: HotHttp = field(
+        default_factory=lambda: HotHttp(Freshness(), max_entries=100, max_bytes=100_000)
+    )
+
+    def __post_init__(self) -> None:
+        service = Resolver(self.store, self.store, self.store, self.site)
+        hot = HotWire(Freshness(), max_entries=0, max_bytes=0)
+        world = Surroundings(time, _no_randomness, _unsigned)
+        responder = Responder(service, hot, self.tally, world)
+        self.app: FastAPI = build_app(
+            service, responder, self.tally, lambda: self.checks, hot=self.hot
+        )
+
+    def client(self) -> httpx.AsyncClient:
+        """Return a client of the application, without sockets."""
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url="http://idnode.test")
+
+    def counted(self) -> dict[tuple[str, ...], int]:
+        """Return what was counted: (protocol, scheme, status, tier) -> how often."""
+        return {
+            tuple(label.value for label in labels): self.tally.cells[position]
+            for position, labels in enumerate(RESOLUTIONS)
+            if self.tally.cells[position]
+        }
+
+
+@asynccontextmanager
+async def serving(app: FastAPI) -> AsyncIterator[tuple[str, int]]:
+    """Serve an application on a free port; yield its address."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        config = uvicorn.Config(
+            app, log_config=None, lifespan="off", ws="none", http="httptools", access_log=False
+        )
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield listener.getsockname()[:2]  # it listens already; who comes too early waits
+        finally:
+            server.should_exit = True
+            await running
