@@ -16,6 +16,11 @@ FORBIDDEN = {
     "the resolver knows the node": ("resolver/service.py", "import node.config"),
     "sync knows the resolver": ("sync/__init__.py", "import resolver.answer"),
     "SQL outside the store": ("node/feed.py", "import asyncpg"),
+    "a front end asks its sibling": (
+        "resolver/frontends/udp.py",
+        "import resolver.frontends.tcp",
+    ),
+    "the framework in the service": ("resolver/service.py", "import fastapi"),
     "the store knows the registry": ("node/store/records.py", "import node.registry.prefixes"),
 }
 
