@@ -336,19 +336,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--vectors", type=Path, default=VECTORS, help="recorded exchanges (JSON)")
     options = parser.parse_args(arguments)
-    share = -(-options.messages // options.jobs)
-    with ProcessPoolExecutor(options.jobs) as pool:
-        futures = [
-            pool.submit(run, share, options.seed * 1000 + job, options.vectors)
-            for job in range(options.jobs)
-        ]
-        try:
-            tallies = [future.result() for future in futures]
-        except FuzzError as finding:
-            print(f"fuzz_codec: {finding}", file=sys.stderr)
-            return 1
-    report(tallies)
+    try:
+        report(run_jobs(options.messages, options.seed, options.jobs, options.vectors))
+    except FuzzError as finding:
+        print(f"fuzz_codec: {finding}", file=sys.stderr)
+        return 1
     return 0
+
+
+def run_jobs(messages: int, seed: int, jobs: int, vectors: Path) -> list[Tally]:
+    """Share the messages out to so many processes, each with a seed of its own.  Raises FuzzError."""
+    share = -(-messages // jobs)
+    if jobs == 1:
+        return [run(share, seed * 1000, vectors)]
+    with ProcessPoolExecutor(jobs) as pool:
+        futures = [pool.submit(run, share, seed * 1000 + job, vectors) for job in range(jobs)]
+        return [future.result() for future in futures]
 
 
 def report(tallies: Sequence[Tally]) -> None:
