@@ -328,7 +328,7 @@ def _from_file(
 
 def _toml_text(path: Path, name: str, value: object) -> str:
     if name not in _READINGS:
-        raise _unknown(name, list(_READINGS), str(path))
+        raise _unknown(name, str(path))
     items = value if isinstance(value, list) else [value]
     if not all(isinstance(item, str | int) for item in items):
         raise RegistryError(
@@ -338,11 +338,12 @@ def _toml_text(path: Path, name: str, value: object) -> str:
     return ",".join(_write(item) for item in items)
 
 
-def _unknown(name: str, known: list[str], where: str) -> RegistryError:
-    near = difflib.get_close_matches(name, known, n=1)
-    advice = f"did you mean {near[0]}?" if near else "`idnode serve --help` lists the settings."
+def _unknown(given: str, where: str) -> RegistryError:
+    near = difflib.get_close_matches(given.removeprefix(PREFIX).lower(), _READINGS, n=1)
+    meant = _variable(near[0]) if near and given.startswith(PREFIX) else "".join(near)
+    advice = f"did you mean {meant}?" if near else "`idnode serve --help` lists the settings."
     return RegistryError(
-        Kind.MISCONFIGURED, f"There is no setting {name} (set in {where}); {advice}"
+        Kind.MISCONFIGURED, f"There is no setting {given} (set in {where}); {advice}"
     )
 
 
