@@ -260,9 +260,7 @@ def load(environment: Mapping[str, str] | None = None, directory: Path | None = 
             if name in _READINGS:
                 origin[name] = (value, "in the environment")
             elif not _FOREIGN.fullmatch(variable):
-                raise _unknown(
-                    variable, [_variable(known) for known in _READINGS], "the environment"
-                )
+                raise _unknown(variable, "the environment")
     values: dict[str, Any] = {name: _read(name, *value) for name, value in origin.items()}
     settings = Settings(**values)
     _refuse_shared_ports(settings)
