@@ -4,7 +4,7 @@
 # has none), .venv (the locked environment), .judges (the third-party clients).  Removing them costs only time.
 
 .DEFAULT_GOAL := help
-.PHONY: help test ci fmt lint type arch judges bench campaign checks lock-check
+.PHONY: help run test ci fmt lint type arch judges bench campaign checks lock-check
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -19,6 +19,9 @@ endif
 
 help: ## print this list
 	@awk -F ' ## ' '/^[a-z-]+:.* ## /{ split($$1, target, ":"); printf "  make %-10s %s\n", target[1], $$2 }' $(MAKEFILE_LIST)
+
+run: .venv/.runs .idnode/sample.ndjson ## the node, with a sample to ask; Ctrl-C stops it
+	@exec $(BIN)/idnode serve --with-parent --sample .idnode/sample.ndjson
 
 test: .venv/.made ## all tests; fetches what it needs
 	$(BIN)/pytest
@@ -71,6 +74,22 @@ else
 	$(UV) sync --frozen --quiet
 endif
 	@touch $@
+
+# What the node needs to run, and no more; what lies there already, such as the tools for the tests, stays.
+.venv/.runs: pyproject.toml uv.lock | $(filter .tools/%,$(UV))
+ifdef UV_DEFAULT_INDEX
+	test -x $(BIN)/python || $(UV) venv --quiet --clear .venv
+	$(UV) export --quiet --frozen --no-dev --no-emit-project | $(UV) pip install --quiet --require-hashes -r -
+	$(UV) pip install --quiet --no-deps --editable .
+else
+	$(UV) sync --frozen --no-dev --inexact --quiet
+endif
+	@touch $@
+
+.idnode/sample.ndjson: | .venv/.runs
+	@mkdir -p $(@D)
+	$(BIN)/python -m loadtest.corpus --records 20000 --seed 1 --out $@.partial
+	@mv $@.partial $@
 
 .judges/.made: tests/judges/requirements.txt | .venv/.made
 	$(UV) venv --quiet --clear --seed .judges

@@ -10,6 +10,7 @@ from pathlib import Path
 from node import config, log
 from node.address import Endpoint, loopback_if_any
 from node.config import Settings
+from node.process.sample import load_sample_once
 from node.process.supervisor import Plan, supervise
 
 EXAMPLE = "88.118.8/JXDY2106023"  # an identifier of the sample
@@ -34,19 +35,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal.  Raises RegistryError when the node cannot start."""
     log.configure("supervisor")
+    sample: Path | None = arguments.sample
+
+    async def seed(settings: Settings) -> None:
+        if sample:
+            await load_sample_once(settings, sample)
+
     supervise(
         Plan(
             settings=config.load(),
-            seed=_seed,
+            seed=seed,
             announce=_print_banner,
             with_parent=arguments.with_parent,
         )
     )
     return 0
-
-
-async def _seed(_settings: Settings) -> None:
-    return
 
 
 def _print_banner(settings: Settings, seconds: float) -> None:
