@@ -1,0 +1,124 @@
+"""Batches: a chunk of a load file, read and encoded; pure, so that any process can do it.
+
+A line that cannot be read is an error of its row and of nothing else.  When a handle comes twice,
+the later line wins.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import blake2b
+
+import orjson
+
+from node.registry.chunks import MAX_LINE_BYTES, Chunk, RowError
+from node.registry.encoding import encode_record, keep_timestamps, spelling_of
+from node.store.load import RecordRow
+from node.store.prefixes import PrefixRow, PrefixState
+from resolver.handlejson import values_from_json
+from resolver.identifier import PREFIX_HANDLE, Identifier, Scheme
+from resolver.schemes import parse_handle
+from resolver.schemes.handle import MAX_REGISTERED_CHARACTERS, check_registrable
+
+ENCODING = b"idnode load 1"  # another name makes every line differ from the one loaded before
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRules:
+    """How lines are understood.
+
+    `now` (epoch second) stamps the values without a timestamp; `delegated` is what a `0.NA/` line
+    means that does not say.
+    """
+
+    now: int
+    delegated: bool = False
+    case_sensitive: bool = False
+
+
+@dataclass(slots=True)
+class Batch:
+    """What a chunk held.
+
+    `read` counts its lines, `under` the records (prefix records apart) by their possible prefixes.
+    """
+
+    read: int = 0
+    records: dict[bytes, RecordRow] = field(default_factory=dict)  # by key
+    prefixes: dict[bytes, PrefixRow] = field(default_factory=dict)  # by canonical name
+    errors: list[RowError] = field(default_factory=list)
+    under: Counter[tuple[bytes, ...]] = field(default_factory=Counter)
+
+
+def encode_chunk(chunk: Chunk, rules: LoadRules) -> Batch:
+    """Read and encode the lines of a chunk."""
+    batch = Batch(read=len(chunk.errors), errors=list(chunk.errors))
+    for row, line in zip(chunk.rows, chunk.lines, strict=True):
+        if not line or line.isspace():
+            continue
+        batch.read += 1
+        handle: object = None
+        try:
+            item = _read_line(line)
+            handle = item.get("handle")
+            _add(batch, item, line, rules)
+        except ValueError as error:
+            batch.errors.append(
+                RowError(row, handle if isinstance(handle, str) else "", str(error))
+            )
+    return batch
+
+
+def merge_timestamps(pairs: list[tuple[RecordRow, bytes]], now: int) -> list[RecordRow]:
+    """Return each row with the timestamps that its stored values give it; see `keep_timestamps`."""
+    return [keep_timestamps(row, stored, now) for row, stored in pairs]
+
+
+def _read_line(line: bytes) -> dict[str, object]:
+    if len(line) >= MAX_LINE_BYTES:
+        raise ValueError(f"the row is longer than {MAX_LINE_BYTES} bytes")
+    item = orjson.loads(line)
+    if not isinstance(item, dict):
+        raise ValueError('a row is an object with "handle" and "values"')
+    return item
+
+
+def _add(batch: Batch, item: dict[str, object], line: bytes, rules: LoadRules) -> None:
+    handle = item.get("handle")
+    if not isinstance(handle, str):
+        raise ValueError('"handle" is missing; a row is an object with "handle" and "values"')
+    identifier = parse_handle(handle.encode(), case_sensitive=rules.case_sensitive)
+    _check_registrable(identifier)
+    values = values_from_json(item.get("values"), now=rules.now, keep_timestamps=True)
+    digest = blake2b(line, digest_size=16, person=ENCODING).digest()
+    record = encode_record(identifier, values, digest)
+    if identifier.is_prefix_handle:
+        prefix = _prefix_row(identifier, item.get("delegated", rules.delegated))
+        batch.prefixes[prefix.prefix] = prefix
+    elif "delegated" in item:
+        raise ValueError("only a prefix (0.NA/...) can be delegated")
+    else:
+        batch.under[identifier.prefixes] += 1
+    batch.records[record.key] = record
+
+
+def _check_registrable(identifier: Identifier) -> None:
+    """Apply what holds for handles at registration only; see `handle.check_registrable`."""
+    if identifier.scheme is Scheme.HANDLE and not identifier.is_prefix_handle:
+        text = identifier.text
+        if len(text) > MAX_REGISTERED_CHARACTERS or not text.isprintable():
+            check_registrable(text)
+        _check_prefix(text.partition("/")[0])
+
+
+@lru_cache(maxsize=4096)
+def _check_prefix(prefix: str) -> None:
+    check_registrable(f"{prefix}/x")
+
+
+def _prefix_row(identifier: Identifier, delegated: object) -> PrefixRow:
+    if not isinstance(delegated, bool):
+        raise ValueError('"delegated" must be true or false')
+    name = identifier.key.removeprefix(PREFIX_HANDLE)
+    spelling = spelling_of(identifier)[len(PREFIX_HANDLE) :].decode()
+    return PrefixRow(name, spelling, PrefixState.DELEGATED if delegated else PrefixState.HOMED)

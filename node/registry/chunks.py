@@ -1,0 +1,57 @@
+"""Chunks: a load file, cut into pieces of NDJSON that any process can read.
+
+NDJSON: one JSON object a line, `{"handle": "88.118.8/x", "values": [...]}`; a `0.NA/` line may say
+`"delegated": true` or `false`.  Empty lines are skipped, other keys ignored.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO, NamedTuple
+
+BLOCK_BYTES = 1 << 20
+MAX_LINE_BYTES = 4 << 20  # twice what the longest record needs
+MAX_CHUNK_LINES = 5_000  # a chunk is a transaction, which must stay below 250 ms
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class RowError(NamedTuple):
+    """A row (counted from 1) that was not loaded, and why."""
+
+    row: int
+    handle: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Lines of NDJSON, the row of the file that each comes from, and rows that gave no line.
+
+    `end` is the number of bytes of the file read so far.
+    """
+
+    lines: list[bytes] = field(default_factory=list)
+    rows: list[int] | range = field(default_factory=list)
+    errors: list[RowError] = field(default_factory=list)
+    end: int = 0
+
+
+def cut_lines(stream: BinaryIO) -> Iterator[Chunk]:
+    """Cut NDJSON into chunks.  Raises OSError."""
+    row, end, rest = 1, 0, b""
+    while block := stream.read(BLOCK_BYTES):
+        if not end:
+            block = block.removeprefix(_BYTE_ORDER_MARK)
+        end += len(block)
+        whole, newline, tail = block.rpartition(b"\n")
+        if not newline:
+            rest = (rest + block)[:MAX_LINE_BYTES]  # of an endless line only the start is kept
+            continue
+        lines = (rest + whole).split(b"\n")
+        rest = tail
+        for first in range(0, len(lines), MAX_CHUNK_LINES):
+            part = lines[first : first + MAX_CHUNK_LINES]
+            yield Chunk(part, range(row, row + len(part)), end=end)
+            row += len(part)
+    if rest:
+        yield Chunk([rest], range(row, row + 1), end=end)
