@@ -19,6 +19,8 @@ SILENCE_SECONDS = 10.0  # a kept-open stream that owes answers for so long is br
 SPINS = 200  # empty polls before the generator sleeps
 _READ = 1 << 18
 
+Address = tuple[str, int]
+
 Check = Callable[[bytes, int], bool]
 """(received so far, block number) -> the answer is whole; raises WrongAnswer."""
 

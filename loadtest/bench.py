@@ -1,0 +1,209 @@
+"""How fast the node is on this machine, beside two baselines that run the same way in the same run.
+
+    python -m loadtest.bench [--quick] [--only PART] [--seconds S] [--repeats N] [--records N] [--out bench.json]
+
+Parts: `table` (the scenarios), `memory` (bytes a cached answer), `load` (a million records), `growth` (a look-up among
+a million records against ten thousand; it loads them, too).  All by default, in less than ten minutes; `--quick` takes
+the first two, smaller, in about one.  Nothing is asserted about speed: targets are printed as met or not.  A wrong
+answer makes the command fail.
+"""
+
+import argparse
+import shlex
+import signal
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+from rich.console import Console
+
+from loadtest.figures import Scenario, Target, speed_targets
+from loadtest.report import machine, print_table, print_targets, write_json
+from loadtest.scenarios import Extent, Table, learn, roomy
+from loadtest.sizes import (
+    BYTES_AN_ANSWER,
+    LARGE,
+    LOAD_RATE,
+    SMALL,
+    Growth,
+    Loaded,
+    Weight,
+    grow,
+    growth_targets,
+    load_corpus,
+    make_corpus,
+    weigh,
+)
+from loadtest.stand import open_stand
+
+PARTS = ("table", "memory", "load", "growth")
+QUICK_PARTS = ("table", "memory")
+FULL = Extent(records=120_000, native_keys=100_000, http_keys=100_000, seconds=3.0, repeats=3)
+QUICK = Extent(records=20_000, native_keys=10_000, http_keys=10_000, seconds=1.0, repeats=1)
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the parts found so far."""
+
+    scenarios: list[Scenario] = field(default_factory=list)
+    weights: list[Weight] = field(default_factory=list)
+    loads: list[Loaded] = field(default_factory=list)
+    growths: list[Growth] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def targets(self) -> list[Target]:
+        """Return every target, with figures where they were measured."""
+        loads = [each.rate for each in self.loads if each.records >= LARGE]
+        found = speed_targets(self.scenarios)
+        found += [
+            Target(
+                f"Memory a cached {each.title}, bytes",
+                each.bytes_each,
+                BYTES_AN_ANSWER,
+                at_least=False,
+            )
+            for each in self.weights
+        ]
+        found.append(
+            Target("Load of a million records, records/s", max(loads, default=0.0), LOAD_RATE)
+        )
+        if len(self.growths) == 2:
+            found += growth_targets(*self.growths)
+        return found
+
+    def rows(self) -> list[Scenario]:
+        """Return all rows of the table."""
+        return [
+            *self.scenarios,
+            *(row for each in self.growths for row in (each.memory, each.cold)),
+        ]
+
+
+class Bench:
+    """Runs the chosen parts, one after the other, and says how far it is."""
+
+    def __init__(self, console: Console, extent: Extent) -> None:
+        self._console, self._extent = console, extent
+        self._began = perf_counter()
+        self.found = Findings()
+
+    def run(self, parts: list[str]) -> None:
+        """Run the parts."""
+        if "table" in parts or "memory" in parts:
+            self._main(parts)
+        if "growth" in parts:
+            self._growth()
+        elif "load" in parts:
+            self._load()
+
+    def _say(self, text: str) -> None:
+        self._console.print(f"[dim]{perf_counter() - self._began:6.1f} s[/dim]  {text}")
+
+    def _main(self, parts: list[str]) -> None:
+        extent = self._extent
+        with open_stand() as stand:
+            self._say(f"making and loading {extent.records:,} records")
+            corpus = make_corpus(stand.directory, extent.records)
+            first = stand.start_node("node", roomy(extent.native_keys))
+            self.found.loads.append(load_corpus(first, corpus, extent.records))
+            self._say(
+                f"loaded at {self.found.loads[-1].rate:,.0f}/s; learning what the right answers are"
+            )
+            asked = learn(first, corpus, extent)
+            self.found.notes += asked.notes
+            if "table" in parts:
+                self._say("starting the baselines, warming")
+                self.found.scenarios = Table(stand, extent, first, asked).prepare()
+                self._measure()
+            if "memory" in parts:
+                self._say("weighing cached answers")
+                self.found.weights = weigh(stand, first, asked)
+
+    def _measure(self) -> None:
+        """Take every scenario in turn, then again: what disturbs one round disturbs all alike."""
+        for turn in range(self._extent.repeats):
+            for scenario in self.found.scenarios:
+                measured = scenario.measure()
+                scenario.runs.append(measured)
+                self._say(
+                    f"{turn + 1}/{self._extent.repeats} {scenario.title}: {measured.run.rate:,.0f}/s, "
+                    f"{measured.worker_us:.2f} µs of the worker an answer"
+                )
+
+    def _load(self) -> None:
+        with open_stand() as stand:
+            self._say(f"making and loading {LARGE:,} records")
+            corpus = make_corpus(stand.directory, LARGE)
+            self.found.loads.append(load_corpus(stand.start_node("node", {}), corpus, LARGE))
+            self._say(f"loaded at {self.found.loads[-1].rate:,.0f}/s")
+
+    def _growth(self) -> None:
+        for records in (SMALL, LARGE):
+            with open_stand() as stand:
+                self._say(f"growth: {records:,} records")
+                grown = grow(stand, records, self._extent, self._say)
+            self.found.growths.append(grown)
+            self.found.loads.append(grown.loaded)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print, write bench.json; return 1 when an answer was wrong."""
+    chosen = _options(arguments)
+    usual = QUICK if chosen.quick else FULL
+    extent = Extent(
+        records=chosen.records or usual.records,
+        native_keys=usual.native_keys,
+        http_keys=usual.http_keys,
+        seconds=chosen.seconds or usual.seconds,
+        repeats=chosen.repeats or usual.repeats,
+    )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    bench = Bench(console, extent)
+    bench.run(chosen.only or list(QUICK_PARTS if chosen.quick else PARTS))
+    _report(console, bench.found, extent, Path(chosen.out))
+    wrong = [row for row in bench.found.rows() if row.wrong]
+    for row in wrong:
+        console.print(
+            f"[red]{row.wrong} wrong answers in {row.title}:[/red] {row.runs[0].run.faults}"
+        )
+    return 1 if wrong else 0
+
+
+def _report(console: Console, found: Findings, extent: Extent, out: Path) -> None:
+    print_table(console, found.rows())
+    for note in found.notes:
+        console.print(note)
+    targets = found.targets()
+    print_targets(console, targets)
+    write_json(
+        out,
+        {
+            "command": shlex.join(sys.orig_argv),
+            "machine": machine(),
+            "extent": {name: getattr(extent, name) for name in extent.__slots__},
+            "scenarios": [row.as_json() for row in found.rows()],
+            "weights": [each.as_json() for each in found.weights],
+            "loads": [each.as_json() for each in found.loads],
+            "targets": [target.as_json() for target in targets],
+            "notes": found.notes,
+        },
+    )
+    console.print(f"All figures of all runs, machine and versions: {out}")
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m loadtest.bench", description=main.__doc__)
+    parser.add_argument("--quick", action="store_true", help="smaller, about a minute")
+    parser.add_argument("--only", action="append", choices=PARTS, help="this part; may be repeated")
+    parser.add_argument("--seconds", type=float, help="length of one run")
+    parser.add_argument("--repeats", type=int, help="runs of each scenario")
+    parser.add_argument("--records", type=int, help="lines of the corpus of the first two parts")
+    parser.add_argument("--out", default="bench.json", help="where the figures go")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,294 @@
+"""Fuzz the ports: random and mutated messages through a running node's UDP, TCP and HTTP.
+
+    python -m loadtest.fuzz_ports --messages 1000000 --seed 1
+    python -m loadtest.fuzz_ports --udp HOST:PORT --tcp HOST:PORT --http HOST:PORT --admin HOST:PORT --log FILE
+
+Without addresses it starts a node of its own, with two workers and the records of the recorded exchanges.  With
+addresses the node must run on this machine (its processes are watched) and hold the record `--handle`.
+
+What must hold, during and afterwards: every known question is answered right, and every connection ends; the processes
+are the same; their memory does not grow without bound; the log holds no error; the admin listener is ready.  The same
+seed and number make the same messages (how they interleave is up to the machine).  Status 1 when something did not
+hold.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from random import Random
+from time import perf_counter
+
+import uvloop
+
+from loadtest import cpu
+from loadtest.exchange import http_request, native_request
+from loadtest.fuzz_codec import VECTORS, Mutator, read_corpus
+from loadtest.http_mutations import HttpMutator, read_http_corpus
+from loadtest.learn import ask_native
+from loadtest.port_traffic import (
+    BATCH,
+    Counts,
+    Known,
+    PortFault,
+    sources,
+    talk_http,
+    talk_tcp,
+    talk_udp,
+)
+from loadtest.sizes import load_corpus
+from loadtest.stand import get, open_stand
+from loadtest.streams import Address
+
+FIXTURE = VECTORS.with_name("handle-fixture.ndjson")
+HANDLE = "20.500.12345/h000001"
+SHARES = {"udp": 0.4, "tcp": 0.4, "http": 0.2}
+TASKS = {"udp": 4, "tcp": 16, "http": 24}
+SOURCES = 128
+MOST_A_CONNECTION = 12  # messages of one TCP or HTTP conversation
+WARM_SHARE = 0.25  # of the messages, after which memory is compared
+MAX_GROWTH_BYTES = 48 << 20  # a process, after that: caches of names that do not exist still fill
+SAY_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the node listens, and the file of its log (None: not looked at)."""
+
+    udp: Address
+    tcp: Address
+    http: Address
+    admin: Address
+    log: Path | None
+
+
+class Watch:
+    """The processes that serve: who they are, and how much memory they had when it was warm and at the end."""
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        self.pids = tuple(pids)
+        self.warm: dict[int, int] = {}
+
+    def mark_warm(self) -> None:
+        """Remember memory now."""
+        self.warm = self.resident()
+
+    def resident(self) -> dict[int, int]:
+        """Return resident bytes by process."""
+        return {pid: cpu.rss_bytes(pid) for pid in self.pids if Path(f"/proc/{pid}").exists()}
+
+    def faults(self, pids_now: Sequence[int]) -> Iterator[str]:
+        """Say what did not hold."""
+        if set(pids_now) != set(self.pids):
+            yield f"the processes are others: {sorted(self.pids)} before, {sorted(pids_now)} now"
+        for pid, now in self.resident().items():
+            grown = now - self.warm.get(pid, now)
+            if grown > MAX_GROWTH_BYTES:
+                yield f"memory of {cpu.command(pid)[:80]} ({pid}) grew by {grown >> 20} MiB"
+
+
+class Fuzzer:
+    """Sends so many messages, by several tasks a transport."""
+
+    def __init__(self, ports: Ports, known: Known, messages: int, seed: int) -> None:
+        self._ports, self._known, self._seed = ports, known, seed
+        self.messages = {name: int(messages * share) for name, share in SHARES.items()}
+        self.counts = Counts()
+        self._native, self._http = read_corpus(), read_http_corpus(VECTORS)
+
+    async def run(self, watch: Watch) -> None:
+        """Send all.  Raises PortFault (in a group) at the first thing that must not be."""
+        async with asyncio.TaskGroup() as tasks:
+            side = tasks.create_task(self._report(watch))
+            async with asyncio.TaskGroup() as talks:
+                for number in range(TASKS["udp"]):
+                    talks.create_task(self._udp(number))
+                for name, talk in (("tcp", talk_tcp), ("http", talk_http)):
+                    for number in range(TASKS[name]):
+                        talks.create_task(self._connections(name, number, talk))
+            side.cancel()
+
+    async def _udp(self, number: int) -> None:
+        mutator = Mutator(self._native, self._seed_of("udp", number))
+        owners = cycle(list(sources(self._ports.udp, SOURCES // TASKS["udp"])))
+        left, question = self.messages["udp"] // TASKS["udp"], number << 24
+        while left > 0:
+            question += 1
+            batch = [mutator.make() for _ in range(min(BATCH, left))]
+            left -= len(batch)
+            await talk_udp(next(owners), batch, self._known, question, self.counts)
+
+    async def _connections(self, name: str, number: int, talk: Callable[..., object]) -> None:
+        make, cut = self._maker(name, number)
+        random = Random(self._seed_of(name, number) + 1)
+        address = self._ports.tcp if name == "tcp" else self._ports.http
+        left = self.messages[name] // TASKS[name]
+        while left > 0:
+            made = [make() for _ in range(min(random.randint(1, MOST_A_CONNECTION), left))]
+            left -= len(made)
+            data = b"".join(made)
+            pieces = list(cut(data)) if random.random() < 0.2 else [data]
+            done = talk(address, pieces, len(made), self._known, self.counts)
+            assert asyncio.iscoroutine(done)  # noqa: S101
+            await done
+
+    def _maker(
+        self, name: str, number: int
+    ) -> tuple[Callable[[], bytes], Callable[[bytes], Iterator[bytes]]]:
+        mutator = Mutator(self._native, self._seed_of(name, number))
+        if name == "tcp":
+            return mutator.make, mutator.pieces
+        http = HttpMutator(self._http, self._seed_of(name, number), mutator.make)
+        return http.make, mutator.pieces
+
+    def _seed_of(self, name: str, number: int) -> int:
+        return self._seed * 1_000 + 100 * list(SHARES).index(name) + 2 * number
+
+    async def _report(self, watch: Watch) -> None:
+        """Say now and then how far we are, and mark memory when it is warm."""
+        wanted, said = sum(self.messages.values()), perf_counter()
+        while True:
+            await asyncio.sleep(0.2)
+            sent = self.counts.messages.total()
+            if not watch.warm and sent >= WARM_SHARE * wanted:
+                watch.mark_warm()
+            if perf_counter() - said > SAY_SECONDS:
+                said = perf_counter()
+                resident = ", ".join(f"{size >> 20}" for size in watch.resident().values())
+                print(f"{sent:,} of {wanted:,} messages; resident MiB: {resident}", flush=True)
+
+
+def learn_known(ports: Ports, handle: str) -> Known:
+    """Ask the known question once each way.  Raises PortFault when the node does not have the handle."""
+    question = native_request(handle.encode())
+    answer = ask_native(ports.tcp, [question])[0]
+    if answer[27] != 1:
+        raise PortFault(f"the node does not answer {handle}: {answer.hex()}")
+    status, body = get(ports.http, f"/api/handles/{handle}")
+    if status != 200:
+        raise PortFault(f"the node does not answer {handle} over HTTP: {status} {body!r}")
+    http_question = http_request(handle.encode(), f"{ports.http[0]}:{ports.http[1]}")
+    return Known(question, answer[40:], http_question, body)
+
+
+def listening_processes(address: Address) -> list[int]:
+    """Return the processes on this machine that hold a listening TCP socket of this port."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(FileNotFoundError):
+            for line in Path(table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == address[1]:
+                    inodes.add(f"socket:[{fields[9]}]")
+    return [pid for pid in _all_processes() if inodes & _open_files(pid)]
+
+
+def _all_processes() -> Iterator[int]:
+    return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+
+
+def _open_files(pid: int) -> set[str]:
+    found = set()
+    with suppress(OSError):
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                found.add(str(entry.readlink()))
+    return found
+
+
+def log_faults(log: Path) -> Iterator[str]:
+    """Return the lines of a node's log that say that something went wrong inside."""
+    for line in log.read_text("utf-8", "replace").splitlines():
+        try:
+            level = json.loads(line).get("level", "")
+        except (ValueError, AttributeError):
+            level = "error" if "Traceback" in line or "Error" in line else ""
+        if level in ("error", "critical") or "Traceback" in line:
+            yield f"log: {line[:2000]}"
+
+
+def fuzz(ports: Ports, messages: int, seed: int, handle: str) -> int:
+    """Fuzz a running node; print what was done and what did not hold; return the exit status."""
+    watch = Watch(listening_processes(ports.http))
+    known = learn_known(ports, handle)
+    fuzzer = Fuzzer(ports, known, messages, seed)
+    began, faults = perf_counter(), []
+    try:
+        uvloop.run(fuzzer.run(watch))
+        if learn_known(ports, handle) != known:
+            faults.append("the known question has another answer now")
+    except* PortFault as group:
+        faults += [str(fault) for fault in _leaves(group)]
+    if not _is_ready(ports.admin):
+        faults.append("the admin listener does not say ready")
+    faults += [*fuzzer.counts.faults, *watch.faults(listening_processes(ports.http))]
+    faults += list(log_faults(ports.log)) if ports.log else []
+    _print(fuzzer.counts, watch, perf_counter() - began)
+    for fault in faults[:40]:
+        print(f"FAULT {fault}")
+    return 1 if faults else 0
+
+
+def _leaves(group: BaseExceptionGroup[PortFault]) -> Iterator[PortFault]:
+    for each in group.exceptions:
+        if isinstance(each, BaseExceptionGroup):
+            yield from _leaves(each)
+        else:
+            yield each
+
+
+def _is_ready(admin: Address) -> bool:
+    with suppress(OSError, IndexError):
+        return get(admin, "/readyz")[0] == 200
+    return False
+
+
+def _print(counts: Counts, watch: Watch, seconds: float) -> None:
+    total = counts.messages.total()
+    print(
+        f"{total:,} messages in {seconds:.0f} s ({total / seconds:,.0f}/s): {dict(counts.messages)}"
+    )
+    print(f"conversations {dict(counts.conversations)}, cut short by the server {counts.resets}")
+    print(f"HTTP statuses {dict(sorted(counts.statuses.items()))}")
+    for pid, now in watch.resident().items():
+        warm = watch.warm.get(pid, now)
+        print(f"process {pid}: {warm >> 20} MiB when warm, {now >> 20} MiB at the end")
+
+
+def _own_node(stack: ExitStack) -> Ports:
+    stand = stack.enter_context(open_stand())
+    node = stand.start_node("fuzzed", {"WORKERS": "2"})
+    load_corpus(node, FIXTURE, 1, waiting_for=HANDLE.encode())
+    return Ports(node.native, node.native, node.http, node.admin, node.log)
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fuzz; return the exit status."""
+    parser = argparse.ArgumentParser(prog="fuzz_ports", description=__doc__.splitlines()[0])
+    parser.add_argument("--messages", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    for name in ("udp", "tcp", "http", "admin"):
+        parser.add_argument(f"--{name}", type=_address, metavar="HOST:PORT")
+    parser.add_argument("--log", type=Path, help="file with the node's stderr")
+    parser.add_argument("--handle", default=HANDLE, help="a record that the node holds")
+    chosen = parser.parse_args(arguments)
+    given = (chosen.udp, chosen.tcp, chosen.http, chosen.admin)
+    if any(given) and not all(given):
+        parser.error("give all four addresses, or none")
+    with ExitStack() as stack:
+        ports = Ports(*given, chosen.log) if all(given) else _own_node(stack)
+        return fuzz(ports, chosen.messages, chosen.seed, chosen.handle)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,212 @@
+"""Conversations of the fuzzing of ports: each begins or ends with a question whose right answer is known.
+
+A conversation over UDP is a batch of datagrams and then the known question, again until it is answered: the kernel
+keeps their order, so the worker has read the batch by then.  One over TCP or HTTP is a connection: the known question,
+mutated messages in pieces, and the end of what we send; the server must answer what it can and close.
+"""
+
+import asyncio
+import re
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from loadtest.exchange import ID_AT, ID_END, frame_length
+from loadtest.generator_http import content_length
+from loadtest.streams import Address
+
+BATCH = 32
+MAX_DATAGRAM = 60_000
+ANSWER_SECONDS = 0.5  # a known question over UDP is asked again after so long
+ASKED_TIMES = 40
+QUIET_SECONDS = 0.05  # nothing more comes: the server waits for the rest of something
+END_SECONDS = 20.0
+FAULTS_KEPT = 20
+_READ = 1 << 16
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d\d\d) ")
+
+
+class PortFault(Exception):
+    """A server did what it must not; the message says what."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was sent and what came."""
+
+    messages: Counter[str] = field(default_factory=Counter)
+    conversations: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
+    resets: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def fault(self, text: str) -> None:
+        """Keep a fault for the report."""
+        if len(self.faults) < FAULTS_KEPT:
+            self.faults.append(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A native question and the tail of its right answer (from byte 40), and the same over HTTP."""
+
+    question: bytes
+    tail: bytes
+    http_question: bytes
+    http_body: bytes
+
+    def numbered(self, number: int) -> bytes:
+        """Return the native question under this request id."""
+        return self.question[:ID_AT] + number.to_bytes(4, "big") + self.question[ID_END:]
+
+
+def sources(address: Address, count: int) -> Iterator[socket.socket]:
+    """Make connected UDP sockets; to the loopback network from so many addresses, so that no limit a source bites."""
+    for number in range(count):
+        owner = socket.socket(
+            socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_DGRAM
+        )
+        if address[0].startswith("127."):
+            owner.bind((f"127.77.{number >> 8}.{(number & 255) + 1}", 0))
+        owner.connect(address)
+        owner.setblocking(False)
+        yield owner
+
+
+async def talk_udp(
+    owner: socket.socket, messages: list[bytes], known: Known, number: int, counts: Counts
+) -> None:
+    """Send a batch, then the known question until its answer comes.  Raises PortFault when it never does."""
+    for message in messages:
+        try:
+            owner.send(message[:MAX_DATAGRAM])
+        except BlockingIOError:
+            await asyncio.sleep(0.001)
+        except ConnectionRefusedError:
+            raise PortFault("UDP: nobody listens any more") from None
+        counts.messages["udp"] += 1
+    counts.conversations["udp"] += 1
+    question = known.numbered(number)
+    for _ in range(ASKED_TIMES):
+        owner.send(question)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await _heard(owner, question[ID_AT:ID_END], known.tail)
+            return
+        except TimeoutError:
+            continue
+    raise PortFault(
+        f"UDP: no answer to the known question after {[message.hex() for message in messages]}"
+    )
+
+
+async def _heard(owner: socket.socket, request_id: bytes, tail: bytes) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        data = await loop.sock_recv(owner, _READ)
+        if data[ID_AT:ID_END] == request_id and data[40:] == tail:
+            return
+
+
+async def talk_tcp(
+    address: Address, pieces: list[bytes], messages: int, known: Known, counts: Counts
+) -> None:
+    """Ask the known question, send the pieces, and read to the end.  Raises PortFault."""
+    conversation = _Conversation(address, counts, "tcp")
+    reader, writer = await conversation.open()
+    try:
+        writer.write(known.question)
+        head = await reader.readexactly(44)
+        first = head + await reader.readexactly(frame_length(head) - len(head))
+        if first[40:] != known.tail:
+            raise PortFault(f"TCP: wrong answer to the known question: {first.hex()}")
+        rest = await conversation.finish(pieces)
+        counts.messages["tcp"] += messages
+        _walk_frames(rest)
+    except (ConnectionError, asyncio.IncompleteReadError):
+        counts.resets += 1
+    finally:
+        await conversation.close()
+
+
+def _walk_frames(data: bytes) -> None:
+    at = 0
+    while at + 20 <= len(data):
+        at += frame_length(data, at)
+    if at != len(data):
+        raise PortFault(
+            f"TCP: {len(data)} bytes of answers are no whole frames: {data[-300:].hex()}"
+        )
+
+
+async def talk_http(
+    address: Address, pieces: list[bytes], messages: int, known: Known, counts: Counts
+) -> None:
+    """Ask the known question, send the pieces, and read to the end.  Raises PortFault."""
+    conversation = _Conversation(address, counts, "http")
+    reader, writer = await conversation.open()
+    try:
+        writer.write(known.http_question)
+        head = await reader.readuntil(b"\r\n\r\n")
+        body = await reader.readexactly(content_length(head))
+        if body != known.http_body:
+            raise PortFault(f"HTTP: wrong answer to the known question: {body!r}")
+        rest = await conversation.finish(pieces)
+        counts.messages["http"] += messages
+        for status in _STATUS.findall(rest):
+            counts.statuses[status.decode()] += 1
+        if b"HTTP/1.1 500 " in rest:
+            counts.fault(f"HTTP 500: {rest[:600]!r} to {b''.join(pieces)[:1500]!r}")
+    except (ConnectionError, asyncio.IncompleteReadError):
+        counts.resets += 1
+    finally:
+        await conversation.close()
+
+
+class _Conversation:
+    """One connection; its end is ours to ask for, and the server's to grant in END_SECONDS."""
+
+    def __init__(self, address: Address, counts: Counts, name: str) -> None:
+        self._address, self._name = address, name
+        counts.conversations[name] += 1
+
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect.  Raises PortFault when nobody accepts."""
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                self._reader, self._writer = await asyncio.open_connection(*self._address)
+        except OSError as error:
+            raise PortFault(f"{self._name}: cannot connect: {error}") from error
+        return self._reader, self._writer
+
+    async def finish(self, pieces: list[bytes]) -> bytes:
+        """Send the pieces, end our side when the server has become quiet, and return what it says to the end."""
+        for piece in pieces:
+            self._writer.write(piece)
+            if len(pieces) < 8:
+                await asyncio.sleep(0)
+        heard: list[bytes] = []
+        ended = False
+        while True:
+            try:
+                async with asyncio.timeout(END_SECONDS if ended else QUIET_SECONDS):
+                    data = await self._reader.read(_READ)
+            except TimeoutError:
+                if ended:
+                    sent = b"".join(pieces)[:2000].hex()
+                    raise PortFault(
+                        f"{self._name}: the server does not close after our end: {sent}"
+                    ) from None
+                ended = True
+                if not self._writer.is_closing():
+                    self._writer.write_eof()
+                continue
+            if not data:
+                return b"".join(heard)
+            heard.append(data)
+
+    async def close(self) -> None:
+        """Reset the connection, so that none of its ends lingers in the kernel."""
+        self._writer.transport.abort()
+        await asyncio.sleep(0)

@@ -1,0 +1,242 @@
+"""What does not fit the table: loading, memory an answer, and what a look-up costs among a million records."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from math import inf
+from pathlib import Path
+
+from loadtest import cpu
+from loadtest.exchange import Exchange, native_request
+from loadtest.figures import Measured, Scenario, Target
+from loadtest.generator_http import prepare_http
+from loadtest.generator_udp import prepare_udp
+from loadtest.learn import ask_native, draw, fits_datagram, learn_native
+from loadtest.run import Prepared
+from loadtest.scenarios import NO_MEMORY, Extent, Questions, database_of, empty_redis, roomy
+from loadtest.stand import Node, Stand, StandError, Subject, clean_environment
+from loadtest.streams import Address
+
+SMALL, LARGE = 10_000, 1_000_000
+GROWTH_KEYS = 50_000
+FILL_KEYS = 20_000  # asked for in one go when a node's memory is filled
+SEEN_SECONDS = 30.0
+LOAD_RATE = 30_000
+BYTES_AN_ANSWER = 1_536
+GROWTH_FACTOR = 1.2
+FIRST_KEYS = 500  # asked before memory is measured, so that what is made once is not counted
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A load: how many records, and in how many seconds, the start of the command included."""
+
+    records: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Records a second."""
+        return self.records / self.seconds
+
+    def as_json(self) -> dict[str, object]:
+        """Return it for bench.json."""
+        return {
+            "records": self.records,
+            "seconds": round(self.seconds, 2),
+            "rate": round(self.rate),
+        }
+
+
+def make_corpus(directory: Path, records: int) -> Path:
+    """Write a corpus of so many lines (seed 1) and return its path."""
+    path = directory / f"corpus-{records}.ndjson"
+    if not path.exists():
+        command = [
+            sys.executable,
+            "-m",
+            "loadtest.corpus",
+            "--records",
+            str(records),
+            "--seed",
+            "1",
+            "--out",
+            str(path),
+        ]
+        subprocess.run(command, check=True)
+    return path
+
+
+def load_corpus(node: Node, corpus: Path, records: int, *, waiting_for: bytes = b"") -> Loaded:
+    """Load a corpus with `idnode load`, and wait until the node answers a handle of it.  Raises StandError."""
+    environment = clean_environment(
+        {"DATABASE_URL": node.settings.database_url, "DATA_DIR": str(node.settings.data_dir)}
+    )
+    command = [sys.executable, "-m", "node", "load", str(corpus)]
+    began = time.perf_counter()
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, cwd=corpus.parent
+    )
+    seconds = time.perf_counter() - began
+    if done.returncode:
+        raise StandError(f"{command} failed: {done.stdout[-1000:]} {done.stderr[-2000:]}")
+    _wait_for(node, waiting_for or draw(corpus, 1).handles[0])
+    return Loaded(records, seconds)
+
+
+def _wait_for(node: Node, handle: bytes) -> None:
+    deadline = time.monotonic() + SEEN_SECONDS
+    answer = b""
+    while time.monotonic() < deadline:
+        answer = ask_native(node.native, [native_request(handle)])[0]
+        if answer[27] == 1:
+            return
+        time.sleep(0.1)
+    raise StandError(
+        f"{handle!r} was loaded, but is not answered after {SEEN_SECONDS:.0f} s: {answer.hex()}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """Memory of a worker that `answers` different answers added, in bytes."""
+
+    title: str
+    answers: int
+    before: int
+    after: int
+
+    @property
+    def bytes_each(self) -> float:
+        """Resident bytes an answer."""
+        return (self.after - self.before) / self.answers
+
+    def as_json(self) -> dict[str, object]:
+        """Return it for bench.json."""
+        return {
+            "what": self.title,
+            "answers": self.answers,
+            "rss_before": self.before,
+            "rss_after": self.after,
+            "bytes_each": round(self.bytes_each),
+        }
+
+
+def weigh(stand: Stand, first: Node, asked: Questions) -> list[Weight]:
+    """Ask a fresh node on the same stores everything once over UDP, and another over HTTP; compare resident memory."""
+    found = []
+    for name, exchanges in (("udp", asked.udp), ("http", asked.http)):
+        settings = first.settings
+        stores = {
+            "DATABASE_URL": settings.database_url,
+            "REDIS_URL": database_of(settings.redis_url, 3),
+        }
+        fresh = stand.start_node(f"weigh-{name}", {**stores, **roomy(len(exchanges))})
+        found.append(_weigh(f"{name.upper()} answer", fresh, name, exchanges))
+        stand.stop(fresh)
+    return found
+
+
+def _weigh(title: str, fresh: Node, transport: str, exchanges: Sequence[Exchange]) -> Weight:
+    def ask(some: Sequence[Exchange]) -> None:
+        if transport == "udp":
+            prepare_udp(fresh.native, some, once=True)()
+        else:
+            prepare_http(fresh.http, some, once=True)()
+
+    worker = fresh.workers()[0]
+    ask(exchanges[:FIRST_KEYS])
+    before = cpu.rss_bytes(worker)
+    ask(exchanges[FIRST_KEYS:])
+    return Weight(title, len(exchanges) - FIRST_KEYS, before, cpu.rss_bytes(worker))
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """The rows of `records` records: UDP from a memory that holds them all, and cold from Postgres."""
+
+    records: int
+    loaded: Loaded
+    memory: Scenario
+    cold: Scenario
+
+
+def grow(stand: Stand, records: int, extent: Extent, say: Callable[[str], None]) -> Growth:
+    """Load so many records into a node of its own, and measure look-ups all over them."""
+    corpus = make_corpus(stand.directory, records)
+    full = stand.start_node(f"grown-{records}", roomy(records))
+    loaded = load_corpus(full, corpus, records)
+    say(f"{records:,} records loaded in {loaded.seconds:.1f} s: {loaded.rate:,.0f}/s")
+    exchanges = learn_native(full.native, draw(corpus, min(records, GROWTH_KEYS)))
+    exchanges = [exchange for exchange in exchanges if fits_datagram(exchange)]
+    _fill(full, corpus)
+    redis_url = database_of(full.settings.redis_url, 1)
+    bare = stand.start_node(
+        f"bare-{records}",
+        {"DATABASE_URL": full.settings.database_url, "REDIS_URL": redis_url, **NO_MEMORY},
+    )
+    memory = _row(
+        stand, f"udp-memory-{records}", full.subject(), full.native, exchanges, extent.seconds
+    )
+    cold = _row(
+        stand, f"udp-postgres-{records}", bare.subject(stores_of=full), bare.native, exchanges, None
+    )
+    for _ in range(extent.repeats):
+        memory.runs.append(memory.measure())
+        empty_redis(redis_url)
+        cold.runs.append(cold.measure())
+    stand.stop(bare)
+    stand.stop(full)
+    return Growth(records, loaded, memory, cold)
+
+
+def _row(
+    stand: Stand,
+    name: str,
+    subject: Subject,
+    address: Address,
+    exchanges: Sequence[Exchange],
+    seconds: float | None,
+) -> Scenario:
+    """Return a scenario of `seconds`, or (None) of each exchange once."""
+
+    def prepare() -> Prepared:
+        return prepare_udp(address, exchanges, seconds=seconds or inf, once=seconds is None)
+
+    return Scenario(name, name, lambda: stand.measure(subject, prepare))
+
+
+def growth_targets(small: Growth, large: Growth) -> list[Target]:
+    """Return what a look-up costs in the large set, as a multiple of the small one."""
+    pairs = (
+        ("worker CPU, from memory", small.memory, large.memory, _worker_us),
+        ("CPU of worker and stores, cold from Postgres", small.cold, large.cold, _tree_us),
+    )
+    return [
+        Target(
+            f"Look-up at {large.records:,} ÷ {small.records:,} records, {what}",
+            after.middle(cost) / max(before.middle(cost), 1e-9),
+            GROWTH_FACTOR,
+            at_least=False,
+        )
+        for what, before, after, cost in pairs
+    ]
+
+
+def _worker_us(measured: Measured) -> float:
+    return measured.worker_us
+
+
+def _tree_us(measured: Measured) -> float:
+    return measured.tree_us
+
+
+def _fill(node: Node, corpus: Path) -> None:
+    """Bring all records into a node's memory."""
+    with corpus.open("rb") as lines:
+        handles = (line[11:].split(b'"', 1)[0] for line in lines)
+        while some := list(islice(handles, FILL_KEYS)):
+            ask_native(node.native, [native_request(handle) for handle in some])
