@@ -68,6 +68,7 @@ VERBS = (
     Verb("serve", "node.cli.serve", "run the node until Ctrl-C"),
     Verb("check", "node.cli.check", "say what would keep the node from working, and why"),
     Verb("migrate", "node.cli.migrate", "bring the database's schema up to this version"),
+    Verb("load", "node.cli.load", "load records and prefixes from a file"),
 )
 
 
