@@ -63,9 +63,9 @@ def encode_chunk(chunk: Chunk, rules: LoadRules) -> Batch:
             handle = item.get("handle")
             _add(batch, item, line, rules)
         except ValueError as error:
-            batch.errors.append(
-                RowError(row, handle if isinstance(handle, str) else "", str(error))
-            )
+            name = handle if isinstance(handle, str) else ""
+            batch.errors.append(RowError(row, name, str(error)))
+    batch.errors.sort()
     return batch
 
 

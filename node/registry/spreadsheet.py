@@ -3,7 +3,8 @@
 The head line names the columns, in any order: `handle,index,type,data` and, if wanted, `ttl` and
 `permissions`.  One value a row; the rows of one handle stand beside each other.  An empty `ttl` or
 `permissions` means the usual.  Data is text, unless it is a JSON object with a format, such as
-`{"format":"admin","value":{...}}`.  A handle with a row that cannot be read is not loaded at all.
+`{"format":"admin","value":{...}}`.  A `0.NA/` row with nothing but the handle is a prefix without
+values.  A handle with a row that cannot be read is not loaded at all.
 """
 
 import csv
@@ -107,11 +108,18 @@ def _join(group: list[_Row], *, again: bool) -> bytes:
             raise _RefusedRow(row, row.fault)
     if again:
         raise _RefusedRow(group[0], "the rows of a handle must stand beside each other")
-    values = [_value(row) for row in group]
+    bare = len(group) == 1 and _is_bare_prefix(group[0])
+    values = [] if bare else [_value(row) for row in group]
     try:
         return orjson.dumps({"handle": group[0].handle, "values": values})
     except TypeError as error:
         raise _RefusedRow(group[0], "the row is not valid UTF-8") from error
+
+
+def _is_bare_prefix(row: _Row) -> bool:
+    return row.handle[:5].upper() == "0.NA/" and not any(
+        row.value[name] for name in REQUIRED_COLUMNS[1:]
+    )
 
 
 def _value(row: _Row) -> dict[str, object]:
