@@ -27,10 +27,11 @@ h1{font-size:1.4rem;overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%}
 th,td{text-align:left;vertical-align:top;padding:.4rem .6rem;border-bottom:1px solid var(--line)}
 td{overflow-wrap:anywhere}
+th,td:first-child,td:nth-child(n+4){white-space:nowrap}
 pre{margin:0;white-space:pre-wrap;font-size:.85rem}
 form{display:flex;gap:.5rem;flex-wrap:wrap;align-items:center;background:var(--soft);padding:.8rem}
 input[name=hdl]{flex:1 1 20rem;font:inherit;padding:.3rem}
-nav{margin-top:1.5rem}
+nav{margin:1.5rem 0}
 """
 _STYLE_HASH = b64encode(sha256(_STYLE.encode()).digest()).decode()
 POLICY = (

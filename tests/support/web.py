@@ -62,9 +62,9 @@ class Web:
         service = Resolver(self.store, self.store, self.store, self.site)
         hot = HotWire(Freshness(), max_entries=0, max_bytes=0)
         world = Surroundings(time, _no_randomness, _unsigned)
-        responder = Responder(service, hot, self.tally, world)
+        self.responder = Responder(service, hot, self.tally, world)
         self.app: FastAPI = build_app(
-            service, responder, self.tally, lambda: self.checks, hot=self.hot
+            service, self.responder, self.tally, lambda: self.checks, hot=self.hot
         )
 
     def client(self) -> httpx.AsyncClient:
