@@ -12,10 +12,9 @@ from hashlib import blake2b
 import orjson
 
 from node.registry.chunks import MAX_LINE_BYTES, Chunk, RowError
-from node.registry.encoding import encode_record, keep_timestamps, spelling_of
+from node.registry.encoding import ValueReader, join_record, keep_timestamps, spelling_of
 from node.store.load import RecordRow
 from node.store.prefixes import PrefixRow, PrefixState
-from resolver.handlejson import values_from_json
 from resolver.identifier import PREFIX_HANDLE, Identifier, Scheme
 from resolver.schemes import parse_handle
 from resolver.schemes.handle import MAX_REGISTERED_CHARACTERS, check_registrable
@@ -89,9 +88,9 @@ def _add(batch: Batch, item: dict[str, object], line: bytes, rules: LoadRules) -
         raise ValueError('"handle" is missing; a row is an object with "handle" and "values"')
     identifier = parse_handle(handle.encode(), case_sensitive=rules.case_sensitive)
     _check_registrable(identifier)
-    values = values_from_json(item.get("values"), now=rules.now, keep_timestamps=True)
+    values = _reader(rules.now).read(item.get("values"))
     digest = blake2b(line, digest_size=16, person=ENCODING).digest()
-    record = encode_record(identifier, values, digest)
+    record = join_record(identifier, values, digest)
     if identifier.is_prefix_handle:
         prefix = _prefix_row(identifier, item.get("delegated", rules.delegated))
         batch.prefixes[prefix.prefix] = prefix
@@ -100,6 +99,12 @@ def _add(batch: Batch, item: dict[str, object], line: bytes, rules: LoadRules) -
     else:
         batch.under[identifier.prefixes] += 1
     batch.records[record.key] = record
+
+
+@lru_cache(maxsize=1)
+def _reader(now: int) -> ValueReader:
+    """One for all chunks of a load."""
+    return ValueReader(now)
 
 
 def _check_registrable(identifier: Identifier) -> None:
