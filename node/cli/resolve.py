@@ -7,6 +7,7 @@ import sys
 from urllib.parse import urlsplit
 
 import orjson
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +23,7 @@ from resolver.schemes import parse
 from resolver.wire import ResponseCode
 
 WAYS = ("tcp", "udp", "http")
+PIPED_COLUMNS = 160  # the table's width where there is no terminal to measure
 MAX_SHOWN_CHARACTERS = 2_000  # of one value in the table; --json has all of it
 
 _EPILOG = """\
@@ -159,9 +161,12 @@ def _json(query: Query, reply: Reply) -> str:
 
 def _show(identifier: str, reply: Reply) -> None:
     heading = _plain(reply.referral.decode(errors="replace") or identifier)
-    table = Table(title=Text(heading), title_justify="left")
-    for column in ("index", "type", "data", "ttl", "last changed"):
-        table.add_column(column, overflow="fold", justify="right" if column == "index" else "left")
+    table = Table(title=Text(heading), title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("index", justify="right", no_wrap=True)
+    table.add_column("type", overflow="fold")
+    table.add_column("data", overflow="fold")
+    table.add_column("ttl", no_wrap=True)
+    table.add_column("last changed", no_wrap=True)
     for value in orjson.loads(values_to_json(reply.values)):
         cells = (
             str(value["index"]),
@@ -171,7 +176,7 @@ def _show(identifier: str, reply: Reply) -> None:
             value.get("timestamp", ""),
         )
         table.add_row(*[Text(_plain(cell)) for cell in cells])
-    Console(file=sys.stdout).print(table)
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPED_COLUMNS).print(table)
 
 
 def _data(value: object) -> str:
