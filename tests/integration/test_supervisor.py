@@ -16,7 +16,7 @@ import pytest
 from node.config import Settings
 from node.process.home import ELSEWHERE, POINTER
 from node.process.lock import CHILDREN_LOCK, NODE_LOCK
-from tests.support.nodes import NodeProcess, can_run_as, eventually, node_in
+from tests.support.nodes import NodeProcess, can_run_as, eventually, is_alive, node_in
 
 pytestmark = pytest.mark.slow
 
@@ -182,7 +182,7 @@ def test_interrupted_node_leaves_no_process_socket_or_lock(one_node: NodeProcess
     code = one_node.stop(signal.SIGINT)
 
     assert code == 0
-    assert [child for child in children if Path(f"/proc/{child}").exists()] == []
+    assert [child for child in children if is_alive(child)] == []
     left = {path.name for path in one_node.data_dir.iterdir()}
     assert left <= {"postgres", "log", "server-key.pem"}
     with socket.socket() as free:

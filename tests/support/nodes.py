@@ -34,6 +34,11 @@ def eventually(holds: Callable[[], object], limit_seconds: float = STOP_SECONDS)
         time.sleep(0.01)
 
 
+def is_alive(process_id: int) -> bool:
+    """True while there is such a process."""
+    return Path(f"/proc/{process_id}").exists()
+
+
 class NodeProcess:
     """A node on a data directory of its own; every process that it starts can be found and is ended with the test."""
 
