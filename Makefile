@@ -44,14 +44,14 @@ arch: .venv/.made ## who may import whom
 	$(BIN)/lint-imports
 
 judges: .venv/.made .judges/.made ## other people's clients against our node
-	$(BIN)/python tests/support/judges.py
+	$(BIN)/python -m tests.support.judges
 
 bench: .venv/.made ## how fast it is here, beside two baselines
 	$(BIN)/python -m loadtest.bench
 
 campaign: .venv/.made ## the long runs: random messages, killed workers
-	$(BIN)/python -m loadtest.fuzz_codec
-	$(BIN)/python -m loadtest.fuzz_ports
+	$(BIN)/python -m loadtest.fuzz_codec --messages 10000000 --jobs 2
+	$(BIN)/python -m loadtest.fuzz_ports --messages 1000000
 
 checks: lint type arch .venv/.made
 	$(BIN)/pytest tests/docs
