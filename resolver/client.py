@@ -132,11 +132,12 @@ async def ask_http(base_url: str, query: Query) -> Reply:
     fields = [("type", name) for name in query.types]
     fields += [("index", b"%d" % index) for index in query.indexes]
     fields += [("auth", b"true")] * query.authoritative
+    is_secret = base_url.startswith("https:")  # for plain HTTP no certificates are loaded
     question = "&".join(f"{name}={quote_from_bytes(value, safe='')}" for name, value in fields)
     try:
         async with (
             asyncio.timeout(HTTP_SECONDS),
-            httpx.AsyncClient(trust_env=False) as client,
+            httpx.AsyncClient(trust_env=False, verify=is_secret) as client,
             client.stream("GET", f"{url}?{question}" if fields else url) as response,
         ):
             return _read_json(await read_body(response.aiter_bytes(), MAX_HTTP_BYTES))
