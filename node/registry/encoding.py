@@ -27,7 +27,10 @@ MAX_RECORD_BYTES = MAX_MESSAGE_BYTES - MAX_HANDLE_BYTES - 2_048
 REMEMBERED_VALUES = 20_000
 REMEMBERED_BYTES = 512  # a longer value is hardly ever the same in two records
 
+_TEXT_FIELDS = frozenset({"index", "type", "data"})
 _COUNT_BYTES = 4
+_NONE = bytes(_COUNT_BYTES)  # a count of zero
+_NO_TEXT = b'"value":""'
 _PUBLIC_READ = int(Permission.PUBLIC_READ)
 _ABSOLUTE = int(TtlType.ABSOLUTE)
 _ZERO_NA = PREFIX_HANDLE.rstrip(b"/")
@@ -61,6 +64,7 @@ class ValueReader:
     def __init__(self, now: int) -> None:
         self._now = now
         self._known: dict[bytes, EncodedValue] = {}
+        self._frames: dict[tuple[int, str], _Frame] = {}
 
     def read(self, items: object) -> list[EncodedValue]:
         """Read an array of values, those without a timestamp stamped `now`.
@@ -81,13 +85,57 @@ class ValueReader:
             spelling = b""
         known = self._known.get(spelling)
         if known is None:
-            (value,) = values_from_json([item], now=self._now, keep_timestamps=True)
-            known = encode_part(value)
+            known = self._read_text(item) or self._read_any(item)
             if len(self._known) >= REMEMBERED_VALUES:
                 self._known.clear()
             if 0 < len(spelling) <= REMEMBERED_BYTES:
                 self._known[spelling] = known
         return known
+
+    def _read_any(self, item: object) -> EncodedValue:
+        (value,) = values_from_json([item], now=self._now, keep_timestamps=True)
+        return encode_part(value)
+
+    def _read_text(self, item: object) -> EncodedValue | None:
+        """Encode a value of plain text as the empty one of its kind with the text put in.
+
+        None for any other value, and for text that the codec may write in another way.
+        """
+        if not isinstance(item, dict) or item.keys() != _TEXT_FIELDS:
+            return None
+        index, kind, text = item["index"], item["type"], item["data"]
+        if type(index) is not int or type(kind) is not str or type(text) is not str:
+            return None
+        if len(text) > REMEMBERED_BYTES or not text.isprintable() or kind[:3].upper() == "HS_":
+            return None
+        frame = self._frames.get((index, kind))
+        if frame is None:
+            frame = self._frames[index, kind] = _Frame.around(self._read_any({**item, "data": ""}))
+            if len(self._frames) > REMEMBERED_VALUES:
+                self._frames.clear()
+        return frame.fill(text)
+
+
+class _Frame(NamedTuple):
+    """What surrounds the text in the forms of a value of plain text."""
+
+    empty: EncodedValue
+    wire_head: bytes
+    json_head: bytes
+    json_tail: bytes
+
+    @classmethod
+    def around(cls, empty: EncodedValue) -> "_Frame":
+        """Take a value without data apart: its wire form ends in two counts of zero."""
+        json_head, _, json_tail = empty.json.partition(_NO_TEXT)
+        return cls(empty, empty.wire[: -2 * _COUNT_BYTES], json_head, json_tail)
+
+    def fill(self, text: str) -> EncodedValue:
+        """Return the value with this text for data."""
+        data = text.encode()
+        wire = b"%b%b%b%b" % (self.wire_head, len(data).to_bytes(_COUNT_BYTES, "big"), data, _NONE)
+        json = b'%b"value":%b%b' % (self.json_head, orjson.dumps(text), self.json_tail)
+        return self.empty._replace(wire=wire, json=json)
 
 
 def encode_part(value: HandleValue) -> EncodedValue:

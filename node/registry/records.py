@@ -31,8 +31,16 @@ from node.store.database import (
     connect,
     store_errors,
 )
-from node.store.load import RecordRow, copy_records, mark_loaded, prepare_load, read_stored
-from node.store.prefixes import read_prefixes, write_prefixes
+from node.store.load import (
+    KeyTaken,
+    RecordRow,
+    add_records,
+    mark_loaded,
+    prepare_load,
+    put_records,
+    read_stored,
+)
+from node.store.prefixes import PrefixRow, read_prefixes, write_prefixes
 
 SMALL_FILE_BYTES = 4 << 20  # below this, starting processes costs more than it saves
 FIRST_ERRORS = 20
@@ -151,14 +159,28 @@ class _Loading:
         prefixes = list(batch.prefixes.values())
         if not (fresh or merged or prefixes):
             return
-        with store_errors():
-            async with connection.transaction():
-                changed = await copy_records(connection, fresh + merged)
-                await mark_loaded(connection, _without(merged, changed))
-                homed = await write_prefixes(connection, prefixes)
-                kinds = [ChangeKind.RECORD] * len(changed) + [ChangeKind.PREFIX] * len(homed)
-                if kinds:
-                    await append_changes(connection, changed + homed, kinds)
+        try:
+            with store_errors():
+                await self._commit(connection, fresh, merged, prefixes)
+        except KeyTaken:  # somebody else writes the same records at this moment
+            with store_errors():
+                await self._commit(connection, [], fresh + merged, prefixes)
+
+    async def _commit(
+        self,
+        connection: OwnConnection,
+        fresh: list[RecordRow],
+        others: list[RecordRow],
+        prefixes: list[PrefixRow],
+    ) -> None:
+        async with connection.transaction():
+            changed = await put_records(connection, others)
+            await mark_loaded(connection, _without(others, changed))
+            changed += await add_records(connection, fresh)
+            homed = await write_prefixes(connection, prefixes)
+            kinds = [ChangeKind.RECORD] * len(changed) + [ChangeKind.PREFIX] * len(homed)
+            if kinds:
+                await append_changes(connection, changed + homed, kinds)
         self._written += len(changed)
         self._prefixes += len(homed)
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import asyncpg
+
 from node.store.database import Connection
 
 COLUMNS = ("key", "prefix", "handle", "ttl", "expires", "wire", "json", "whole", "loaded")
@@ -37,6 +39,10 @@ from unnest($1::bytea[], $2::bytea[]) as line (key, digest) where stored.key = l
 """
 
 
+class KeyTaken(Exception):
+    """A record that was not stored a moment ago is now; the transaction is lost."""
+
+
 class RecordRow(NamedTuple):
     """One row of the record table; see the migration that makes it."""
 
@@ -52,7 +58,7 @@ class RecordRow(NamedTuple):
 
 
 async def prepare_load(connection: Connection) -> None:
-    """Make the connection's temporary table.  Once, before `copy_records`."""
+    """Make the connection's temporary table.  Once, before `put_records`."""
     await connection.execute(_INCOMING)
 
 
@@ -66,10 +72,24 @@ async def read_stored(
     return {row[0]: row[1] for row in found}
 
 
-async def copy_records(connection: Connection, rows: Sequence[RecordRow]) -> list[bytes]:
+async def add_records(connection: Connection, rows: Sequence[RecordRow]) -> list[bytes]:
+    """Add records that are not stored, in the open transaction; return their keys.
+
+    Twice as fast as `put_records`.  Raises KeyTaken.
+    """
+    try:
+        await connection.copy_records_to_table("record", records=rows, columns=COLUMNS)
+    except asyncpg.UniqueViolationError as error:
+        raise KeyTaken from error
+    return [row.key for row in rows]
+
+
+async def put_records(connection: Connection, rows: Sequence[RecordRow]) -> list[bytes]:
     """Add or replace records (each key once) in the open transaction; return the keys of those
     that are not as before.
     """
+    if not rows:
+        return []
     await connection.copy_records_to_table("incoming", records=rows, columns=COLUMNS)
     changed: list[bytes] = await connection.fetchval(_UPSERT)
     return changed
@@ -77,4 +97,6 @@ async def copy_records(connection: Connection, rows: Sequence[RecordRow]) -> lis
 
 async def mark_loaded(connection: Connection, rows: Sequence[RecordRow]) -> None:
     """Note which line these records were last loaded from, though it changed nothing."""
-    await connection.execute(_MARK, [row.key for row in rows], [row.loaded for row in rows])
+    if rows:
+        digests = [row.loaded for row in rows]
+        await connection.execute(_MARK, [row.key for row in rows], digests)

@@ -50,6 +50,8 @@ async def read_prefixes(
 
 async def write_prefixes(connection: Connection, prefixes: Sequence[PrefixRow]) -> list[bytes]:
     """Add or replace prefixes (each once), and return the names of those that are not as before."""
+    if not prefixes:
+        return []
     rows = await connection.fetch(
         _UPSERT,
         [row.prefix for row in prefixes],

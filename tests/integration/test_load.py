@@ -338,6 +338,21 @@ async def test_two_loads_at_once_leave_one_of_each_record(loader: Loader) -> Non
         assert await connection.fetchval("select count(*) from record") == 300
 
 
+async def test_records_that_another_load_stores_at_the_same_moment_are_put_over_them(
+    loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def see_nothing(*_: object) -> dict[bytes, bytes | None]:
+        return {}
+
+    await loader.load(line("88.118.8/A", url()))
+    monkeypatch.setattr(records, "read_stored", see_nothing)
+    report = await loader.load(PREFIX, line("88.118.8/A", url("https://b/")), line("88.118.8/B"))
+    assert (report.written, report.prefixes, report.errors) == (3, 1, 0)
+    values = await loader.values(b"88.118.8/A")
+    assert values is not None
+    assert values[0].data == b"https://b/"
+
+
 async def test_a_missing_file_a_missing_schema_and_a_missing_server_are_told_apart(
     loader: Loader, empty_database_url: str
 ) -> None:

@@ -1,5 +1,7 @@
 """A record's row, put together from values that were encoded one by one."""
 
+import re
+
 import orjson
 import pytest
 from hypothesis import given
@@ -49,13 +51,46 @@ def test_a_remembered_value_reads_as_a_fresh_one() -> None:
         assert row == encode_record(identifier, values)
 
 
+texts = st.text(max_size=30) | st.sampled_from(
+    ['"', '\\"value\\":""', "\x13", "\x85", "\u2028", "泵"]
+)
+
+
+@given(st.lists(st.tuples(texts, texts, st.integers(-1, 2**31)), min_size=1, max_size=5))
+def test_any_text_of_any_kind_reads_as_the_codec_reads_it(
+    found: list[tuple[str, str, int]],
+) -> None:
+    reader = ValueReader(NOW)
+    for kind, data, index in found:
+        items = [{"index": index, "type": kind, "data": data}]
+        try:
+            expected = encode_record(NAME, values_from_json(items, now=NOW))
+        except HandleJsonError as error:
+            with pytest.raises(HandleJsonError, match=re.escape(str(error))):
+                reader.read(items)
+        else:
+            assert join_record(NAME, reader.read(items)) == expected
+
+
+@pytest.mark.parametrize("kind", ["HS_ADMIN", "hs_vlist", "HS_SECKEY", "HS_SITE", "HS_PUBKEY"])
+@pytest.mark.parametrize("data", ["", "plain", "\0" * 8])
+def test_text_in_a_value_of_the_protocols_own_types_reads_as_the_codec_reads_it(
+    kind: str, data: str
+) -> None:
+    items = [{"index": 5, "type": kind, "data": data}]
+    expected = encode_record(NAME, values_from_json(items, now=NOW))
+    assert join_record(NAME, ValueReader(NOW).read(items)) == expected
+
+
 def test_memory_of_values_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoding, "REMEMBERED_VALUES", 3)
     reader = ValueReader(NOW)
     for number in range(20):
         reader.read([{"index": 1, "type": "A", "data": str(number)}])
+        reader.read([{"index": 1 + number, "type": "A", "data": ""}])
     reader.read([{"index": 1, "type": "A", "data": "x" * 10_000}])
     assert len(reader._known) <= 3
+    assert len(reader._frames) <= 4
     assert max(map(len, reader._known)) <= encoding.REMEMBERED_BYTES
 
 
