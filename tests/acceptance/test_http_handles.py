@@ -382,6 +382,14 @@ async def test_plain_answer_in_the_stored_spelling_is_kept_ready(
     assert not kept or next(iter(web.hot.young.values()))[4].endswith(reply.content)
 
 
+async def test_answers_are_kept_ready_again_after_all_were_dropped(web: Web) -> None:
+    web.hot.clear()
+
+    await get(web, "/api/handles/88.118.8/plain")
+
+    assert list(web.hot.young) == [b"88.118.8/plain"]
+
+
 @pytest.mark.parametrize(("method", "path"), [("HEAD", "/api"), ("GET", "/%61pi")])
 async def test_other_ways_to_the_same_record_are_not_kept(web: Web, method: str, path: str) -> None:
     async with web.client() as client:
