@@ -29,11 +29,16 @@ class Operation:
     parameters: tuple[JsonObject, ...] = ()
     responses: dict[int | str, str] = field(default_factory=dict)
     body: JsonObject | None = None
+    tag: str = "Handle JSON API"
 
     def extra(self) -> JsonObject:
         """Return the members that FastAPI merges into the document."""
         responses = {str(status): {"description": text} for status, text in self.responses.items()}
-        found: JsonObject = {"parameters": list(self.parameters), "responses": responses}
+        found: JsonObject = {
+            "tags": [self.tag],
+            "parameters": list(self.parameters),
+            "responses": responses,
+        }
         if self.body is not None:
             found["requestBody"] = self.body
         return found
@@ -53,6 +58,7 @@ def _query(name: str, about: str, schema: JsonObject) -> JsonObject:
     return {"name": name, "in": "query", "description": about, "schema": schema}
 
 
+_RUNNING = "Running the node"
 _TEXT: JsonObject = {"type": "string"}
 _FLAG: JsonObject = {"type": "boolean"}
 _TYPES = _query(
@@ -130,6 +136,7 @@ RESOLVE = Operation(
         404: "No such identifier, or none of these values, or not served here",
         503: "The record cannot be read at the moment",
     },
+    tag="Resolution",
 )
 PROXY = Operation(
     "Go to the identifier's URL, or see its record",
@@ -150,9 +157,13 @@ PROXY = Operation(
         404: "No such identifier",
         503: "The record cannot be read at the moment",
     },
+    tag="Resolution",
 )
-ALIVE = Operation("The process answers", (), {200: "It does"})
+ALIVE = Operation("The process answers", (), {200: "It does"}, tag=_RUNNING)
 READY = Operation(
-    "Whether to send work here", (), {200: "Ready", 503: "Not ready; the checks say why"}
+    "Whether to send work here",
+    (),
+    {200: "Ready", 503: "Not ready; the checks say why"},
+    tag=_RUNNING,
 )
-METRICS = Operation("Prometheus metrics", (), {200: "The text format"})
+METRICS = Operation("Prometheus metrics", (), {200: "The text format"}, tag=_RUNNING)
