@@ -31,3 +31,11 @@ class RegistryError(Exception):
         super().__init__(detail)
         self.kind = kind
         self.detail = detail
+
+
+def first_failure(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the failure in what a task group raised that has a sentence for the operator, else the first one."""
+    first: BaseException = group.subgroup(RegistryError) or group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first

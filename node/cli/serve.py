@@ -10,7 +10,7 @@ from pathlib import Path
 from node import config, log
 from node.address import Endpoint, loopback_if_any
 from node.config import Settings
-from node.process.sample import load_sample_once
+from node.errors import Kind, RegistryError
 from node.process.supervisor import Plan, supervise
 
 EXAMPLE = "88.118.8/JXDY2106023"  # an identifier of the sample
@@ -34,18 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal.  Raises RegistryError when the node cannot start."""
-    log.configure("supervisor")
     sample: Path | None = arguments.sample
-
-    async def seed(settings: Settings) -> None:
-        if sample:
-            await load_sample_once(settings, sample)
-
+    if sample and not sample.is_file():
+        raise RegistryError(Kind.NOT_FOUND, f"There is no sample file {sample}.")
+    log.configure("supervisor")
     supervise(
         Plan(
             settings=config.load(),
-            seed=seed,
             announce=_print_banner,
+            sample=sample,
             with_parent=arguments.with_parent,
         )
     )

@@ -9,12 +9,14 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from node.config import Settings, as_environment
 from node.errors import Kind, RegistryError
 
 READY_SECONDS = 60.0
@@ -42,6 +44,16 @@ class Program:
     probe: Callable[[], Awaitable[bool]] | None = None
     ready_seconds: float = READY_SECONDS
     log: Path | None = None  # where its standard output and error go; to ours if None
+
+    @staticmethod
+    def python(module: str) -> tuple[str, ...]:
+        """Return how to run a module of ours; a directory `node` where the operator stands is none."""
+        return (sys.executable, "-P", "-m", module)
+
+
+def environment_of(settings: Settings) -> Mapping[str, str]:
+    """Return our environment, with these settings in place of ours, for a child that reads them."""
+    return {**os.environ, **as_environment(settings)}
 
 
 class Child:

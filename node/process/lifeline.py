@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from node.errors import RegistryError
+from node.errors import RegistryError, first_failure
 
 DRAIN_SECONDS = 8.0  # from the cut to the end at the latest; less than the supervisor's grace
 
@@ -28,13 +28,19 @@ def run_until_cut(lifeline: int, ready: int, serve: Serve) -> int:
     """
     try:
         uvloop.run(_run(lifeline, ready, serve))
-    except RegistryError as error:
-        logger.critical("cannot serve", extra={"reason": error.detail})
-        return 1
-    except Exception:  # the top of the process: say it once, in our form
-        logger.critical("failed", exc_info=True)
-        return 1
+    except BaseExceptionGroup as group:
+        return _report(first_failure(group), group)
+    except Exception as error:  # the top of the process
+        return _report(error, error)
     return 0
+
+
+def _report(error: BaseException, whole: BaseException) -> int:
+    if isinstance(error, RegistryError):
+        logger.critical("cannot serve", extra={"reason": error.detail})
+    else:
+        logger.critical("failed", exc_info=whole)
+    return 1
 
 
 async def _run(lifeline: int, ready: int, serve: Serve) -> None:

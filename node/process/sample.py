@@ -4,35 +4,41 @@ Once means once for each database: what is changed or deleted afterwards stays s
 directory that bears the database's epoch; it is made when the load is done, and a load that was cut short is repeated.
 """
 
-import logging
 from pathlib import Path
 
 from node.config import Settings
 from node.errors import Kind, RegistryError
-from node.registry.records import load_file
+from node.process.child import LIFELINE, READY, Child, Program, environment_of
 from node.store.changes import read_position
 from node.store.database import Database, StoreError, StoreUnavailable
 
-logger = logging.getLogger(__name__)
+LOAD_SECONDS = 3_600.0
+GRACE_SECONDS = 15.0
 
 
-async def load_sample_once(settings: Settings, sample: Path) -> None:
-    """Load the sample if this database has not had it.  Raises RegistryError."""
-    marks = settings.data_dir / "samples"
-    mark = marks / f"{await _epoch(settings.database_url)}"
+async def load_sample_once(settings: Settings, sample: Path, children_lock: int) -> None:
+    """Load the sample, in a process of its own, if this database has not had it.  Raises RegistryError."""
+    mark = settings.data_dir / "samples" / await _epoch(settings.database_url)
     if mark.exists():
         return
-    report = await load_file(
-        settings.database_url, str(sample), case_sensitive=settings.case_sensitive
-    )
-    if report.errors:
-        first = report.first_errors[0] if report.first_errors else ""
-        raise RegistryError(
-            Kind.INVALID,
-            f"{sample} has {report.errors} lines that cannot be loaded; the first: {first}.",
+    loader = Child(
+        Program(
+            name="sample loader",
+            arguments=(
+                *Program.python("node.process.loader"),
+                *("--file", str(sample), "--lifeline", LIFELINE, "--ready", READY),
+            ),
+            environment=environment_of(settings),
+            descriptors=(children_lock,),
+            grace_seconds=GRACE_SECONDS,
+            ready_seconds=LOAD_SECONDS,
         )
-    logger.info("sample loaded", extra={"file": str(sample), "records": report.written})
-    marks.mkdir(exist_ok=True)
+    )
+    try:
+        await loader.start()  # it is ready when all is loaded
+    finally:
+        await loader.stop()
+    mark.parent.mkdir(exist_ok=True)
     mark.touch()
 
 

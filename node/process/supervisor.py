@@ -12,21 +12,22 @@ import os
 import resource
 import shutil
 import signal
-import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from node.config import Settings, as_environment
+from node.config import Settings
 from node.counters import Counters, slot_path
-from node.errors import Kind, RegistryError
-from node.process.child import LIFELINE, READY, Child, Program
+from node.errors import Kind, RegistryError, first_failure
+from node.process.child import LIFELINE, READY, Child, Program, environment_of
 from node.process.embedded import embed_postgres, embed_valkey
 from node.process.home import open_home
 from node.process.lock import DataDirectory
 from node.process.probe import ping_redis
 from node.process.running import announce_running, run_directory
+from node.process.sample import load_sample_once
 from node.sockets import Listeners, Sockets, open_listeners
 from node.store.database import StoreError, StoreUnavailable, migrate
 
@@ -39,14 +40,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run: the settings, what to do once the schema is there, and whom to tell when all is ready.
+    """What to run: the settings, a sample to load once, and whom to tell when all is ready.
 
     `announce` is given the settings with true addresses and URLs, and the seconds that the start took.
     """
 
     settings: Settings
-    seed: Callable[[Settings], Awaitable[None]]
     announce: Callable[[Settings, float], None]
+    sample: Path | None = None
     with_parent: bool = False  # stop when the process that started us ends
 
 
@@ -79,17 +80,8 @@ async def _until_stopped(plan: Plan, directory: DataDirectory) -> None:
         if not stopping.is_set():
             raise
     except BaseExceptionGroup as group:
-        raise _first_failure(group) from group
+        raise first_failure(group) from group
     logger.info("stopped")
-
-
-def _first_failure(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the failure that has a sentence for the operator, if there is one."""
-    known = group.subgroup(RegistryError)
-    first: BaseException = known or group
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return first
 
 
 async def _run(plan: Plan, directory: DataDirectory, tasks: asyncio.TaskGroup) -> None:
@@ -99,7 +91,8 @@ async def _run(plan: Plan, directory: DataDirectory, tasks: asyncio.TaskGroup) -
         stack.callback(listeners.close)
         settings = await _servers(listeners.settings, directory, tasks, stack)
         await _migrate(settings)
-        await plan.seed(settings)
+        if plan.sample:
+            await load_sample_once(settings, plan.sample, directory.children)
         _prepare_run_directory(settings, stack)
         _raise_descriptor_limit(settings)
         programs = _Programs(settings, directory.children)
@@ -177,21 +170,15 @@ class _Programs:
         return self._program("worker", f"worker-{slot}", sockets, "--slot", str(slot))
 
     def _program(self, module: str, name: str, sockets: Sockets, *more: str) -> Program:
-        # -P: a directory named "node" where the operator stands is not our package.
-        run = (sys.executable, "-P", "-m", f"node.process.{module}", *more)
+        run = (*Program.python(f"node.process.{module}"), *more)
         pipes = ("--sockets", sockets.describe(), "--lifeline", LIFELINE, "--ready", READY)
         return Program(
             name=name,
             arguments=(*run, *pipes),
-            environment=_environment(self.settings),
+            environment=environment_of(self.settings),
             descriptors=(*sockets.descriptors(), self.children_lock),
             grace_seconds=GRACE_SECONDS,
         )
-
-
-def _environment(settings: Settings) -> Mapping[str, str]:
-    ours = as_environment(settings)
-    return {**{name: value for name, value in os.environ.items() if name not in ours}, **ours}
 
 
 def _prepare_run_directory(settings: Settings, stack: AsyncExitStack) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from node.config import Settings, load
@@ -52,6 +53,7 @@ class NodeProcess:
             "IDNODE_WORKERS": "1",
             **settings,
         }
+        self.command: tuple[str, ...] = (_python_for(account)[0], "-m", "node", "serve")
         self.process: subprocess.Popen[bytes] | None = None
         self.output = data_dir.with_name(f"{data_dir.name}.out")
 
@@ -62,13 +64,13 @@ class NodeProcess:
         assert not self._ended(), self.said()
         return self.settings()
 
-    def launch(self, *command: str) -> None:
-        """Start the command (by default `idnode serve`) and do not wait."""
-        python, path = _python_for(self.account)
+    def launch(self) -> None:
+        """Start the command (`idnode serve`, if not set to another) and do not wait."""
+        path = _python_for(self.account)[1]
         self.output.write_bytes(b"")
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                command or (python, "-m", "node", "serve"),
+                self.command,
                 stdout=output,
                 stderr=output,
                 env={**self.environment, **path},
@@ -162,6 +164,7 @@ def _identity(account: str | None) -> Identity:
     return Account(account, entry.pw_uid, entry.pw_gid).identity
 
 
+@cache
 def _python_for(account: str | None) -> tuple[str, dict[str, str]]:
     """Return an interpreter that the account can run, and what it needs to find our packages; "" when there is none."""
     older = ROOT / "tests" / "support" / "older"
