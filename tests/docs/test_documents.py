@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,23 @@ def test_glossary_pairs_every_word_with_its_chinese_term() -> None:
         assert english
         assert re.search(r"[\u4e00-\u9fff]", chinese), english
         assert " · " in meaning, english
+
+
+@pytest.mark.parametrize(
+    ("readme", "heading"), [("README.md", "Libraries"), ("README.zh-CN.md", "所用的库")]
+)
+def test_library_table_names_what_the_project_depends_on(readme: str, heading: str) -> None:
+    section = (ROOT / readme).read_text("utf-8").partition(f"## {heading}\n")[2]
+    table = section.partition("\n## ")[0]
+    named = re.findall(r"^\| ([a-z][a-z-]*) \|", table, re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    wanted = [re.split(r"[<>=;]", each)[0] for each in project["project"]["dependencies"]]
+    assert named == sorted(wanted)
+    tools = [re.split(r"[<>=;]", each)[0] for each in project["dependency-groups"]["dev"]]
+    assert {tool for tool in tools if tool not in table} == set()
+
+
+def test_readmes_name_the_same_settings() -> None:
+    texts = [(ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md")]
+    english, chinese = (set(re.findall(r"IDNODE_[A-Z_]+", text)) for text in texts)
+    assert english == chinese
