@@ -1,9 +1,7 @@
-"""The read path of one worker, put together: tiers, tables of ready replies, and the feed that keeps them true.
-
-Order is the law here: what has changed is first learnt (so that nothing older comes in any more), then dropped.
-"""
+"""The read path of one worker, put together: tiers, tables of ready replies, and the feed that keeps them true."""
 
 from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Set as AbstractSet
 from time import monotonic, time
 from typing import Any
 
@@ -14,17 +12,123 @@ from node.store.database import Database
 from node.store.records import RecordSource, RecordVault
 from resolver.freshness import Freshness
 from resolver.hot import HotHttp, HotTable, HotWire
+from resolver.identifier import PREFIX_HANDLE
 from resolver.observe import Event, Gauge, Tally
 from resolver.source import Source
 from resolver.tiers.memory import MemoryTier
 from resolver.tiers.redis import Client, RedisTier
 
 HOT_BYTES_PER_ENTRY = 2_048  # with the number of entries, what bounds the tables of ready replies
+MEMORY_BYTES_PER_ENTRY = 4_096  # the same for the records behind them
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
 
-class ReadPath:
+class Caches:
+    """All that a worker keeps of answers, over the source that knows the truth.
+
+    Order is the law here: what has changed is first learnt (so that nothing older comes in any more), then dropped;
+    and nothing is awaited in between.
+    """
+
+    def __init__(
+        self,
+        truth: Source,
+        client: Client | None,
+        tally: Tally,
+        spawn: Spawn,
+        *,
+        hot_entries: int,
+        memory_entries: int,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._tally = tally
+        self.freshness = Freshness()
+        self.redis: RedisTier | None = None
+        if client is not None:
+            self.redis = RedisTier(
+                truth,
+                self.freshness,
+                client,
+                spawn=spawn,
+                on_error=lambda: tally.happened(Event.REDIS_ERROR),
+            )
+        self.memory = MemoryTier(
+            self.redis or truth,
+            self.freshness,
+            clock,
+            max_entries=memory_entries,
+            max_bytes=memory_entries * MEMORY_BYTES_PER_ENTRY,
+            on_newer=self._drop_ready,
+        )
+        bounds = {"max_entries": hot_entries, "max_bytes": hot_entries * HOT_BYTES_PER_ENTRY}
+        self.hot_wire = HotWire(self.freshness, **bounds)
+        self.hot_http = HotHttp(self.freshness, **bounds)
+
+    @property
+    def hot_tables(self) -> tuple[HotTable, ...]:
+        """The tables of ready replies."""
+        return self.hot_wire, self.hot_http
+
+    def learn(
+        self,
+        upto: int,
+        records: Sequence[tuple[int, bytes]],
+        prefixes: AbstractSet[bytes] = frozenset(),
+    ) -> None:
+        """Take in changes up to a serial: of records by canonical key, and of prefixes by canonical name."""
+        self.freshness.learn(upto, records)
+        for _, key in records:
+            if self.memory.drop(key) | self._drop_ready(key):
+                self._tally.happened(Event.CACHE_INVALIDATED)
+        if prefixes:
+            self._drop_below(prefixes)
+        if self.redis:
+            self.redis.changed()
+
+    def restart(self, epoch: str, serial: int) -> None:
+        """What was missed cannot be known: begin anew at this serial of this life of the database."""
+        self.freshness.restart(serial)
+        self.memory.clear()
+        for table in self.hot_tables:
+            table.clear()
+        if self.redis:
+            self.redis.serve(epoch)
+
+    def tick(self) -> None:
+        """Once a second: renew what replies carry of the time, and say how full everything is."""
+        now = time()
+        self.hot_wire.tick(now)
+        self.hot_http.tick(now)
+        level = self._tally.level
+        level(Gauge.HOT_ENTRIES, sum(len(table) for table in self.hot_tables))
+        level(Gauge.HOT_BYTES, sum(table.size_bytes for table in self.hot_tables))
+        level(Gauge.MEMORY_ENTRIES, len(self.memory))
+        level(Gauge.MEMORY_BYTES, self.memory.size_bytes)
+        level(Gauge.FEED_SERIAL, self.freshness.seen)
+        level(Gauge.REDIS_UP, int(self.redis is not None and self.redis.is_up))
+
+    def _drop_ready(self, key: bytes) -> bool:
+        return self.hot_wire.drop(key) | self.hot_http.drop(key)
+
+    def _drop_below(self, names: AbstractSet[bytes]) -> None:
+        """Prefixes were homed, delegated or let go: ready replies below them, and their own, may be wrong now.
+
+        Whether a key of another scheme is below a prefix cannot always be seen from it (a GTIN begins with a digit
+        that is none of the company's), so all of that scheme go.
+        """
+        labels = {name.partition(b":")[0].lower() for name in names if b":" in name}
+
+        def is_below(key: bytes) -> bool:
+            prefix, _, name = key.partition(b"/")
+            subject = name if key.startswith(PREFIX_HANDLE) else prefix
+            return subject in names or key.partition(b":")[0].lower() in labels
+
+        for table in self.hot_tables:
+            table.drop_below(is_below)
+
+
+class ReadPath(Caches):
     """Everything that a worker needs to look things up; `node.app` makes and runs it."""
 
     def __init__(
@@ -37,28 +141,19 @@ class ReadPath:
         hot_entries: int,
         memory_entries: int,
     ) -> None:
-        self._tally = tally
-        self._database = database
-        self.freshness = Freshness()
         self.records = RecordSource(
             database.dsn, on_error=lambda _: tally.happened(Event.POSTGRES_ERROR)
         )
+        super().__init__(
+            self.records,
+            client,
+            tally,
+            spawn,
+            hot_entries=hot_entries,
+            memory_entries=memory_entries,
+        )
         self.vault = RecordVault(database)
         self.prefixes = PrefixTable(database)
-        self.redis: RedisTier | None = None
-        if client is not None:
-            self.redis = RedisTier(
-                self.records,
-                self.freshness,
-                client,
-                spawn=spawn,
-                on_error=lambda: tally.happened(Event.REDIS_ERROR),
-            )
-        below: Source = self.redis or self.records
-        self.memory = MemoryTier(below, self.freshness, monotonic, max_entries=memory_entries)
-        bounds = {"max_entries": hot_entries, "max_bytes": hot_entries * HOT_BYTES_PER_ENTRY}
-        self.hot_wire = HotWire(self.freshness, **bounds)
-        self.hot_http = HotHttp(self.freshness, **bounds)
         self.feed = ChangeFeed(
             database,
             self._learn,
@@ -66,58 +161,22 @@ class ReadPath:
             on_error=lambda _: tally.happened(Event.FEED_ERROR),
         )
 
-    @property
-    def hot_tables(self) -> tuple[HotTable, ...]:
-        """The tables of ready replies."""
-        return self.hot_wire, self.hot_http
-
     def tick(self) -> None:
-        """Once a second: renew what replies carry of the time, and say how full everything is."""
-        now = time()
-        self.hot_wire.tick(now)
-        self.hot_http.tick(now)
+        """See Caches."""
+        super().tick()
         level = self._tally.level
-        level(Gauge.HOT_ENTRIES, sum(len(table) for table in self.hot_tables))
-        level(Gauge.HOT_BYTES, sum(table.size_bytes for table in self.hot_tables))
-        level(Gauge.MEMORY_ENTRIES, len(self.memory))
-        level(Gauge.MEMORY_BYTES, self.memory.size_bytes)
         level(Gauge.POOL_SIZE, self.records.connected)
         level(Gauge.POOL_IDLE, self.records.idle)
-        level(Gauge.FEED_SERIAL, self.freshness.seen)
         level(Gauge.FEED_READ_AT, int(self.feed.last_read))
-        level(Gauge.REDIS_UP, int(self.redis is not None and self.redis.is_up))
 
     async def _learn(self, _start: int, upto: int, changes: Sequence[Change]) -> None:
-        """Take in changes: first that they are known, then that nothing older stays."""
-        names = [change.key for change in changes if change.kind == ChangeKind.PREFIX]
-        await self.prefixes.refresh(names)
-        records = [(change.serial, change.key) for change in changes]
-        self.freshness.learn(upto, records)
-        for _, key in records:
-            self._drop(key)
-        if names:
-            self._drop_below(names)
-        if self.redis:
-            self.redis.changed()
-
-    def _drop(self, key: bytes) -> None:
-        dropped = [self.memory.drop(key), *(table.drop(key) for table in self.hot_tables)]
-        if any(dropped):
-            self._tally.happened(Event.CACHE_INVALIDATED)
-
-    def _drop_below(self, names: Sequence[bytes]) -> None:
-        """A prefix was homed, delegated or let go: ready replies below it may be wrong now."""
-        handles = tuple(name + b"/" for name in names)
-        others = tuple(name.lower() for name in names if b":" in name)
-        for table in self.hot_tables:
-            table.drop_below(lambda key: key.startswith(handles) or key.lower().startswith(others))
+        prefixes = {change.key for change in changes if change.kind == ChangeKind.PREFIX}
+        records = [
+            (change.serial, change.key) for change in changes if change.kind == ChangeKind.RECORD
+        ]
+        await self.prefixes.refresh(prefixes)
+        self.learn(upto, records, prefixes)
 
     async def _forget(self, position: Position) -> None:
-        """What was missed cannot be known: begin anew."""
         await self.prefixes.load()
-        self.freshness.restart(position.serial)
-        self.memory.clear()
-        for table in self.hot_tables:
-            table.clear()
-        if self.redis:
-            self.redis.serve(str(position.epoch))
+        self.restart(str(position.epoch), position.serial)

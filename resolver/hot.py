@@ -4,10 +4,12 @@ Most answers of a busy node come from here, so entries are plain tuples of bytes
 leaves such tuples alone) and a table is two dicts, young and old, that approximate least-recently-used.  Laws:
 
 1. an entry is made only from a reply that went the ordinary way, for the stored spelling (replies echo the spelling);
-2. `drop(key)` removes every entry of a changed record, and a reply read before that change is not let in;
+2. `drop(key)` removes every entry of a changed record, and a reply read before that change is not let in; nor is one
+   that was decided before everything, or all below a prefix, was dropped (`era`);
 3. what a front end does not fully understand has no entry, and goes the ordinary way.
 """
 
+import re
 from collections.abc import Callable
 from email.utils import formatdate
 from time import perf_counter_ns
@@ -21,14 +23,25 @@ ANSWER_LIFE_SECONDS = (
 _MAX_PROFILES = 4_096
 _MAX_BLOCKS = 4_096
 _MAX_BLOCK_BYTES = 1_024
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _PASSIVE = frozenset(
     b"host user-agent accept-encoding accept-language connection x-request-id cache-control pragma sec-fetch-mode "
     b"sec-fetch-site sec-fetch-dest x-forwarded-for x-real-ip traceparent tracestate from referer dnt".split()
 )  # headers that change nothing in an answer
 _JSON_TYPES = (b"*/*", b"application/json", b"application/*")
 _JSON_HEAD = (
-    b"content-type: application/json;charset=utf-8\r\ncontent-length: %d\r\n"
+    b"content-type: application/json;charset=utf-8\r\ncontent-length: %d\r\n%b"
     b"access-control-allow-origin: *\r\n\r\n"
+)
+COMPRESSED_FROM_BYTES = (
+    1_024  # the application compresses such bodies when it may; a ready reply is never compressed
+)
+_VARY = b"vary: Accept-Encoding\r\n"
+_ONLY_COMPRESSED = re.compile(
+    rb"(?:identity|\*)[ \t]*;[ \t]*q=0(?:\.0*)?[ \t]*(?:,|$)", re.IGNORECASE
+)
+_MAX_REQUESTS_PER_KEY = (
+    32  # spellings of what can be asked of one record are without number; most are asked once
 )
 _OVERHEAD_BYTES = 420  # dict slots here and in the index, tuple, headers of the objects
 
@@ -47,6 +60,7 @@ class HotTable:
 
     def __init__(self, freshness: Freshness, *, max_entries: int, max_bytes: int) -> None:
         """The bounds hold for both generations together; `max_entries` 0 keeps nothing."""
+        self.era = 0  # counts what was dropped without looking at serials
         self._freshness = freshness
         self._max_entries = max_entries // 2
         self._max_bytes = max_bytes // 2
@@ -73,9 +87,9 @@ class HotTable:
             self._insert(request, ready)
         return ready
 
-    def put(self, request: bytes, ready: Ready) -> None:
-        """Keep a reply, unless its record has changed since it was read."""
-        if self._max_entries and ready[6] >= self._freshness.floor(ready[5]):
+    def put(self, request: bytes, ready: Ready, era: int) -> None:
+        """Keep a reply, unless its record has changed since it was read; `era` is that of when it was asked for."""
+        if self._max_entries and era == self.era and ready[6] >= self._freshness.floor(ready[5]):
             self._insert(request, ready)
 
     def drop(self, key: bytes) -> bool:
@@ -91,12 +105,14 @@ class HotTable:
 
     def drop_below(self, is_below: Callable[[bytes], bool]) -> None:
         """Forget every reply whose canonical key passes the test; looks at all entries."""
+        self.era += 1
         keys = [key for key in (*self._young_index, *self._old_index) if is_below(key)]
         for key in keys:
             self.drop(key)
 
     def clear(self) -> None:
         """Forget everything."""
+        self.era += 1
         self.young, self._old = {}, {}
         self._young_index, self._old_index = {}, {}
         self._young_bytes = self._old_bytes = 0
@@ -113,8 +129,14 @@ class HotTable:
         self.young[request] = ready
         self._young_bytes += _size(request, ready) - (_size(request, before) if before else 0)
         requests = self._young_index.get(ready[5], ())
-        if request not in requests:
-            self._young_index[ready[5]] = (*requests, request)
+        if request in requests:
+            return
+        if len(requests) >= _MAX_REQUESTS_PER_KEY:
+            oldest, *requests_left = requests
+            if (gone := self.young.pop(oldest, None)) is not None:
+                self._young_bytes -= _size(oldest, gone)
+            requests = tuple(requests_left)
+        self._young_index[ready[5]] = (*requests, request)
 
 
 class HotWire(HotTable):
@@ -161,6 +183,7 @@ class HotWire(HotTable):
         cell: int,
         key: bytes,
         serial: int,
+        era: int,
     ) -> None:
         """Take in a reply that went the ordinary way; `public_only` says that the request was treated as such."""
         if len(self._profiles) >= _MAX_PROFILES:
@@ -168,7 +191,7 @@ class HotWire(HotTable):
         profile = request[:8] + request[20:36]
         self._profiles[profile] = (reply[:8], reply[28:36], public_only)
         entry = (expires_ns, cell, restricted, reply[12:28], reply[40:], key, serial)
-        self.put(request[40:], entry)
+        self.put(request[40:], entry, era)
 
 
 class HotHttp(HotTable):
@@ -186,15 +209,16 @@ class HotHttp(HotTable):
         self.start = b"HTTP/1.1 200 OK\r\ndate: " + date + b"\r\n"
 
     def remember(
-        self, raw_path: bytes, body: bytes, answer: Answer, key: bytes, counted: int
+        self, raw_path: bytes, body: bytes, answer: Answer, key: bytes, counted: int, era: int
     ) -> None:
         """Take in the JSON body that a plain GET of this path was answered with, the ordinary way."""
         stored = answer.stored
         if answer.status is not Status.FOUND or stored is None:
             return
         expires_ns = perf_counter_ns() + stored.ttl_seconds * 1_000_000_000
-        tail = _JSON_HEAD % len(body) + body
-        self.put(raw_path, (expires_ns, counted, False, b"", tail, key, stored.serial))
+        vary = _VARY if len(body) >= COMPRESSED_FROM_BYTES else b""
+        tail = _JSON_HEAD % (len(body), vary) + body
+        self.put(raw_path, (expires_ns, counted, False, b"", tail, key, stored.serial), era)
 
     def accepts(self, block: bytes) -> bool:
         """True when no header of this block asks for anything but the plain JSON answer on a kept connection."""
@@ -227,7 +251,9 @@ def _leaves_answer(name: bytes, value: bytes) -> bool:
     if name == b"accept":
         types = [part.partition(b";")[0].strip().lower() for part in value.split(b",")]
         return any(kind in _JSON_TYPES for kind in types)
-    return name in _PASSIVE and all(byte >= 0x20 or byte == 0x09 for byte in value)
+    if name == b"accept-encoding" and _ONLY_COMPRESSED.search(value):
+        return False
+    return name in _PASSIVE and _NO_TEXT.search(value) is None
 
 
 def _size(request: bytes, ready: Ready) -> int:

@@ -122,6 +122,7 @@ class Responder:
         self, data: bytes, message: Message, protocol: Protocol, started_ns: int
     ) -> bytes:
         public_only = bool(message.header.flags & Flag.PUBLIC_ONLY) or _is_login_client(message)
+        era = self._hot.era
         reply = await self._decide(message, public_only)
         code = (
             _LOGIN_CODES.get(ResponseCode(reply.code), reply.code)
@@ -134,7 +135,7 @@ class Responder:
             cell(protocol, reply.scheme, reply.status, reply.tier), now - started_ns
         )
         if reply.stored is not None and _is_plain(message):
-            self._remember(data, encoded, reply, reply.stored, public_only, now)
+            self._remember(data, encoded, reply, reply.stored, public_only, now, era)
         return encoded
 
     async def _decide(self, message: Message, public_only: bool) -> _Reply:
@@ -219,6 +220,7 @@ class Responder:
         stored: Stored,
         public_only: bool,
         now_ns: int,
+        era: int,
     ) -> None:
         self._hot.remember(
             data,
@@ -229,6 +231,7 @@ class Responder:
             cell=cell(Protocol.UDP, reply.scheme, reply.status, Tier.MEMORY),
             key=reply.key,
             serial=stored.serial,
+            era=era,
         )
 
     def _expiration(self) -> int:

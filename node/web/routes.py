@@ -21,12 +21,11 @@ from resolver.frontends.handles import HandlesApi
 from resolver.frontends.proxy import Proxy
 from resolver.frontends.tunnel import Tunnel
 from resolver.frontends.v1 import ResolveApi
-from resolver.hot import HotHttp
+from resolver.hot import COMPRESSED_FROM_BYTES, HotHttp
 from resolver.observe import Tally
 from resolver.responder import Responder
 from resolver.service import Resolver
 
-GZIP_FROM_BYTES = 1_024
 GZIP_LEVEL = 5
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -56,7 +55,7 @@ def build_app(
     app = _bare_app()
     handles = HandlesApi(service, tally, hot)
     _add(app, _public_rows(handles, service, responder, tally, readiness))
-    app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
+    app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=GZIP_LEVEL)
     app.add_middleware(CrossOrigin)
     return app
 

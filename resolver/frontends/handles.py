@@ -82,11 +82,12 @@ class HandlesApi:
             response = _answer(request, answer, _text(handle), form)
             counted = cell(Protocol.HTTP_JSON, Scheme.HANDLE, answer.status, answer.tier)
         else:
+            era = self._hot.era if self._hot is not None else 0
             answer = await self._ask(question, parameters)
             response = _answer(request, answer, _text(handle), form)
             scheme = question.identifier.scheme
             counted = cell(Protocol.HTTP_JSON, scheme, answer.status, answer.tier)
-            self._remember(request, question.identifier, answer, bytes(response.body))
+            self._remember(request, question.identifier, answer, bytes(response.body), era)
         self._tally.answered(counted, perf_counter_ns() - started)
         return response
 
@@ -130,7 +131,7 @@ class HandlesApi:
         return answer
 
     def _remember(
-        self, request: Request, identifier: Identifier, answer: Answer, body: bytes
+        self, request: Request, identifier: Identifier, answer: Answer, body: bytes, era: int
     ) -> None:
         """Keep the answer to a plain GET, under its path, when it is spelled as stored (answers echo the spelling)."""
         raw_path, stored = request.scope["raw_path"], answer.stored
@@ -144,7 +145,7 @@ class HandlesApi:
         ):
             counted = cell(Protocol.HTTP_JSON, identifier.scheme, answer.status, Tier.MEMORY)
             path = raw_path[len(ROOT) + 1 :]
-            self._hot.remember(path, body, answer, identifier.key, counted)
+            self._hot.remember(path, body, answer, identifier.key, counted, era)
 
     def _question(self, handle: bytes, parameters: Parameters) -> Question:
         indexes = parameters.indexes()  # first: a bad number is told before a bad handle

@@ -1,11 +1,13 @@
 """The first tier: records in this process, negative answers included, one flight per key, bounded.
 
 Two generations of a dict approximate least-recently-used: when the young one is full it becomes the old one, and a hit
-in the old one moves the record up.  Law: whatever leaves `lookup` is at least as new as every change this worker knows.
+in the old one moves the record up.  Laws: whatever leaves `lookup` is at least as new as every change this worker
+knows, and as what it gave for that key before; what is kept lives to the end of its TTL, however often it is asked for.
 """
 
 import asyncio
 from collections.abc import Callable
+from typing import NamedTuple
 
 from resolver.answer import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Stored, Tier
 from resolver.freshness import Freshness
@@ -15,6 +17,13 @@ _ENTRY_OVERHEAD_BYTES = 320  # two dict slots, tuple, headers of the bytes objec
 _REREADS = 3
 
 _Entry = tuple[float, Stored]
+
+
+class _Flight(NamedTuple):
+    """A read under way, and what its answer has to be at least."""
+
+    landing: "asyncio.Future[Stored]"
+    at_least: int
 
 
 class MemoryTier:
@@ -27,67 +36,88 @@ class MemoryTier:
         clock: Callable[[], float],
         *,
         max_entries: int,
+        max_bytes: int,
+        on_newer: Callable[[bytes], object],
     ) -> None:
-        """`clock` is monotonic seconds; `max_entries` bounds both generations together (0 keeps nothing)."""
+        """`clock` is monotonic seconds; the bounds hold for both generations together (0 entries keep nothing).
+
+        `on_newer` is told the key of each answer that is ahead of the change feed: whoever keeps what was made of an
+        older one must forget it.
+        """
         self._below = below
         self._freshness = freshness
         self._clock = clock
-        self._limit = max_entries // 2
+        self._max_entries = max_entries // 2
+        self._max_bytes = max_bytes // 2
+        self._on_newer = on_newer
         self._young: dict[bytes, _Entry] = {}
         self._old: dict[bytes, _Entry] = {}
-        self._flights: dict[bytes, asyncio.Future[Stored]] = {}
-        self.size_bytes = 0
+        self._young_bytes = 0
+        self._old_bytes = 0
+        self._flights: dict[bytes, _Flight] = {}
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
+
+    @property
+    def size_bytes(self) -> int:
+        """Roughly what the records take, in bytes."""
+        return self._young_bytes + self._old_bytes
 
     async def lookup(self, key: bytes, *, at_least: int = 0) -> Stored:
         """Return the record from memory, or join the flight under way for its key, or start one."""
         stored = self._get(key)
         if stored is not None and stored.serial >= at_least:
-            return stored._replace(tier=Tier.MEMORY)
+            return stored
+        has_waited = (
+            False  # then a flight under way began after we came, and is as new as we could fly
+        )
         while (flight := self._flights.get(key)) is not None:
-            landed = await self._join(flight)
-            if landed is not None and landed.serial >= at_least:
+            landed = await self._join(flight.landing)
+            is_new = has_waited and flight.at_least >= at_least
+            if landed is not None and (is_new or landed.serial >= at_least):
                 return landed
+            has_waited = True
         return await self._fly(key, at_least)
 
     def drop(self, key: bytes) -> bool:
         """Forget a record that has changed; true when there was one."""
         young, old = self._young.pop(key, None), self._old.pop(key, None)
-        for entry in (young, old):
-            if entry is not None:
-                self.size_bytes -= _size(key, entry[1])
+        if young is not None:
+            self._young_bytes -= _size(key, young[1])
+        if old is not None:
+            self._old_bytes -= _size(key, old[1])
         return young is not None or old is not None
 
     def clear(self) -> None:
         """Forget everything."""
-        self._young, self._old, self.size_bytes = {}, {}, 0
+        self._young, self._old = {}, {}
+        self._young_bytes = self._old_bytes = 0
 
-    async def _join(self, flight: "asyncio.Future[Stored]") -> Stored | None:
+    async def _join(self, landing: "asyncio.Future[Stored]") -> Stored | None:
         """Wait for another caller's flight; None when that caller was cancelled and somebody must fly again."""
         try:
-            return await asyncio.shield(flight)
+            return await asyncio.shield(landing)
         except asyncio.CancelledError:
-            if flight.cancelled():
+            if landing.cancelled():
                 return None
             raise
 
     async def _fly(self, key: bytes, at_least: int) -> Stored:
-        flight: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
-        self._flights[key] = flight
+        landing: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
+        self._flights[key] = flight = _Flight(landing, at_least)
         try:
             stored = await self._read(key, at_least)
         except SourceUnavailable as gone:
-            flight.set_exception(gone)
-            flight.exception()  # seen here: those who joined raise it, and perhaps nobody did
+            landing.set_exception(gone)
+            landing.exception()  # seen here: those who joined raise it, and perhaps nobody did
             raise
         except BaseException:
-            flight.cancel()
+            landing.cancel()
             raise
         else:
-            flight.set_result(stored)
-            self._put(key, stored)
+            self._land(key, stored)
+            landing.set_result(stored)
             return stored
         finally:
             if self._flights.get(key) is flight:
@@ -99,36 +129,42 @@ class MemoryTier:
         for _ in range(_REREADS):
             life = freshness.life
             stored = await self._below.lookup(key, at_least=at_least)
-            if stored.serial >= (floor := freshness.floor(key)) and life == freshness.life:
+            floor = max(freshness.floor(key), freshness.window_start)
+            if stored.serial >= floor and life == freshness.life:
                 return stored
             at_least = max(at_least, floor)
         raise SourceUnavailable("the record changes faster than it can be read")
 
+    def _land(self, key: bytes, stored: Stored) -> None:
+        if stored.serial > self._freshness.seen:
+            self._freshness.given(key, stored.serial)
+            self._on_newer(key)
+        if self._max_entries:
+            limit = NEGATIVE_TTL_SECONDS if stored.handle is None else MAX_TTL_SECONDS
+            self.drop(key)
+            self._store(key, (self._clock() + min(stored.ttl_seconds, limit), stored))
+
     def _get(self, key: bytes) -> Stored | None:
+        """Return a record that is kept, with what is left of its TTL; it is true for all changes seen by now."""
         entry = self._young.get(key)
         if entry is None:
             if (entry := self._old.pop(key, None)) is None:
                 return None
-            self.size_bytes -= _size(key, entry[1])
+            self._old_bytes -= _size(key, entry[1])
             self._store(key, entry)
-        if entry[0] <= self._clock():
+        expires, stored = entry
+        if (left := expires - self._clock()) <= 0:
             self.drop(key)
             return None
-        return entry[1]
-
-    def _put(self, key: bytes, stored: Stored) -> None:
-        if self._limit == 0:
-            return
-        limit = NEGATIVE_TTL_SECONDS if stored.handle is None else MAX_TTL_SECONDS
-        self.drop(key)
-        self._store(key, (self._clock() + min(stored.ttl_seconds, limit), stored))
+        serial = max(stored.serial, self._freshness.seen)
+        return stored._replace(serial=serial, ttl_seconds=int(left), tier=Tier.MEMORY)
 
     def _store(self, key: bytes, entry: _Entry) -> None:
-        if len(self._young) >= self._limit:
-            self.size_bytes -= sum(_size(old_key, old[1]) for old_key, old in self._old.items())
-            self._old, self._young = self._young, {}
+        if len(self._young) >= self._max_entries or self._young_bytes >= self._max_bytes:
+            self._old, self._old_bytes = self._young, self._young_bytes
+            self._young, self._young_bytes = {}, 0
         self._young[key] = entry
-        self.size_bytes += _size(key, entry[1])
+        self._young_bytes += _size(key, entry[1])
 
 
 def _size(key: bytes, stored: Stored) -> int:
