@@ -69,6 +69,11 @@ class EncodedBatches:
         end, encoding = self._ahead.popleft()
         return end, await encoding
 
+    def close(self) -> None:
+        """Drop what is still being encoded."""
+        for _, encoding in self._ahead:
+            encoding.cancel()
+
     async def _read_ahead(self) -> None:
         loop = asyncio.get_running_loop()
         while len(self._ahead) < CHUNKS_AHEAD:

@@ -141,16 +141,17 @@ class _Loading:
         async with Database(database_url, max_connections=1) as database:
             self._known = {row.prefix for row in await read_prefixes(database)}
         connection = await connect(database_url)
+        batches = EncodedBatches(self._source.chunks(), self._executor, self._rules)
         try:
             with store_errors():
                 await prepare_load(connection)
-            batches = EncodedBatches(self._source.chunks(), self._executor, self._rules)
             while (found := await batches.take()) is not None:
                 end, batch = found
                 await self._write(connection, batch)
                 self._note(batch)
                 progress(LoadProgress(self.read, self._errors, end, self._source.size))
         finally:
+            batches.close()
             connection.terminate()
         return self._report(time.monotonic() - started)
 

@@ -35,9 +35,14 @@ OVERDUE_SWEEP_SECONDS = 0.25
 
 SECRET_KEY_TYPE = b"HS_SECKEY"
 
+# One statement, so one snapshot.  The row without a key bears the serial; it comes always.
 _LOOKUP = """
-select c.serial, r.key, r.handle, r.ttl, r.whole is not null, r.wire, r.json, r.expires
-from change_counter c left join record r on r.key = any($1::bytea[])
+select serial, null::bytea as key, null::bytea, null::int, null::boolean,
+    null::bytea, null::bytea, null::bigint
+from change_counter
+union all
+select null, key, handle, ttl, whole is not null, wire, json, expires
+from record where key = any($1::bytea[])
 """
 _WHOLE = "select coalesce(whole, wire) from record where key = $1"
 
@@ -166,15 +171,15 @@ async def _prepare(dsn: str, timeout_seconds: float) -> tuple[OwnConnection, Sta
 
 def _stored_rows(rows: Sequence[Row]) -> tuple[dict[bytes, Stored], Stored]:
     """Return the records found by key, and the negative answer of the same snapshot."""
+    serial: int = next(row[0] for row in rows if row[1] is None)
     found = {}
-    for serial, key, handle, ttl, restricted, wire, json, expires in rows:
+    for _, key, handle, ttl, restricted, wire, json, expires in rows:
         if key is not None:
             if expires is not None:
                 ttl = min(ttl, max(0, expires - int(time.time())))
             ttl = min(ttl, MAX_TTL_SECONDS)
             found[key] = Stored(serial, handle, ttl, restricted, wire, json, Tier.POSTGRES)
-    newest = rows[0][0]
-    return found, Stored(newest, None, NEGATIVE_TTL_SECONDS, False, b"", b"", Tier.POSTGRES)
+    return found, Stored(serial, None, NEGATIVE_TTL_SECONDS, False, b"", b"", Tier.POSTGRES)
 
 
 class RecordVault:
