@@ -37,6 +37,7 @@ from loadtest.sizes import (
 )
 from loadtest.stand import open_stand
 
+TABLE_COLUMNS = 185
 PARTS = ("table", "memory", "load", "growth")
 QUICK_PARTS = ("table", "memory")
 FULL = Extent(records=120_000, native_keys=100_000, http_keys=100_000, seconds=3.0, repeats=3)
@@ -84,8 +85,8 @@ class Findings:
 class Bench:
     """Runs the chosen parts, one after the other, and says how far it is."""
 
-    def __init__(self, console: Console, extent: Extent) -> None:
-        self._console, self._extent = console, extent
+    def __init__(self, console: Console, extent: Extent, niceness: int) -> None:
+        self._console, self._extent, self._niceness = console, extent, niceness
         self._began = perf_counter()
         self.found = Findings()
 
@@ -103,7 +104,7 @@ class Bench:
 
     def _main(self, parts: list[str]) -> None:
         extent = self._extent
-        with open_stand() as stand:
+        with open_stand(self._niceness) as stand:
             self._say(f"making and loading {extent.records:,} records")
             corpus = make_corpus(stand.directory, extent.records)
             first = stand.start_node("node", roomy(extent.native_keys))
@@ -115,8 +116,10 @@ class Bench:
             self.found.notes += asked.notes
             if "table" in parts:
                 self._say("starting the baselines, warming")
-                self.found.scenarios = Table(stand, extent, first, asked).prepare()
+                table = Table(stand, extent, first, asked)
+                self.found.scenarios = table.prepare()
                 self._measure()
+                self.found.notes += table.notes()
             if "memory" in parts:
                 self._say("weighing cached answers")
                 self.found.weights = weigh(stand, first, asked)
@@ -133,7 +136,7 @@ class Bench:
                 )
 
     def _load(self) -> None:
-        with open_stand() as stand:
+        with open_stand(self._niceness) as stand:
             self._say(f"making and loading {LARGE:,} records")
             corpus = make_corpus(stand.directory, LARGE)
             self.found.loads.append(load_corpus(stand.start_node("node", {}), corpus, LARGE))
@@ -141,7 +144,7 @@ class Bench:
 
     def _growth(self) -> None:
         for records in (SMALL, LARGE):
-            with open_stand() as stand:
+            with open_stand(self._niceness) as stand:
                 self._say(f"growth: {records:,} records")
                 grown = grow(stand, records, self._extent, self._say)
             self.found.growths.append(grown)
@@ -160,8 +163,9 @@ def main(arguments: list[str] | None = None) -> int:
         repeats=chosen.repeats or usual.repeats,
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    bench = Bench(console, extent)
+    console = Console()
+    console.width = max(console.width, TABLE_COLUMNS)
+    bench = Bench(console, extent, chosen.nice)
     bench.run(chosen.only or list(QUICK_PARTS if chosen.quick else PARTS))
     _report(console, bench.found, extent, Path(chosen.out))
     wrong = [row for row in bench.found.rows() if row.wrong]
@@ -201,6 +205,13 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="length of one run")
     parser.add_argument("--repeats", type=int, help="runs of each scenario")
     parser.add_argument("--records", type=int, help="lines of the corpus of the first two parts")
+    parser.add_argument(
+        "--nice",
+        type=int,
+        default=0,
+        metavar="N",
+        help="niceness of worker and generator during runs: -10 on a machine that others use (root only)",
+    )
     parser.add_argument("--out", default="bench.json", help="where the figures go")
     return parser.parse_args(arguments)
 

@@ -78,6 +78,20 @@ def pin(pids: Iterable[int], core: int) -> None:
                     os.sched_setaffinity(int(task.name), {core})
 
 
+def prefer(pids: Iterable[int], niceness: int) -> None:
+    """Give these processes (all threads, and their session's share) a niceness, if it is another and we may."""
+    for pid in pids:
+        with suppress(*_GONE):
+            group = Path(
+                f"/proc/{pid}/autogroup"
+            )  # the scheduler shares cores among sessions first
+            if group.exists() and not group.read_text().endswith(f"nice {niceness}\n"):
+                group.write_text(str(niceness))
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                if os.getpriority(os.PRIO_PROCESS, int(task.name)) != niceness:
+                    os.setpriority(os.PRIO_PROCESS, int(task.name), niceness)
+
+
 def core_busy_seconds(core: int) -> float:
     """Return how long a core has been busy since boot, whoever used it, in seconds."""
     for line in Path("/proc/stat").read_text().splitlines():

@@ -37,8 +37,13 @@ class Measured:
 
     @property
     def generator_us(self) -> float:
-        """Processor time of the generator an answer, in microseconds."""
-        return 1e6 * self.run.generator_seconds / max(self.run.answers, 1)
+        """Processor time of the generator an answer, in microseconds, its busy waiting taken off."""
+        return 1e6 * self.run.generator_seconds * self.generator_share / max(self.run.answers, 1)
+
+    @property
+    def generator_share(self) -> float:
+        """How much of the run the generator had something to do: near 1, it was the bottleneck."""
+        return max(0.0, 1 - self.run.waited / self.run.seconds) if self.run.seconds else 0.0
 
     @property
     def worker_share(self) -> float:
@@ -105,6 +110,7 @@ def _run_as_json(measured: Measured) -> dict[str, object]:
         "tree_us": round(measured.tree_us, 3),
         "generator_us": round(measured.generator_us, 3),
         "worker_share": round(measured.worker_share, 3),
+        "generator_share": round(measured.generator_share, 3),
         "stolen_share": round(measured.stolen_share, 3),
         "lost": run.lost,
         "wrong": run.wrong,

@@ -15,6 +15,8 @@ hold.
 import argparse
 import asyncio
 import json
+import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -54,6 +56,7 @@ MOST_A_CONNECTION = 12  # messages of one TCP or HTTP conversation
 WARM_SHARE = 0.25  # of the messages, after which memory is compared
 MAX_GROWTH_BYTES = 48 << 20  # a process, after that: caches of names that do not exist still fill
 SAY_SECONDS = 10.0
+_NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,14 +205,21 @@ def _open_files(pid: int) -> set[str]:
 
 
 def log_faults(log: Path) -> Iterator[str]:
-    """Return the lines of a node's log that say that something went wrong inside."""
+    """Say what a node's log calls an error, each kind once with the number of times."""
+    kinds: dict[str, list[str]] = {}
     for line in log.read_text("utf-8", "replace").splitlines():
         try:
-            level = json.loads(line).get("level", "")
-        except (ValueError, AttributeError):
-            level = "error" if "Traceback" in line or "Error" in line else ""
-        if level in ("error", "critical") or "Traceback" in line:
-            yield f"log: {line[:2000]}"
+            event = json.loads(line)
+            bad, kind = (
+                event["level"] in ("error", "critical"),
+                f"{event['event']} {event.get('error')}",
+            )
+        except (ValueError, KeyError, TypeError):
+            bad, kind = "Traceback" in line, line
+        if bad:
+            kinds.setdefault(_NUMBERS.sub("…", kind), []).append(line)
+    for lines in kinds.values():
+        yield f"log, {len(lines)} times: {lines[0][:300]} … {lines[0][300:][-1200:]}"
 
 
 def fuzz(ports: Ports, messages: int, seed: int, handle: str) -> int:
@@ -260,9 +270,11 @@ def _print(counts: Counts, watch: Watch, seconds: float) -> None:
         print(f"process {pid}: {warm >> 20} MiB when warm, {now >> 20} MiB at the end")
 
 
-def _own_node(stack: ExitStack) -> Ports:
+def _own_node(stack: ExitStack, keep_log: Path | None) -> Ports:
     stand = stack.enter_context(open_stand())
     node = stand.start_node("fuzzed", {"WORKERS": "2"})
+    if keep_log:
+        stack.callback(shutil.copy, node.log, keep_log)
     load_corpus(node, FIXTURE, 1, waiting_for=HANDLE.encode())
     return Ports(node.native, node.native, node.http, node.admin, node.log)
 
@@ -279,14 +291,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     for name in ("udp", "tcp", "http", "admin"):
         parser.add_argument(f"--{name}", type=_address, metavar="HOST:PORT")
-    parser.add_argument("--log", type=Path, help="file with the node's stderr")
+    parser.add_argument(
+        "--log",
+        type=Path,
+        help="file with the node's stderr; where to keep it, when the node is our own",
+    )
     parser.add_argument("--handle", default=HANDLE, help="a record that the node holds")
     chosen = parser.parse_args(arguments)
     given = (chosen.udp, chosen.tcp, chosen.http, chosen.admin)
     if any(given) and not all(given):
         parser.error("give all four addresses, or none")
     with ExitStack() as stack:
-        ports = Ports(*given, chosen.log) if all(given) else _own_node(stack)
+        ports = Ports(*given, chosen.log) if all(given) else _own_node(stack, chosen.log)
         return fuzz(ports, chosen.messages, chosen.seed, chosen.handle)
 
 

@@ -149,6 +149,7 @@ class UdpGenerator:
             if came:
                 empty, heard = 0, now
                 continue
+            self._run.waited += perf_counter() - now
             if not any(lane.under_way for lane in self._lanes):
                 return
             empty += 1
@@ -157,6 +158,7 @@ class UdpGenerator:
                 self._repeat(now)
             elif empty > SPINS:
                 poller.poll(LOST_SECONDS * 1000)
+                self._run.waited += perf_counter() - now
 
     def _turn(self, now: float, *, sending: bool, once: bool) -> int:
         """Receive and send once on every socket; return how many answers came."""
@@ -167,8 +169,6 @@ class UdpGenerator:
             if came:
                 total += came
                 self._check(lane, came, now)
-            else:
-                self._run.idle_polls += 1
             if sending and lane.under_way < self._room:
                 self._send(lane, now, once=once)
         return total

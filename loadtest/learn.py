@@ -29,6 +29,7 @@ from loadtest.streams import Address, StreamGenerator, WrongAnswer
 CONNECTIONS = 64
 DATAGRAM_BYTES = 512
 _HOST = re.compile(rb"(\r\nHost: )[^\r]*")
+_LABEL = re.compile(rb"^GET /api/handles/(ecode|oid|gs1|did):", re.IGNORECASE)
 _PUBLIC_READ_AT = 2  # of "1110": admin read, admin write, public read, public write
 
 
@@ -145,6 +146,11 @@ def fits_datagram(exchange: Exchange) -> bool:
 def is_plain_path(exchange: Exchange) -> bool:
     """True when the path has no percent-encoding."""
     return b"%" not in exchange.request.partition(b" HTTP/1.1")[0]
+
+
+def is_handle(exchange: Exchange) -> bool:
+    """True when the path names a handle, none of the other schemes (whose keys the plain baseline does not know)."""
+    return not _LABEL.search(exchange.request)
 
 
 def _refuse(record: dict[str, Any], fault: str, answer: bytes) -> None:

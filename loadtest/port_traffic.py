@@ -9,7 +9,8 @@ import asyncio
 import re
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from loadtest.exchange import ID_AT, ID_END, frame_length
@@ -117,8 +118,9 @@ async def talk_tcp(
     reader, writer = await conversation.open()
     try:
         writer.write(known.question)
-        head = await reader.readexactly(44)
-        first = head + await reader.readexactly(frame_length(head) - len(head))
+        async with conversation.patience("the known question"):
+            head = await reader.readexactly(44)
+            first = head + await reader.readexactly(frame_length(head) - len(head))
         if first[40:] != known.tail:
             raise PortFault(f"TCP: wrong answer to the known question: {first.hex()}")
         rest = await conversation.finish(pieces)
@@ -148,8 +150,9 @@ async def talk_http(
     reader, writer = await conversation.open()
     try:
         writer.write(known.http_question)
-        head = await reader.readuntil(b"\r\n\r\n")
-        body = await reader.readexactly(content_length(head))
+        async with conversation.patience("the known question"):
+            head = await reader.readuntil(b"\r\n\r\n")
+            body = await reader.readexactly(content_length(head))
         if body != known.http_body:
             raise PortFault(f"HTTP: wrong answer to the known question: {body!r}")
         rest = await conversation.finish(pieces)
@@ -171,6 +174,17 @@ class _Conversation:
         self._address, self._name = address, name
         counts.conversations[name] += 1
 
+    @asynccontextmanager
+    async def patience(self, awaited: str) -> AsyncIterator[None]:
+        """Give the server END_SECONDS.  Raises PortFault when they have passed."""
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                yield
+        except TimeoutError:
+            raise PortFault(
+                f"{self._name}: no answer in {END_SECONDS:.0f} s to {awaited}"
+            ) from None
+
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect.  Raises PortFault when nobody accepts."""
         try:
@@ -183,6 +197,8 @@ class _Conversation:
     async def finish(self, pieces: list[bytes]) -> bytes:
         """Send the pieces, end our side when the server has become quiet, and return what it says to the end."""
         for piece in pieces:
+            if self._writer.is_closing():  # reset by the server
+                break
             self._writer.write(piece)
             if len(pieces) < 8:
                 await asyncio.sleep(0)

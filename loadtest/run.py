@@ -20,7 +20,11 @@ RUN_SECONDS = 600.0
 
 @dataclass(slots=True)
 class Run:
-    """Answers of one run.  Times are seconds; `latencies` is a sample (every answer of every eighth batch)."""
+    """Answers of one run.  Times are seconds; `latencies` is a sample (every answer of every eighth batch).
+
+    `waited` is how long the generator found nothing to do, most of it in a busy loop; `generator_seconds` is its
+    processor time, that loop included.
+    """
 
     answers: int = 0
     seconds: float = 0.0
@@ -29,7 +33,7 @@ class Run:
     wrong: int = 0
     reconnects: int = 0
     generator_seconds: float = 0.0
-    idle_polls: int = 0
+    waited: float = 0.0
     polls: int = 0
     faults: list[str] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
@@ -61,9 +65,9 @@ Prepared = Callable[[], Run]
 
 
 def run_apart(
-    prepare: Callable[[], Prepared], *, core: int | None, started: Callable[[], None]
+    prepare: Callable[[], Prepared], *, core: int | None, started: Callable[[int], None]
 ) -> Run:
-    """Prepare and run a generator in a child on `core`; `started` is called when it is ready, just before it goes."""
+    """Prepare and run a generator in a child on `core`; `started` gets its pid when it is ready, before it goes."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
     child = context.Process(target=_work, args=(prepare, core, theirs), daemon=True)
@@ -71,7 +75,7 @@ def run_apart(
     theirs.close()
     try:
         _receive(ours, READY_SECONDS)
-        started()
+        started(child.pid or 0)
         ours.send(None)
         result = _receive(ours, RUN_SECONDS)
     finally:

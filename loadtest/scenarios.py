@@ -1,6 +1,7 @@
 """The rows of the table: warm memory, warm Redis, cold Postgres, and the baselines, measured in turns in one run."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,13 +19,14 @@ from loadtest.learn import (
     Sample,
     draw,
     fits_datagram,
+    is_handle,
     is_plain_path,
     learn_http,
     learn_native,
     relearn_http,
 )
 from loadtest.run import Prepared
-from loadtest.stand import Node, Stand, Subject, flush_redis
+from loadtest.stand import Node, Stand, Subject, answers_by_tier, flush_redis
 
 FLUSHED_SECONDS = 1.5  # until a worker has marked an emptied Redis as trustworthy again
 PLAIN_KEYS = 10_000  # the plain route is slow: learning its answers takes its time
@@ -98,6 +100,18 @@ class Table:
 
     def __init__(self, stand: Stand, extent: Extent, node: Node, asked: Questions) -> None:
         self._stand, self._extent, self._node, self._asked = stand, extent, node, asked
+        self._tiers_met: dict[str, Counter[str]] = {}
+
+    def notes(self) -> list[str]:
+        """Say of each row about the node what tiers its answers came from, as the node counted them itself."""
+        return [
+            f"{title}: "
+            + ", ".join(
+                f"{count / tiers.total():.1%} from {tier}" for tier, count in tiers.most_common()
+            )
+            for title, tiers in self._tiers_met.items()
+            if tiers
+        ]
 
     def prepare(self) -> list[Scenario]:
         """Start the baselines and a second node without memory, warm all, and return the rows."""
@@ -148,7 +162,7 @@ class Table:
 
     def _plain(self) -> list[Scenario]:
         redis_url = database_of(self._node.settings.redis_url, 2)
-        sample = self._asked.http[:PLAIN_KEYS]
+        sample = list(filter(is_handle, self._asked.http))[:PLAIN_KEYS]
         rows = []
         for name, title, options in (
             ("plain-redis", "plain FastAPI route, Redis", ()),
@@ -204,9 +218,14 @@ class Table:
         def measure() -> Measured:
             if before:
                 before()
-            return self._stand.measure(
+            counted = answers_by_tier(subject.admin) if subject.admin else Counter()
+            measured = self._stand.measure(
                 subject, lambda: ask(seconds=self._extent.seconds, once=once)
             )
+            if subject.admin:
+                met = answers_by_tier(subject.admin) - counted
+                self._tiers_met[title] = self._tiers_met.get(title, Counter()) + met
+            return measured
 
         return Scenario(name, title, measure)
 

@@ -6,14 +6,16 @@ own, with its embedded Postgres and Valkey; a second one may use the stores of t
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -31,6 +33,7 @@ START_SECONDS = 120.0
 STOP_SECONDS = 60.0
 POLL_SECONDS = 0.05
 UNLIMITED = "10000000"
+_TIER = re.compile(r'tier="(\w+)"')
 _STORES = ("postgres", "valkey")
 
 
@@ -61,6 +64,7 @@ class Subject:
 
     worker: int
     roots: tuple[int, ...]
+    admin: Address | None = None  # where it says what it counted, if it does
 
     def tree(self) -> list[int]:
         """Return all processes that work for it, the stores included."""
@@ -112,15 +116,17 @@ class Node:
     def subject(self, *, stores_of: "Node | None" = None) -> Subject:
         """Return its only worker with the rest of the node, and the stores of another if it uses those."""
         roots = (self.process.pid, *(stores_of.stores() if stores_of else ()))
-        return Subject(self.workers()[0], roots)
+        return Subject(self.workers()[0], roots, self.admin)
 
 
 class Stand:
     """Everything that was started; ended in reverse order."""
 
-    def __init__(self, directory: Path, stack: ExitStack) -> None:
+    def __init__(self, directory: Path, stack: ExitStack, niceness: int = 0) -> None:
+        """`niceness` below 0 puts worker and generator before other programs during a run; it needs the right to."""
         self.directory = directory
         self.cores = Cores.choose()
+        self.niceness = niceness
         self._stack = stack
 
     def start_node(self, name: str, settings: Mapping[str, str]) -> Node:
@@ -146,7 +152,7 @@ class Stand:
         process = self._start(
             [sys.executable, "-m", "node", "serve", "--with-parent"], environment, log
         )
-        running = _wait(lambda: find_running(load(environment)), process, log)
+        running = _wait(lambda: _running(environment), process, log)
         found = Node(name, running, process, log)
         _wait(lambda: _is_ready(found.http), process, log)
         return found
@@ -182,8 +188,9 @@ class Stand:
         core_before = 0.0
         with cpu.awake(self.cores.server) as spinner:
 
-            def started() -> None:
+            def started(generator: int) -> None:
                 nonlocal core_before
+                cpu.prefer([subject.worker, generator], self.niceness)
                 cpu.pin(subject.tree(), self.cores.others)
                 cpu.pin([subject.worker], self.cores.server)
                 before.update({pid: cpu.cpu_seconds(pid) for pid in [*subject.tree(), spinner]})
@@ -191,6 +198,7 @@ class Stand:
 
             run = run_apart(prepare, core=self.cores.others, started=started)
             core = cpu.core_busy_seconds(self.cores.server) - core_before
+            cpu.prefer([subject.worker], 0)
             spent = {
                 pid: cpu.cpu_seconds(pid) - before.get(pid, 0.0)
                 for pid in [*subject.tree(), spinner]
@@ -223,14 +231,14 @@ class Stand:
 
 
 @contextmanager
-def open_stand() -> Iterator[Stand]:
+def open_stand(niceness: int = 0) -> Iterator[Stand]:
     """Make a directory for a stand; at the end stop all, and remove it."""
     with ExitStack() as stack:
         directory = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="idnode-bench-", ignore_cleanup_errors=True)
         )
         Path(directory).chmod(0o711)  # the embedded servers' account passes through
-        yield Stand(Path(directory), stack)
+        yield Stand(Path(directory), stack, niceness)
 
 
 def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
@@ -258,6 +266,15 @@ def get(address: Address, path: str) -> tuple[int, bytes]:
     return int(head.split(b" ", 2)[1]), body
 
 
+def answers_by_tier(admin: Address) -> Counter[str]:
+    """Return how many resolutions a node says it has answered, by the tier that they came from."""
+    found: Counter[str] = Counter()
+    for line in get(admin, "/metrics")[1].decode().splitlines():
+        if line.startswith("idnode_resolutions_total{") and (tier := _TIER.search(line)):
+            found[tier[1]] += int(float(line.rpartition(" ")[2]))
+    return found
+
+
 def flush_redis(url: str) -> None:
     """Empty the database of a Redis that needs no password, with one command of its protocol."""
     parts = urlsplit(url)
@@ -281,6 +298,13 @@ def _redis_connection(url: str) -> socket.socket:
     connection.settimeout(30)
     connection.connect(parts.path)
     return connection
+
+
+def _running(environment: Mapping[str, str]) -> Settings | None:
+    """Return the true settings of a node that has written them all."""
+    with suppress(ValueError):
+        return find_running(load(environment))
+    return None
 
 
 def _is_ready(address: Address) -> bool:

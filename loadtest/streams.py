@@ -84,7 +84,9 @@ class StreamGenerator:
         poll, streams, spins = self._epoll.poll, self._streams, 0
         while under_way:
             ready = poll(0 if spins < SPINS else SILENCE_SECONDS)
-            now = perf_counter()
+            before, now = now, perf_counter()
+            if spins:  # else `before` is when we began to work
+                self._run.waited += now - before
             if not ready:
                 spins += 1
                 self._refuse_silence(now - heard, under_way)
@@ -102,7 +104,6 @@ class StreamGenerator:
         return self._run
 
     def _refuse_silence(self, seconds: float, under_way: int) -> None:
-        self._run.idle_polls += 1
         if seconds >= SILENCE_SECONDS:
             raise NoAnswer(f"{under_way} blocks without answer for {seconds:.0f} s")
 
