@@ -64,13 +64,13 @@ class NodeProcess:
         assert not self._ended(), self.said()
         return self.settings()
 
-    def launch(self) -> None:
-        """Start the command (`idnode serve`, if not set to another) and do not wait."""
+    def launch(self, *command: str) -> None:
+        """Start the command (by default `self.command`, `idnode serve`) and do not wait."""
         path = _python_for(self.account)[1]
         self.output.write_bytes(b"")
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                self.command,
+                command or self.command,
                 stdout=output,
                 stderr=output,
                 env={**self.environment, **path},

@@ -1,4 +1,5 @@
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from node.metrics import GAUGES, exposition
 from resolver.answer import Status, Tier
 from resolver.identifier import Scheme
 from resolver.observe import Event, Gauge, Protocol, Tally, cell
+
+ROOT = Path(__file__).resolve().parents[2]
 
 Series = dict[str, float]
 
@@ -105,3 +108,24 @@ def test_the_build_is_named(slots: tuple[Counters, Counters]) -> None:
     assert [
         value for name, value in series(slots).items() if name.startswith("idnode_build_info{")
     ] == [1.0]
+
+
+def test_alerts_name_only_series_and_events_that_exist(slots: tuple[Counters, Counters]) -> None:
+    answered(slots[0], 1)
+    slots[0].begin(os.getpid())
+    shown = {name.partition("{")[0] for name in series(slots)}
+    rules = (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text("utf-8")
+
+    assert set(re.findall(r"\bidnode_\w+", rules)) <= shown
+    assert set(re.findall(r'event="(\w+)"', rules)) <= {event.value for event in Event}
+
+
+def test_every_alert_has_a_first_look_in_the_runbook() -> None:
+    deploy = ROOT / "deploy"
+    rules = (deploy / "prometheus" / "alerts.yml").read_text("utf-8")
+    runbook = (deploy / "README.md").read_text("utf-8")
+
+    named = re.findall(r"^ +- alert: (\w+)$", rules, re.MULTILINE)
+
+    assert named
+    assert [name for name in named if f"| {name} |" not in runbook] == []
