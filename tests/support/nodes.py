@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from node.config import Settings, load
 from node.process.account import Account, Identity
+from node.process.home import POINTER
 from node.process.lock import CHILDREN_LOCK
 from node.process.running import find_running
 
@@ -121,6 +123,11 @@ class NodeProcess:
         if self.process is not None:
             self.process.kill()
             self.process.wait(STOP_SECONDS)
+        home = (
+            self.data_dir / POINTER
+        )  # where the servers' account could not enter the data directory
+        if home.exists():
+            shutil.rmtree(home.read_text("utf-8").strip())
 
     def _ended(self) -> bool:
         return self.process is None or self.process.poll() is not None
