@@ -62,14 +62,24 @@ class Known:
         return self.question[:ID_AT] + number.to_bytes(4, "big") + self.question[ID_END:]
 
 
+def source(address: Address, number: int) -> Address | None:
+    """Return the local address with this number, if the server is on the loopback network, which has millions.
+
+    Many sources keep clear of every limit a source, and of the ports that closed connections hold for a minute.
+    """
+    if not address[0].startswith("127."):
+        return None
+    return f"127.77.{number // 250 % 250}.{number % 250 + 1}", 0
+
+
 def sources(address: Address, count: int) -> Iterator[socket.socket]:
-    """Make connected UDP sockets; to the loopback network from so many addresses, so that no limit a source bites."""
+    """Make connected UDP sockets, each with a source of its own."""
     for number in range(count):
         owner = socket.socket(
             socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_DGRAM
         )
-        if address[0].startswith("127."):
-            owner.bind((f"127.77.{number >> 8}.{(number & 255) + 1}", 0))
+        if local := source(address, number):
+            owner.bind(local)
         owner.connect(address)
         owner.setblocking(False)
         yield owner
@@ -123,9 +133,8 @@ async def talk_tcp(
             first = head + await reader.readexactly(frame_length(head) - len(head))
         if first[40:] != known.tail:
             raise PortFault(f"TCP: wrong answer to the known question: {first.hex()}")
-        rest = await conversation.finish(pieces)
         counts.messages["tcp"] += messages
-        _walk_frames(rest)
+        _walk_frames(await conversation.finish(pieces))
     except (ConnectionError, asyncio.IncompleteReadError):
         counts.resets += 1
     finally:
@@ -155,8 +164,8 @@ async def talk_http(
             body = await reader.readexactly(content_length(head))
         if body != known.http_body:
             raise PortFault(f"HTTP: wrong answer to the known question: {body!r}")
-        rest = await conversation.finish(pieces)
         counts.messages["http"] += messages
+        rest = await conversation.finish(pieces)
         for status in _STATUS.findall(rest):
             counts.statuses[status.decode()] += 1
         if b"HTTP/1.1 500 " in rest:
@@ -172,6 +181,7 @@ class _Conversation:
 
     def __init__(self, address: Address, counts: Counts, name: str) -> None:
         self._address, self._name = address, name
+        self._source = source(address, counts.conversations[name] % 5_000)
         counts.conversations[name] += 1
 
     @asynccontextmanager
@@ -189,7 +199,9 @@ class _Conversation:
         """Connect.  Raises PortFault when nobody accepts."""
         try:
             async with asyncio.timeout(END_SECONDS):
-                self._reader, self._writer = await asyncio.open_connection(*self._address)
+                self._reader, self._writer = await asyncio.open_connection(
+                    *self._address, local_addr=self._source
+                )
         except OSError as error:
             raise PortFault(f"{self._name}: cannot connect: {error}") from error
         return self._reader, self._writer

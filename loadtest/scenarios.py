@@ -85,7 +85,7 @@ def database_of(redis_url: str, number: int) -> str:
     """Return the URL of another database on the same Redis, so that two users of it do not meet."""
     parts = urlsplit(redis_url)
     if parts.scheme == "unix":
-        return urlunsplit(parts._replace(query=f"db={number}"))
+        return f"unix://{parts.path}?db={number}"
     return urlunsplit(parts._replace(path=f"/{number}"))
 
 
