@@ -39,7 +39,8 @@ GENERATOR_CHECK = (
     "of the run in which the worker computed, “generator busy” that in which the generator had something to do. Where "
     f"the worker has less than {BOTTLENECK_SHARE:.0%} (*), the bottleneck was elsewhere: the generator, a store, or "
     "other programs on the worker's core (“others”). Then the rate is a lower bound; processor time an answer is the "
-    "figure to read. “generator µs” is what an answer costs the generator: 1e6 ÷ that is the most it could ask for."
+    "figure to read. The echo rows show what the generator can do at least: it takes answers in larger batches, and so "
+    "spends less on each (“generator µs”), the faster they come."
 )
 
 
