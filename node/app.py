@@ -5,6 +5,7 @@ and has read the change feed; from then on a database that is away costs only th
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -24,7 +25,7 @@ from node.store.changes import prune_changes
 from node.store.database import Database, StoreError, StoreUnavailable
 from node.web.health import Check
 from node.web.routes import build_admin_app, build_app
-from resolver.frontends.fast import FastHttp, HttpServer
+from resolver.frontends.fast import FastHttp, HttpServer, supports_uvicorn
 from resolver.frontends.tcp import TcpConnection
 from resolver.frontends.udp import UdpFrontEnd
 from resolver.guard import Guard
@@ -48,6 +49,8 @@ PRUNE_SECONDS = 600.0
 _MAX_SIGNATURES = 64  # being made in threads at once; more wait
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
+
+log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -161,7 +164,10 @@ class Worker:
             self.responder, self.reading.hot_wire, self.guard, self.tally, self._spawn
         )
 
-    def _http_protocol(self) -> type[FastHttp]:
+    def _http_protocol(self) -> type[FastHttp] | str:
+        if not supports_uvicorn():
+            log.error("this uvicorn is not one that the fast way knows; HTTP is served without it")
+            return "httptools"
         members = {"hot": self.reading.hot_http, "guard": self.guard, "tally": self.tally}
         return type("WorkerHttp", (FastHttp,), members)
 

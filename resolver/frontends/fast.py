@@ -68,7 +68,9 @@ class FastHttp(HttpToolsProtocol):
                     self.transport.write(hot.start + ready[4])
                     self.tally.answered(ready[1], perf_counter_ns() - started)
                     return
-        self.request_began_ns = self.request_began_ns or started
+        if not self.request_began_ns:
+            self.request_began_ns = started
+            data = escape_target(data)
         super().data_received(data)
 
     def on_message_begin(self) -> None:
@@ -92,6 +94,24 @@ class FastHttp(HttpToolsProtocol):
     def _is_between(self) -> bool:
         cycle = self.cycle
         return (cycle is None or cycle.response_complete) and not self.flow.write_paused
+
+
+def escape_target(data: bytes) -> bytes:
+    """Percent-encode what is not ASCII in the first line: `curl` sends a Chinese handle as it is typed.
+
+    Only what begins a request may be given; a target that comes in several pieces is left alone, and the parser
+    refuses it.
+    """
+    end = data.find(b"\r\n")
+    if end < 0 or data.isascii() or data[:end].isascii():
+        return data
+    return (
+        b"".join(b"%%%02X" % byte if byte > 0x7F else _BYTES[byte] for byte in data[:end])
+        + data[end:]
+    )
+
+
+_BYTES = tuple(bytes([byte]) for byte in range(128))
 
 
 def supports_uvicorn() -> bool:
