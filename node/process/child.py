@@ -108,7 +108,7 @@ class Child:
             await asyncio.sleep(pause)
             if self._is_stopping():
                 return
-            with suppress(RegistryError):  # it has ended, which the next turn reports
+            with suppress(RegistryError, OSError):  # it did not start; the next turn reports it
                 await self.start()
 
     async def stop(self) -> None:
@@ -120,13 +120,13 @@ class Child:
 
     async def _launch(self) -> int:
         """Start the process and return our end of its ready pipe."""
+        self._started_at = time.monotonic()
         theirs, self._lifeline = os.pipe()
         ready, ready_theirs = os.pipe()
         os.set_blocking(ready, False)
         numbers = {LIFELINE: str(theirs), READY: str(ready_theirs)}
         output = self.program.log.open("ab") if self.program.log else None
         try:
-            self._started_at = time.monotonic()
             self._process = await asyncio.create_subprocess_exec(
                 *(numbers.get(each, each) for each in self.program.arguments),
                 env=dict(self.program.environment),

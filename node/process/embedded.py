@@ -56,22 +56,7 @@ async def embed_postgres(home: Home, directory: DataDirectory, settings: Setting
         await _make_cluster(home, directory)
     (home.cluster / "postmaster.pid").unlink(missing_ok=True)
     url = f"postgresql://{SUPERUSER}@/{DATABASE}?host={quote(str(home.sockets), safe='')}&port=5432"
-    options = {
-        "listen_addresses": "",
-        "unix_socket_directories": str(home.sockets),
-        "unix_socket_permissions": "0700",
-        "max_connections": str(60 + 8 * settings.workers),
-        "shared_buffers": "128MB",
-        "max_wal_size": "2GB",
-        "wal_compression": "pglz",  # this build has no lz4
-        "checkpoint_timeout": "15min",
-        "log_checkpoints": "off",
-        "log_min_messages": "log",  # what a statement did wrong is reported by whoever sent it
-        "log_timezone": "UTC",
-        "timezone": "UTC",
-        "cluster_name": "idnode",
-    }
-    settled = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+    settled = _options(home, settings)
     command = [str(home.postgres / "postgres"), "-D", str(home.cluster), *settled]
 
     async def answers() -> bool:
@@ -93,6 +78,26 @@ async def embed_postgres(home: Home, directory: DataDirectory, settings: Setting
         log=_fresh_log(directory, "postgres"),
     )
     return Server(Child(program), url)
+
+
+def _options(home: Home, settings: Settings) -> list[str]:
+    """Return Postgres's settings as words of its command line; what is not here is its own default."""
+    options = {
+        "listen_addresses": "",
+        "unix_socket_directories": str(home.sockets),
+        "unix_socket_permissions": "0700",
+        "max_connections": str(60 + 8 * settings.workers),
+        "shared_buffers": "128MB",
+        "max_wal_size": "2GB",
+        "wal_compression": "pglz",  # this build has no lz4
+        "checkpoint_timeout": "15min",
+        "log_checkpoints": "off",
+        "log_min_messages": "log",  # what a statement did wrong is reported by whoever sent it
+        "log_timezone": "UTC",
+        "timezone": "UTC",
+        "cluster_name": "idnode",
+    }
+    return [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
 
 
 def embed_valkey(home: Home, directory: DataDirectory) -> Server:

@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import uvloop
 
@@ -24,7 +25,8 @@ logger = logging.getLogger(__name__)
 def run_until_cut(lifeline: int, ready: int, serve: Serve) -> int:
     """Run `serve(stop, say_ready)` on a loop of its own; return the exit code of the process.
 
-    `stop` is set when the lifeline is cut, or on SIGTERM or SIGINT; `serve` then drains and returns.
+    `stop` is set when the lifeline is cut, or on SIGTERM or SIGINT; `serve` then drains and returns.  What was not
+    ready when its lifeline was cut has nothing to drain, and ends at once.
     """
     try:
         uvloop.run(_run(lifeline, ready, serve))
@@ -44,17 +46,20 @@ def _report(error: BaseException, whole: BaseException) -> int:
 
 
 async def _run(lifeline: int, ready: int, serve: Serve) -> None:
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    stop, begun, loop = asyncio.Event(), threading.Event(), asyncio.get_running_loop()
 
     def watch() -> None:
         while os.read(lifeline, 1):
             pass
-        loop.call_soon_threadsafe(stop.set)
-        threading.Event().wait(DRAIN_SECONDS)
+        if begun.is_set():
+            loop.call_soon_threadsafe(stop.set)
+            threading.Event().wait(DRAIN_SECONDS)
         os._exit(1)
 
     def say_ready() -> None:
-        os.write(ready, b"1")
+        begun.set()
+        with suppress(BrokenPipeError):  # the supervisor has gone: the lifeline tells us so too
+            os.write(ready, b"1")
 
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
     for sign in (signal.SIGTERM, signal.SIGINT):

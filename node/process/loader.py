@@ -28,15 +28,9 @@ def main() -> int:
     given = parser.parse_args()
     log.configure("loader")
 
-    async def serve(stop: asyncio.Event, ready: Callable[[], None]) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            loading = tasks.create_task(_load(given.file))
-            stopping = tasks.create_task(stop.wait())
-            await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
-            loading.cancel()
-            stopping.cancel()
-        if not loading.cancelled():
-            ready()
+    async def serve(_stop: asyncio.Event, ready: Callable[[], None]) -> None:
+        await _load(given.file)
+        ready()
 
     return run_until_cut(given.lifeline, given.ready, serve)
 

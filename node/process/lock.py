@@ -7,6 +7,7 @@ whoever gets it knows that nothing of an earlier node is left, without believing
 
 import fcntl
 import json
+import logging
 import os
 import signal
 import time
@@ -21,8 +22,11 @@ CHILDREN_LOCK = "children.lock"
 STOPPING_SECONDS = 20.0  # how long we wait for a node that is just stopping
 GLANCE_SECONDS = 0.3  # how long `holder` may be in the way
 ORPHAN_STEPS = ((8.0, signal.SIGINT), (8.0, signal.SIGKILL))  # wait so long, then send that
+QUIET_SECONDS = 0.5  # before we say what we wait for
 KILLED_SECONDS = 4.0
 _POLL_SECONDS = 0.02
+
+logger = logging.getLogger(__name__)
 
 
 class DataDirectory:
@@ -106,6 +110,11 @@ def _take_node_lock(path: Path, directory: Path) -> int:
 
 def _take_children_lock(path: Path) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if _wait_for_lock(descriptor, QUIET_SECONDS):
+        return descriptor
+    logger.info(
+        "waiting for the processes of an earlier node to end", extra={"directory": str(path.parent)}
+    )
     for seconds, sign in ORPHAN_STEPS:
         if _wait_for_lock(descriptor, seconds):
             return descriptor

@@ -68,6 +68,15 @@ def starts(settings: Settings) -> dict[str, float]:
     return {slot: float(value) for slot, value in found}
 
 
+def resolutions(settings: Settings) -> float:
+    """How many questions were answered, over all workers, by the metrics."""
+    _, text = get(settings, "/metrics", admin=True)
+    return sum(
+        float(value)
+        for value in re.findall(r"^idnode_resolutions_total\{.* (.+)$", text, re.MULTILINE)
+    )
+
+
 def worker_process(running: NodeProcess, slot: int) -> int:
     return next(
         process_id
@@ -133,6 +142,19 @@ def test_killed_worker_comes_back_and_the_others_go_on(running: NodeProcess) -> 
     assert worker_process(running, 1) == other
     for _ in range(20):  # over both workers; what the dead one had in its queue is served too
         assert get(settings, "/healthz")[0] == 200
+
+
+def test_counts_outlive_a_killed_worker(running: NodeProcess) -> None:
+    settings = running.settings()
+    before, started = resolutions(settings), starts(settings)
+    for number in range(20):
+        get(settings, f"/api/handles/99.9/no-such-{number}")
+    assert resolutions(settings) == before + 20
+
+    os.kill(worker_process(running, 1), signal.SIGKILL)
+    eventually(lambda: starts(settings)["1"] == started["1"] + 1)
+
+    assert resolutions(settings) == before + 20
 
 
 def test_second_node_on_the_same_data_directory_is_refused(running: NodeProcess) -> None:

@@ -20,6 +20,7 @@ from node.config import Settings
 from node.errors import Kind, RegistryError
 from node.process import lock, tether
 from node.process.child import LIFELINE, READY, Child, Program
+from node.process.lifeline import DRAIN_SECONDS
 from node.process.lock import CHILDREN_LOCK, NODE_LOCK, DataDirectory, holder
 from node.sockets import Sockets, open_listeners
 from tests.support.nodes import eventually, is_alive
@@ -178,6 +179,29 @@ async def test_child_is_ready_when_it_says_so_and_ends_when_cut() -> None:
     await child.stop()
 
     assert not is_alive(child.process_id)
+
+
+def test_child_of_ours_that_is_not_ready_ends_at_once_when_cut() -> None:
+    waits = (
+        "import asyncio, sys; from node.process.lifeline import run_until_cut\n"
+        "async def serve(stop, ready):\n"
+        "    print('up', flush=True); await asyncio.Event().wait()\n"
+        "sys.exit(run_until_cut(int(sys.argv[1]), 1, serve))"
+    )
+    lifeline, end = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-c", waits, str(lifeline)], pass_fds=(lifeline,), stdout=subprocess.PIPE
+    )
+    os.close(lifeline)
+    first_line(process)
+    began = time.monotonic()
+
+    os.close(end)
+
+    assert process.wait(10) == 1
+    assert time.monotonic() - began < DRAIN_SECONDS / 2
+    assert process.stdout is not None
+    process.stdout.close()
 
 
 async def test_child_that_ends_before_it_is_ready_is_a_failure() -> None:
