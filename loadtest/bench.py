@@ -20,7 +20,7 @@ from rich.console import Console
 
 from loadtest.figures import Scenario, Target, speed_targets
 from loadtest.report import machine, print_table, print_targets, write_json
-from loadtest.scenarios import Extent, Table, learn, roomy
+from loadtest.scenarios import Extent, Table, learn
 from loadtest.sizes import (
     BYTES_AN_ANSWER,
     LARGE,
@@ -107,11 +107,10 @@ class Bench:
         with open_stand(self._niceness) as stand:
             self._say(f"making and loading {extent.records:,} records")
             corpus = make_corpus(stand.directory, extent.records)
-            first = stand.start_node("node", roomy(extent.native_keys))
+            first = stand.start_node("node", {})
             self.found.loads.append(load_corpus(first, corpus, extent.records))
-            self._say(
-                f"loaded at {self.found.loads[-1].rate:,.0f}/s; learning what the right answers are"
-            )
+            self._say(str(self.found.loads[-1]))
+            self._say("learning what the right answers are")
             asked = learn(first, corpus, extent)
             self.found.notes += asked.notes
             if "table" in parts:
@@ -140,7 +139,7 @@ class Bench:
             self._say(f"making and loading {LARGE:,} records")
             corpus = make_corpus(stand.directory, LARGE)
             self.found.loads.append(load_corpus(stand.start_node("node", {}), corpus, LARGE))
-            self._say(f"loaded at {self.found.loads[-1].rate:,.0f}/s")
+            self._say(str(self.found.loads[-1]))
 
     def _growth(self) -> None:
         for records in (SMALL, LARGE):

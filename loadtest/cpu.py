@@ -24,6 +24,13 @@ def cpu_seconds(pid: int) -> float:
         return _ticked_seconds(pid)
 
 
+def cpu_seconds_with_children(pid: int) -> float:
+    """Return the same with the children that ended and were waited for, in clock ticks (10 ms)."""
+    with suppress(*_GONE):
+        return sum(map(int, _stat(pid)[11:15])) / _TICKS
+    return 0.0
+
+
 def _ticked_seconds(pid: int) -> float:
     with suppress(*_GONE):
         fields = _stat(pid)

@@ -17,6 +17,7 @@ import asyncio
 import json
 import re
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -304,6 +305,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = (chosen.udp, chosen.tcp, chosen.http, chosen.admin)
     if any(given) and not all(given):
         parser.error("give all four addresses, or none")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
     with ExitStack() as stack:
         ports = Ports(*given, chosen.log) if all(given) else _own_node(stack, chosen.log)
         return fuzz(ports, chosen.messages, chosen.seed, chosen.handle)

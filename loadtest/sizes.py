@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from math import inf
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+from time import perf_counter
 
 from loadtest import cpu
 from loadtest.exchange import Exchange, native_request
@@ -32,10 +34,15 @@ FIRST_KEYS = 500  # asked before memory is measured, so that what is made once i
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A load: how many records, and in how many seconds, the start of the command included."""
+    """A load: how many records, and in how many seconds, the start of the command included.
+
+    `command_seconds` and `store_seconds` are the processor time of the command and of Postgres.
+    """
 
     records: int
     seconds: float
+    command_seconds: float
+    store_seconds: float
 
     @property
     def rate(self) -> float:
@@ -48,7 +55,18 @@ class Loaded:
             "records": self.records,
             "seconds": round(self.seconds, 2),
             "rate": round(self.rate),
+            "command_cpu_seconds": round(self.command_seconds, 2),
+            "store_cpu_seconds": round(self.store_seconds, 2),
         }
+
+    def __str__(self) -> str:
+        command, store = (
+            1e6 * part / self.records for part in (self.command_seconds, self.store_seconds)
+        )
+        return (
+            f"{self.records:,} records loaded in {self.seconds:.1f} s: {self.rate:,.0f}/s; "
+            f"processor time a record {command:.1f} µs of the command, {store:.1f} µs of Postgres"
+        )
 
 
 def make_corpus(directory: Path, records: int) -> Path:
@@ -76,15 +94,31 @@ def load_corpus(node: Node, corpus: Path, records: int, *, waiting_for: bytes = 
         {"DATABASE_URL": node.settings.database_url, "DATA_DIR": str(node.settings.data_dir)}
     )
     command = [sys.executable, "-m", "node", "load", str(corpus)]
-    began = time.perf_counter()
+    began, spent, stored = perf_counter(), _children_seconds(), _store_seconds(node)
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False, cwd=corpus.parent
     )
-    seconds = time.perf_counter() - began
     if done.returncode:
         raise StandError(f"{command} failed: {done.stdout[-1000:]} {done.stderr[-2000:]}")
+    loaded = Loaded(
+        records,
+        seconds=perf_counter() - began,
+        command_seconds=_children_seconds() - spent,
+        store_seconds=_store_seconds(node) - stored,
+    )
     _wait_for(node, waiting_for or draw(corpus, 1).handles[0])
-    return Loaded(records, seconds)
+    return loaded
+
+
+def _children_seconds() -> float:
+    """Return the processor time of all children that have ended, and theirs."""
+    usage = getrusage(RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _store_seconds(node: Node) -> float:
+    """Return the processor time of the stores, ended backends included."""
+    return sum(cpu.cpu_seconds_with_children(pid) for pid in node.stores())
 
 
 def _wait_for(node: Node, handle: bytes) -> None:
@@ -134,7 +168,7 @@ def weigh(stand: Stand, first: Node, asked: Questions) -> list[Weight]:
             "DATABASE_URL": settings.database_url,
             "REDIS_URL": database_of(settings.redis_url, 3),
         }
-        fresh = stand.start_node(f"weigh-{name}", {**stores, **roomy(len(exchanges))})
+        fresh = stand.start_node(f"weigh-{name}", stores)
         found.append(_weigh(f"{name.upper()} answer", fresh, name, exchanges))
         stand.stop(fresh)
     return found
@@ -169,7 +203,7 @@ def grow(stand: Stand, records: int, extent: Extent, say: Callable[[str], None])
     corpus = make_corpus(stand.directory, records)
     full = stand.start_node(f"grown-{records}", roomy(records))
     loaded = load_corpus(full, corpus, records)
-    say(f"{records:,} records loaded in {loaded.seconds:.1f} s: {loaded.rate:,.0f}/s")
+    say(str(loaded))
     exchanges = learn_native(full.native, draw(corpus, min(records, GROWTH_KEYS)))
     exchanges = [exchange for exchange in exchanges if fits_datagram(exchange)]
     _fill(full, corpus)
