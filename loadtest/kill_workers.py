@@ -1,0 +1,208 @@
+"""Kill workers with SIGKILL at random moments under load over UDP, TCP and HTTP, and look at what it cost.
+
+    python -m loadtest.kill_workers --kills 100
+
+Held to: every answer is right; the other workers go on; a killed one is replaced; and the node's own count lies between
+what was answered (less one for each kill: an answer may leave just before it is counted) and what was sent.  Lost
+questions are asked again, as real clients do.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+
+from loadtest.corpus import records, write
+from loadtest.exchange import HEAD_BYTES, Exchange, frame_length
+from loadtest.fuzz_ports import log_faults
+from loadtest.learn import Sample, draw, fits_datagram, learn_http, learn_native
+from loadtest.sizes import load_corpus
+from loadtest.stand import Node, answers_by_tier, open_stand
+
+RECORDS = 2_000
+WORKERS = 3
+CLIENTS = 6  # of each protocol
+ANSWER_SECONDS = 0.5
+REPLACED_SECONDS = 20.0
+SEEN_SECONDS = 2.0  # every worker has seen what was loaded
+_ID = slice(8, 12)
+_BODY_AT = 40
+
+Ask = Callable[[Exchange], Awaitable[bytes]]
+
+
+class Load:
+    """Clients that ask without end, and what became of their questions."""
+
+    def __init__(
+        self, node: Node, native: Sequence[Exchange], http: Sequence[Exchange], seed: int
+    ) -> None:
+        self._node = node
+        self._native = native
+        self._http = http
+        self._random = random.Random(seed)
+        self.sent: Counter[str] = Counter()
+        self.answered: Counter[str] = Counter()
+        self.wrong: list[str] = []
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Ask until told to stop."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(CLIENTS):
+                tasks.create_task(self._ask_udp(stop))
+                tasks.create_task(self._ask_stream(stop, "tcp"))
+                tasks.create_task(self._ask_stream(stop, "http_json"))
+
+    async def _ask_udp(self, stop: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        while not stop.is_set():
+            answers: asyncio.Queue[bytes] = asyncio.Queue()
+            transport, _ = await loop.create_datagram_endpoint(
+                partial(_Inbox, answers), remote_addr=self._node.native
+            )
+            for _ in range(200):  # then another source port, so every worker has its share
+                exchange = self._question(self._native)
+                self.sent["udp"] += 1
+                transport.sendto(exchange.request)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        while (answer := await answers.get())[_ID] != exchange.request[_ID]:
+                            pass
+                    self._judge("udp", exchange, answer)
+            transport.close()
+
+    async def _ask_stream(self, stop: asyncio.Event, protocol: str) -> None:
+        address = self._node.native if protocol == "tcp" else self._node.http
+        read = _read_frame if protocol == "tcp" else _read_http
+        exchanges = self._native if protocol == "tcp" else self._http
+        while not stop.is_set():
+            with suppress(OSError, EOFError, TimeoutError):  # the worker was killed: connect again
+                reader, writer = await asyncio.open_connection(*address)
+                try:
+                    for _ in range(500):
+                        exchange = self._question(exchanges)
+                        self.sent[protocol] += 1
+                        writer.write(exchange.request)
+                        async with asyncio.timeout(ANSWER_SECONDS * 4):
+                            self._judge(protocol, exchange, await read(reader))
+                finally:
+                    writer.close()
+
+    def _question(self, exchanges: Sequence[Exchange]) -> Exchange:
+        exchange = self._random.choice(exchanges)
+        if exchanges is not self._native:
+            return exchange
+        number = self._random.randbytes(4)
+        request = exchange.request[:8] + number + exchange.request[12:]
+        return Exchange(request, exchange.head[:8] + number + exchange.head[12:], exchange.tail)
+
+    def _judge(self, protocol: str, exchange: Exchange, answer: bytes) -> None:
+        self.answered[protocol] += 1
+        native = protocol != "http_json"
+        tail = answer[_BODY_AT:] if native else answer.partition(b"\r\n\r\n")[2]
+        head = answer[:HEAD_BYTES] if native else answer[: len(exchange.head)]
+        if head != exchange.head or tail != exchange.tail:
+            self.wrong.append(f"{protocol}: {exchange.request!r} got {answer!r}")
+
+
+class _Inbox(asyncio.DatagramProtocol):
+    def __init__(self, inbox: "asyncio.Queue[bytes]") -> None:
+        self._inbox = inbox
+
+    def datagram_received(self, data: bytes, _addr: object) -> None:
+        self._inbox.put_nowait(data)
+
+
+async def _read_frame(reader: asyncio.StreamReader) -> bytes:
+    envelope = await reader.readexactly(20)
+    return envelope + await reader.readexactly(frame_length(envelope) - 20)
+
+
+async def _read_http(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+    return head + await reader.readexactly(length)
+
+
+async def kill_under_load(
+    node: Node, load: Load, kills: int, seed: int, log: Callable[[str], None] = print
+) -> list[str]:
+    """Kill workers one after the other; return what did not hold."""
+    dice, stop, faults = random.Random(seed), asyncio.Event(), []
+    replaced: list[float] = []
+    asking = asyncio.create_task(load.run(stop))
+    for _ in range(kills):
+        await asyncio.sleep(dice.uniform(0.05, 0.5))
+        victim = dice.choice(node.workers())
+        before = load.answered.total()
+        os.kill(victim, signal.SIGKILL)
+        began = time.monotonic()
+        while len(now := node.workers()) < WORKERS or victim in now:
+            if time.monotonic() - began > REPLACED_SECONDS:
+                faults.append(f"worker {victim} was not replaced")
+                break
+            await asyncio.sleep(0.02)
+        replaced.append(time.monotonic() - began)
+        if load.answered.total() == before:
+            faults.append("no other worker went on while one was replaced")
+    await asyncio.sleep(2)
+    stop.set()
+    await asking
+    log(f"{kills} kills; a new process stood after {max(replaced):.2f} s at most")
+    return faults
+
+
+def check(node: Node, load: Load, kills: int, counted_before: int) -> list[str]:
+    """Return what does not hold of the answers and of the counts."""
+    counted = answers_by_tier(node.admin).total() - counted_before
+    answered, sent = load.answered.total(), load.sent.total()
+    print(f"sent {dict(load.sent)}, answered {dict(load.answered)}, counted {counted}")
+    faults = [*load.wrong[:5], *log_faults(node.log)]
+    if not answered - kills <= counted <= sent:
+        faults.append(
+            f"counted {counted}: not between {answered} answered - {kills} and {sent} sent"
+        )
+    return faults
+
+
+def run(kills: int, seed: int) -> int:
+    """Start a node, load it, kill its workers; print what did not hold; return the exit status."""
+    with open_stand() as stand:
+        node = stand.start_node("kills", {"WORKERS": str(WORKERS)})
+        corpus = stand.directory / "corpus.ndjson"
+        with corpus.open("wb") as out:
+            write(out, records(RECORDS, seed))
+        load_corpus(node, corpus, RECORDS)
+        time.sleep(SEEN_SECONDS)
+        sample: Sample = draw(corpus, 500, seed)
+        native = [each for each in learn_native(node.native, sample) if fits_datagram(each)]
+        http = learn_http(node.http, sample)
+        http = [each for each in http if b"?" not in each.request]
+        load = Load(node, native, http, seed)
+        before = answers_by_tier(node.admin).total()
+        faults = asyncio.run(kill_under_load(node, load, kills, seed))
+        faults += check(node, load, kills, before)
+    for fault in faults:
+        print("FAULT", fault)
+    print("everything held" if not faults else f"{len(faults)} faults")
+    return 1 if faults else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(prog="kill_workers", description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args(arguments)
+    return run(chosen.kills, chosen.seed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
