@@ -149,19 +149,23 @@ class Worker:
     def _is_busy(self, datagrams: Sequence[tuple[Any, UdpFrontEnd]]) -> bool:
         return self.guard.is_busy() or any(front_end.is_busy() for _, front_end in datagrams)
 
+    def _spawn_answer(self, answer: Coroutine[Any, Any, None]) -> None:
+        """Start the task of one answer: its failure is a fault to be told, and no reason to stop the worker."""
+        self._spawn(_survive(answer))
+
     def _udp(self) -> UdpFrontEnd:
         return UdpFrontEnd(
             self.responder,
             self.reading.hot_wire,
             self.guard,
             self.tally,
-            self._spawn,
+            self._spawn_answer,
             max_datagrams=self.settings.udp_max_datagrams,
         )
 
     def _tcp(self) -> TcpConnection:
         return TcpConnection(
-            self.responder, self.reading.hot_wire, self.guard, self.tally, self._spawn
+            self.responder, self.reading.hot_wire, self.guard, self.tally, self._spawn_answer
         )
 
     def _http_protocol(self) -> type[FastHttp] | str:
@@ -229,6 +233,13 @@ def own_site(address: PublicAddress, key: RsaPublicKey) -> SiteData:
     )
     server = SiteServer(1, packed.rjust(16, b"\0"), encode_public_key(key), interfaces)
     return SiteData(2, 11, 1, True, False, 2, b"", ((b"desc", b"idnode"),), (server,))
+
+
+async def _survive(answer: Coroutine[Any, Any, None]) -> None:
+    try:
+        await answer
+    except Exception:
+        log.exception("an answer failed")
 
 
 @asynccontextmanager

@@ -135,6 +135,8 @@ class TcpConnection(asyncio.Protocol):
                     self._transport.close()
                     return
                 reply = await self._responder.respond(message, Protocol.TCP, perf_counter_ns())
+                if self._transport.is_closing():
+                    return
                 self._transport.write(reply)
                 self.last_used_ns = perf_counter_ns()
                 await self._may_write.wait()
