@@ -90,13 +90,14 @@ class Worker:
         world = Surroundings(time, os.urandom, _signer(key))
         self.responder = Responder(self.service, self.reading.hot_wire, self.tally, world)
 
-    async def prepare(self) -> None:
-        """Read what the first answer needs; waits for the database as long as it takes."""
-        self._spawn(self.reading.records.run())
-        self._spawn(self.reading.feed.run())
-        if self.reading.redis:
-            self._spawn(self.reading.redis.run())
-        while not self.reading.feed.last_read:  # noqa: ASYNC110  a start is a poll or two long
+    async def prepare(self, stop: asyncio.Event) -> None:
+        """Read what the first answer needs; waits for the database as long as it takes, or until told to stop."""
+        reading = self.reading
+        self._spawn(reading.records.run())
+        self._spawn(reading.feed.run())
+        if reading.redis:
+            self._spawn(reading.redis.run())
+        while not (reading.feed.last_read and reading.records.connected) and not stop.is_set():
             await asyncio.sleep(0.01)
         self.tick()
         self._spawn(self._tick_for_ever())
@@ -188,7 +189,7 @@ async def serve_worker(
     async with _task_group() as spawn:
         worker = Worker(settings, counters, spawn)
         try:
-            await worker.prepare()
+            await worker.prepare(stop)
             async with worker.listening(sockets):
                 ready()
                 await stop.wait()
