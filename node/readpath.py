@@ -95,6 +95,11 @@ class Caches:
         if self.redis:
             self.redis.serve(epoch)
 
+    @property
+    def is_ready(self) -> bool:
+        """True when the prefixes are known and the feed and the pool stand."""
+        return bool(self.feed.last_read and self.records.connected)
+
     def tick(self) -> None:
         """Once a second: renew what replies carry of the time, and say how full everything is."""
         now = time()
