@@ -7,19 +7,22 @@ database never sees an older self.  One key, the *state*, holds two serials:
 - `applied`: every change up to it has been written here as a tombstone.
 
 Each worker applies the changes that it reads from the feed, in order; the first one does it, the others find it done.
+An entry that stands here is therefore true for all changes up to `applied`, and is given with that serial.
+An entry that stands here is therefore true for all changes up to `applied`, and is given with that serial.
 Laws, which make a Redis that was down, flushed, cut off or restored from an old file cost speed and nothing else:
 
 1. a reader takes the state in the same MGET as the entries, and uses them only if `applied` reaches back into its own
    window of recent changes, the entry's serial is not below `base`, and not below the key's newest known change;
 2. an entry is put only at a read serial not below `applied`, and only over an older one (both checked in Lua);
-3. changes are applied without a gap, or `base` moves up to where the gap ends.
+3. changes are applied without a gap, or `base` moves up to where the gap ends;
+4. what is not of our making is as good as nothing.
 """
 
 import asyncio
 import struct
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NamedTuple, TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -28,23 +31,26 @@ from resolver.answer import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Stored, Tier
 from resolver.freshness import Freshness
 from resolver.source import NEWEST, Source
 
-_TIMEOUT_SECONDS = 0.25
+_LAYOUT = 1  # of names and values; another version of the node may use another one beside it
+_READ_SECONDS = 0.25
+_WRITE_SECONDS = 1.0
 _PAUSE_SECONDS = 1.0  # after an error, ask the next tier for so long
 _GAP_SECONDS = 1.0
 _TOMBSTONE_SECONDS = 600
 _MAX_WAITING_PUTS = 20_000
 _BATCH_KEYS = 512
+_TOMBSTONES = 5_000  # in one script: it holds up everybody who asks this Redis
 
 _PUT = """
 local state = redis.call('GET', KEYS[1])
-if not state then return 0 end
-local applied = tonumber(string.sub(state, 17, 32), 16)
+local applied = state and tonumber(string.sub(state, 17, 32), 16)
+if not applied then return 0 end
 local done = 0
 for i = 2, #KEYS do
   local value = ARGV[i * 2 - 2]
   local serial = tonumber(string.sub(value, 1, 16), 16)
-  local there = redis.call('GETRANGE', KEYS[i], 0, 15)
-  if serial >= applied and (there == '' or tonumber(there, 16) <= serial) then
+  local there = tonumber(redis.call('GETRANGE', KEYS[i], 0, 15), 16)
+  if serial >= applied and (not there or there <= serial) then
     redis.call('SET', KEYS[i], value, 'EX', ARGV[i * 2 - 3])
     done = done + 1
   end
@@ -53,36 +59,49 @@ return done
 """
 
 _APPLY = """
-local state = redis.call('GET', KEYS[1])
-local base, applied = -1, -1
-if state then
-  base = tonumber(string.sub(state, 1, 16), 16)
-  applied = tonumber(string.sub(state, 17, 32), 16)
-end
+local state = redis.call('GET', KEYS[1]) or ''
+local base = tonumber(string.sub(state, 1, 16), 16) or -1
+local applied = tonumber(string.sub(state, 17, 32), 16) or -1
 local from, upto = tonumber(ARGV[1]), tonumber(ARGV[2])
 if applied >= upto then return applied end
 if ARGV[3] == 'gap' then base = upto elseif applied < from then return applied end
 for i = 2, #KEYS do
   redis.call('SET', KEYS[i], string.format('%016x', upto), 'EX', ARGV[4])
 end
-redis.call('SET', KEYS[1], string.format('%016x%016x', base, upto))
+if ARGV[3] ~= 'part' then
+  redis.call('SET', KEYS[1], string.format('%016x%016x', base, upto))
+end
 return upto
 """
 
 _PACK = struct.Struct(">BIdHI")  # flags, ttl, expiry (epoch seconds), handle length, wire length
 _FOUND, _RESTRICTED = 1, 2
 _SERIAL_CHARS = 16
+_STATE = b"state"  # no canonical key is spelled so: each holds a slash or a colon
 
 Client = Redis
 
+Result = TypeVar("Result")
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
 
 def connect(url: str) -> Client:
-    """Return a client of the Redis or Valkey at this URL; it connects when it is first used."""
-    return Redis.from_url(
-        url, socket_timeout=_TIMEOUT_SECONDS * 4, socket_connect_timeout=_TIMEOUT_SECONDS * 4
-    )
+    """Return a client of the Redis or Valkey at this URL; it connects when it is first used.
+
+    Every call gets its time limit here: the client's own one swallows cancellation now and then (before Python 3.12,
+    `asyncio.wait_for` returns a result that comes with the cancellation), and a task that cannot be ended goes on.
+    """
+    return Redis.from_url(url, socket_timeout=None, socket_connect_timeout=_WRITE_SECONDS)
+
+
+class _State(NamedTuple):
+    """The two serials of the state, as the module's head explains them; -1 when there is none."""
+
+    base: int
+    applied: int
+
+
+_NO_STATE = _State(-1, -1)
 
 
 class RedisTier:
@@ -101,8 +120,7 @@ class RedisTier:
         self._below = below
         self._freshness = freshness
         self._client = client
-        self._name = b""
-        self._state_key = b""
+        self._name = b""  # how the names of this life of the database begin
         self._spawn = spawn
         self._on_error = on_error
         self._put_script = client.register_script(_PUT)
@@ -110,21 +128,20 @@ class RedisTier:
         self._waiting: dict[bytes, asyncio.Future[Stored | None]] = {}
         self._puts: dict[bytes, Stored] = {}
         self._wake = asyncio.Event()
-        self._down_until = 0.0
+        self._down_until = 0.0  # on the clock of the event loop, as the next one
         self._gap_seen = 0.0  # when `applied` was first found below our window; 0 when it is not
         self.is_up = True
 
     def serve(self, epoch: str) -> None:
         """Share the records of this life of the database, and none of another one's."""
-        self._name = f"idnode:{epoch}:".encode()
-        self._state_key = self._name + b"state"
+        self._name = f"idnode:{_LAYOUT}:{epoch}:".encode()
         self._puts.clear()
         self._wake.set()
 
     async def lookup(self, key: bytes, *, at_least: int = 0) -> Stored:
         """Return the shared record if the laws allow it, else ask below and offer the answer to Redis."""
         name = self._name
-        if name and at_least != NEWEST and time.monotonic() >= self._down_until:
+        if name and at_least != NEWEST and _now() >= self._down_until:
             stored = await self._ask(key)
             if stored is not None and stored.serial >= at_least and name == self._name:
                 return stored
@@ -153,8 +170,8 @@ class RedisTier:
     async def _fetch(self, waiting: "dict[bytes, asyncio.Future[Stored | None]]") -> None:
         found: list[Stored | None] = [None] * len(waiting)
         try:
-            names = [self._state_key, *(self._name + key for key in waiting)]
-            async with asyncio.timeout(_TIMEOUT_SECONDS):
+            names = [self._name + _STATE, *(self._name + key for key in waiting)]
+            async with asyncio.timeout(_READ_SECONDS):
                 state, *values = await self._client.mget(names)
             found = self._read(state, list(waiting), values)
             self.is_up = True
@@ -165,19 +182,21 @@ class RedisTier:
                 if not future.done():
                     future.set_result(stored)
 
-    def _read(self, state: Any, keys: list[bytes], values: list[Any]) -> list[Stored | None]:
+    def _read(self, data: Any, keys: list[bytes], values: list[Any]) -> list[Stored | None]:
         """Decode what law 1 allows."""
-        if state is None or int(state[_SERIAL_CHARS:], 16) < self._freshness.window_start:
+        state = _decode_state(data)
+        if state is _NO_STATE or state.applied < self._freshness.window_start:
             self._wake.set()
             return [None] * len(keys)
-        base, floor, now = int(state[:_SERIAL_CHARS], 16), self._freshness.floor, time.time()
+        floor, now = self._freshness.floor, time.time()
         return [
-            None if value is None else _decode(value, max(base, floor(key)), now)
+            None if value is None else _decode(value, max(state.base, floor(key)), state, now)
             for key, value in zip(keys, values, strict=True)
         ]
 
     def _fail(self) -> None:
-        self._down_until = time.monotonic() + _PAUSE_SECONDS
+        self._down_until = _now() + _PAUSE_SECONDS
+        self._puts.clear()
         self.is_up = False
         self._on_error()
 
@@ -191,9 +210,8 @@ class RedisTier:
             await self._wake.wait()
             self._wake.clear()
             try:
-                async with asyncio.timeout(_TIMEOUT_SECONDS * 4):
-                    await self._apply()
-                    await self._put()
+                await self._apply()
+                await self._put()
                 self.is_up = True
             except (RedisError, OSError, TimeoutError):
                 self._fail()
@@ -202,22 +220,23 @@ class RedisTier:
 
     async def _apply(self) -> None:
         """Write the tombstones of all changes that this Redis lacks (law 3)."""
-        if not self._name:
+        name, seen, life = self._name, self._freshness.seen, self._freshness.life
+        if not name:
             return
-        seen = self._freshness.seen
-        state = await self._client.get(self._state_key)
-        applied = int(state[_SERIAL_CHARS:], 16) if state else -1
-        if applied >= seen:
-            return
-        if applied >= self._freshness.window_start:
+        state = _decode_state(await _in_time(self._client.get(name + _STATE)))
+        if life != self._freshness.life:
+            self._wake.set()  # what is known now is of another life, and has another name
+        elif state.applied >= seen:
             self._gap_seen = 0.0
-            await self._send(applied, seen, "", self._freshness.changed_after(applied))
-        elif applied < 0 or self._has_waited():
-            await self._send(seen, seen, "gap", [])
+        elif state.applied >= self._freshness.window_start:
+            self._gap_seen = 0.0
+            await self._bury(name, state.applied, seen)
+        elif state is _NO_STATE or self._has_waited():
+            await self._send(name, seen, seen, "gap", [])
 
     def _has_waited(self) -> bool:
         """A worker that has just started knows few changes: first give the others time to apply what it lacks."""
-        now = time.monotonic()
+        now = _now()
         self._gap_seen = self._gap_seen or now
         if now - self._gap_seen >= _GAP_SECONDS:
             self._gap_seen = 0.0
@@ -225,24 +244,31 @@ class RedisTier:
         asyncio.get_running_loop().call_later(_GAP_SECONDS, self._wake.set)
         return False
 
-    async def _send(self, start: int, upto: int, mode: str, keys: list[bytes]) -> None:
-        names = [self._state_key, *(self._name + key for key in keys)]
+    async def _bury(self, name: bytes, applied: int, seen: int) -> None:
+        """Write tombstones in several steps, of which the last one says that all are there."""
+        keys = self._freshness.changed_after(applied)
+        while len(keys) > _TOMBSTONES:
+            await self._send(name, applied, seen, "part", keys[:_TOMBSTONES])
+            del keys[:_TOMBSTONES]
+        await self._send(name, applied, seen, "", keys)
+
+    async def _send(self, name: bytes, start: int, upto: int, mode: str, keys: list[bytes]) -> None:
+        names = [name + _STATE, *(name + key for key in keys)]
         arguments: list[str | int] = [start, upto, mode, _TOMBSTONE_SECONDS]
-        await self._apply_script(keys=names, args=arguments)
+        await _in_time(self._apply_script(keys=names, args=arguments))
 
     async def _put(self) -> None:
-        puts, self._puts = self._puts, {}
-        entries = list(puts.items())
-        for start in range(0, len(entries), _BATCH_KEYS):
-            names = [self._state_key]
+        name, puts, self._puts = self._name, list(self._puts.items()), {}
+        for start in range(0, len(puts), _BATCH_KEYS):
+            names = [name + _STATE]
             arguments: list[bytes | int] = []
-            for key, stored in entries[start : start + _BATCH_KEYS]:
+            for key, stored in puts[start : start + _BATCH_KEYS]:
                 limit = NEGATIVE_TTL_SECONDS if stored.handle is None else MAX_TTL_SECONDS
                 if (ttl := min(stored.ttl_seconds, limit)) > 0:
-                    names.append(self._name + key)
+                    names.append(name + key)
                     arguments += [ttl, _encode(stored, time.time() + ttl)]
             if arguments:
-                await self._put_script(keys=names, args=arguments)
+                await _in_time(self._put_script(keys=names, args=arguments))
 
 
 def _encode(stored: Stored, expires: float) -> bytes:
@@ -252,19 +278,22 @@ def _encode(stored: Stored, expires: float) -> bytes:
     return b"%016x" % stored.serial + head + handle + stored.wire + stored.json
 
 
-def _decode(value: bytes, floor: int, now: float) -> Stored | None:
-    """Return the record, or None for a tombstone and for what is too old."""
-    serial = int(value[:_SERIAL_CHARS], 16)
-    if serial < floor or len(value) == _SERIAL_CHARS:
+def _decode(value: bytes, floor: int, state: _State, now: float) -> Stored | None:
+    """Return the record, or None for a tombstone, for what is too old, and for what is not ours."""
+    try:
+        serial = int(value[:_SERIAL_CHARS], 16)
+        if serial < floor or len(value) == _SERIAL_CHARS:
+            return None
+        flags, _, expires, handle_end, wire_end = _PACK.unpack_from(value, _SERIAL_CHARS)
+    except (ValueError, struct.error):
         return None
-    flags, _, expires, handle_end, wire_end = _PACK.unpack_from(value, _SERIAL_CHARS)
     if (left := int(expires - now)) <= 0:
         return None
     start = _SERIAL_CHARS + _PACK.size
     handle_end += start
     wire_end += handle_end
     return Stored(
-        serial,
+        max(serial, state.applied),
         value[start:handle_end] if flags & _FOUND else None,
         left,
         bool(flags & _RESTRICTED),
@@ -272,3 +301,20 @@ def _decode(value: bytes, floor: int, now: float) -> Stored | None:
         value[wire_end:],
         Tier.REDIS,
     )
+
+
+def _decode_state(data: Any) -> _State:
+    try:
+        return _State(int(data[:_SERIAL_CHARS], 16), int(data[_SERIAL_CHARS:], 16))
+    except (TypeError, ValueError):
+        return _NO_STATE
+
+
+async def _in_time(call: Awaitable[Result]) -> Result:
+    """Wait for a command that writes, or that nobody waits for."""
+    async with asyncio.timeout(_WRITE_SECONDS):
+        return await call
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

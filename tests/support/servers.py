@@ -125,6 +125,7 @@ class ValkeyServer:
             self.process.kill()
             self.process.wait(timeout=START_SECONDS)
             self.process = None
+            (self.directory / "valkey.sock").unlink()  # it says that the next one listens
 
 
 @contextmanager

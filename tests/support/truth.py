@@ -1,0 +1,169 @@
+"""A truth in memory with its change log, and workers' caches over it and a real Redis: no Postgres."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from node.readpath import Caches
+from resolver.answer import Stored
+from resolver.observe import CELL_COUNT, Event, Tally, event_cell
+from resolver.source import Source
+from resolver.tiers.redis import Client, connect
+from tests.support.sources import absence, record
+from tests.support.tasks import spawning
+
+_TOMBSTONE_BYTES = 16
+
+
+@dataclass
+class Truth:
+    """Records whose text says when they were written, and what changed in which order."""
+
+    epoch: str = field(default_factory=lambda: uuid4().hex)
+    serial: int = 0
+    written: dict[bytes, int] = field(default_factory=dict)  # key -> serial; negative when removed
+    changes: list[tuple[int, bytes]] = field(default_factory=list)
+    asked: int = 0
+
+    def write(self, *keys: bytes) -> int:
+        """Write records, in as many transactions; return the serial of the last."""
+        for key in keys:
+            self._change(key, 1)
+        return self.serial
+
+    def remove(self, key: bytes) -> int:
+        """Remove a record; return the serial."""
+        return self._change(key, -1)
+
+    def _change(self, key: bytes, sign: int) -> int:
+        self.serial += 1
+        self.written[key] = sign * self.serial
+        self.changes.append((self.serial, key))
+        return self.serial
+
+    def read(self, key: bytes) -> Stored:
+        """Return what Postgres would now."""
+        written = self.written.get(key, -1)
+        if written < 0:
+            return absence(self.serial)
+        return record(self.serial, b"written at %d" % written)
+
+    async def lookup(self, key: bytes, *, at_least: int = 0) -> Stored:
+        """See resolver.source.Source."""
+        self.asked += 1
+        await asyncio.sleep(0)
+        return self.read(key)
+
+
+@dataclass
+class Member:
+    """A worker as far as its caches go; it keeps nothing in memory, so that Redis is asked every time."""
+
+    truth: Truth
+    caches: Caches
+    client: Client
+    tally: Tally
+
+    async def ask(self, key: bytes) -> Stored:
+        return await self.caches.memory.lookup(key)
+
+    async def is_current(self, *keys: bytes) -> bool:
+        """True when all these keys are answered with what is true now."""
+        return all([_same(await self.ask(key), self.truth.read(key)) for key in keys])
+
+    def poll(self, upto: int | None = None) -> None:
+        """Learn of changes as the feed tells them."""
+        seen, upto = self.caches.freshness.seen, self.truth.serial if upto is None else upto
+        self.caches.learn(upto, [each for each in self.truth.changes if seen < each[0] <= upto])
+
+    def restart(self) -> None:
+        """Begin anew, as after a gap in the feed."""
+        self.caches.restart(self.truth.epoch, self.truth.serial)
+
+    def errors(self) -> int:
+        return self.tally.cells[event_cell(Event.REDIS_ERROR)]
+
+    def is_up(self) -> bool:
+        return self.caches.redis is not None and self.caches.redis.is_up
+
+    def name(self, key: bytes) -> bytes:
+        """Return how a key is called in Redis."""
+        return f"idnode:1:{self.truth.epoch}:".encode() + key
+
+    async def state(self) -> tuple[int, int] | None:
+        """Return `base` and `applied` as they stand in Redis."""
+        data = await self.peek(b"state")
+        try:
+            return None if data is None else (int(data[:16], 16), int(data[16:], 16))
+        except ValueError:
+            return None
+
+    async def applied(self, serial: int) -> None:
+        """Wait until Redis has been told of all changes up to this serial."""
+        await _until(lambda: self._is_applied(serial))
+
+    async def _is_applied(self, serial: int) -> bool:
+        state = await self.state()
+        return state is not None and state[1] >= serial
+
+    async def share(self, *keys: bytes) -> None:
+        """Ask for these records, and wait until they stand in Redis."""
+        for key in keys:
+            await self.ask(key)
+            await self.stands(key)
+
+    async def stands(self, key: bytes) -> None:
+        """Wait until a record, not a tombstone, stands in Redis."""
+        await _until(lambda: self._stands(key))
+
+    async def _stands(self, key: bytes) -> bool:
+        return len(await self.peek(key) or b"") > _TOMBSTONE_BYTES
+
+    async def is_tombstone(self, key: bytes) -> bool:
+        """True when Redis knows of this key that it has changed, and no more."""
+        return len(await self.peek(key) or b"") == _TOMBSTONE_BYTES
+
+    async def peek(self, key: bytes) -> bytes | None:
+        """Return what stands in Redis; a connection from before a restart is given up first."""
+        for _ in range(10):
+            try:
+                found = await self.client.get(self.name(key))
+            except RedisConnectionError:
+                continue
+            assert found is None or isinstance(found, bytes)
+            return found
+        raise AssertionError("Redis is not there")
+
+
+async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(10):
+        while not await holds():  # noqa: ASYNC110 - Redis announces nothing
+            await asyncio.sleep(0.002)
+
+
+def _same(one: Stored, other: Stored) -> bool:
+    return (one.handle, one.wire) == (other.handle, other.wire)
+
+
+@asynccontextmanager
+async def member(
+    truth: Truth, url: str, *, source: Source | None = None, memory_entries: int = 0
+) -> AsyncIterator[Member]:
+    """Run a worker's caches, started at the truth's serial of now; `source` is what it reads the truth from."""
+    tally, client = Tally([0] * CELL_COUNT), connect(url)
+    try:
+        async with spawning() as spawn:
+            caches = Caches(
+                source or truth, client, tally, spawn, hot_entries=0, memory_entries=memory_entries
+            )
+            assert caches.redis is not None
+            spawn(caches.redis.run())
+            one = Member(truth, caches, client, tally)
+            one.restart()
+            yield one
+    finally:
+        await client.aclose()
