@@ -43,11 +43,12 @@ class Ask(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much is asked: lines of the corpus, keys of the samples, seconds of a run, runs of a scenario."""
+    """How much is asked: lines of the corpus, keys of the samples, answers weighed, seconds a run, runs a scenario."""
 
     records: int
     native_keys: int
     http_keys: int
+    answers: int
     seconds: float
     repeats: int
 

@@ -9,16 +9,16 @@ from itertools import islice
 from math import inf
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
+from statistics import fmean
 from time import perf_counter
 
 from loadtest import cpu
-from loadtest.exchange import Exchange, native_request
+from loadtest.exchange import Exchange, http_request, native_request
 from loadtest.figures import Measured, Scenario, Target
-from loadtest.generator_http import prepare_http
 from loadtest.generator_udp import prepare_udp
-from loadtest.learn import ask_native, draw, fits_datagram, learn_native
+from loadtest.learn import ask_http, ask_native, draw, fits_datagram, learn_native
 from loadtest.run import Prepared
-from loadtest.scenarios import NO_MEMORY, Extent, Questions, database_of, empty_redis, roomy
+from loadtest.scenarios import NO_MEMORY, Extent, database_of, empty_redis, roomy
 from loadtest.stand import Node, Stand, StandError, Subject, clean_environment
 from loadtest.streams import Address
 
@@ -142,6 +142,7 @@ class Weight:
     answers: int
     before: int
     after: int
+    answer_bytes: float  # mean length of an answer: the message, or the HTTP body
 
     @property
     def bytes_each(self) -> float:
@@ -156,36 +157,41 @@ class Weight:
             "rss_before": self.before,
             "rss_after": self.after,
             "bytes_each": round(self.bytes_each),
+            "answer_bytes": round(self.answer_bytes),
         }
 
 
-def weigh(stand: Stand, first: Node, asked: Questions) -> list[Weight]:
-    """Ask a fresh node on the same stores everything once over UDP, and another over HTTP; compare resident memory."""
+def weigh(stand: Stand, first: Node, corpus: Path, answers: int) -> list[Weight]:
+    """Ask a fresh node on the same stores so many handles once natively, and another over HTTP; compare memory."""
+    handles = draw(corpus, answers).handles
     found = []
-    for name, exchanges in (("udp", asked.udp), ("http", asked.http)):
+    for name, ask in (("native", _ask_natively), ("HTTP", _ask_over_http)):
         settings = first.settings
-        stores = {
-            "DATABASE_URL": settings.database_url,
-            "REDIS_URL": database_of(settings.redis_url, 3),
-        }
+        redis_url = database_of(settings.redis_url, 3)
+        stores = {"DATABASE_URL": settings.database_url, "REDIS_URL": redis_url}
         fresh = stand.start_node(f"weigh-{name}", stores)
-        found.append(_weigh(f"{name.upper()} answer", fresh, name, exchanges))
+        worker = fresh.workers()[0]
+        ask(fresh, handles[:FIRST_KEYS])
+        before = cpu.rss_bytes(worker)
+        length = ask(fresh, handles[FIRST_KEYS:])
+        found.append(
+            Weight(
+                f"{name} answer", len(handles) - FIRST_KEYS, before, cpu.rss_bytes(worker), length
+            )
+        )
         stand.stop(fresh)
     return found
 
 
-def _weigh(title: str, fresh: Node, transport: str, exchanges: Sequence[Exchange]) -> Weight:
-    def ask(some: Sequence[Exchange]) -> None:
-        if transport == "udp":
-            prepare_udp(fresh.native, some, once=True)()
-        else:
-            prepare_http(fresh.http, some, once=True)()
+def _ask_natively(fresh: Node, handles: Sequence[bytes]) -> float:
+    """Ask, and return the mean length of the answers."""
+    answers = ask_native(fresh.native, [native_request(handle) for handle in handles])
+    return fmean(map(len, answers))
 
-    worker = fresh.workers()[0]
-    ask(exchanges[:FIRST_KEYS])
-    before = cpu.rss_bytes(worker)
-    ask(exchanges[FIRST_KEYS:])
-    return Weight(title, len(exchanges) - FIRST_KEYS, before, cpu.rss_bytes(worker))
+
+def _ask_over_http(fresh: Node, handles: Sequence[bytes]) -> float:
+    host = f"{fresh.http[0]}:{fresh.http[1]}"
+    return fmean(map(len, ask_http(fresh.http, [http_request(handle, host) for handle in handles])))
 
 
 @dataclass(frozen=True, slots=True)
