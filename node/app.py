@@ -97,7 +97,7 @@ class Worker:
         self._spawn(reading.feed.run())
         if reading.redis:
             self._spawn(reading.redis.run())
-        while not (reading.feed.last_read and reading.records.connected) and not stop.is_set():
+        while not (stop.is_set() or reading.is_ready):  # noqa: ASYNC110  a poll or two long
             await asyncio.sleep(0.01)
         self.tick()
         self._spawn(self._tick_for_ever())
