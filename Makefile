@@ -52,6 +52,7 @@ bench: .venv/.made ## how fast it is here, beside two baselines
 campaign: .venv/.made ## the long runs: random messages, killed workers
 	$(BIN)/python -m loadtest.fuzz_codec --messages 10000000 --jobs 2
 	$(BIN)/python -m loadtest.fuzz_ports --messages 1000000
+	$(BIN)/python -m loadtest.kill_workers --kills 100
 
 checks: lint type arch
 

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")]
+FOLDERS = ("docs", "deploy", "loadtest")
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *(file for name in FOLDERS for file in (ROOT / name).rglob("*.md")),
+]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 # The sections of both READMEs, in their order.
 SECTIONS = {

@@ -10,7 +10,11 @@ from node.config import CONFIG_VARIABLE, Description, describe, load
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference" / "settings.md"
-DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")]
+FOLDERS = ("docs", "deploy", "loadtest")
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *(file for name in FOLDERS for file in (ROOT / name).rglob("*.md")),
+]
 FOR_TESTS = "IDNODE_TEST_"  # variables of the test suite
 
 
