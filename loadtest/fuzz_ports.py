@@ -54,7 +54,7 @@ SHARES = {"udp": 0.4, "tcp": 0.4, "http": 0.2}
 TASKS = {"udp": 4, "tcp": 16, "http": 24}
 SOURCES = 128
 A_CONNECTION = {  # messages of one; few, since what follows a message that loses the framing is not read
-    "tcp": (1, 2, 4, 8),
+    "tcp": (1, 4, 8, 16),
     "http": (1, 1, 1, 2, 4),
 }
 WARM_SHARE = 0.25  # of the messages, after which memory is compared

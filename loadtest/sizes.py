@@ -23,8 +23,9 @@ from loadtest.stand import Node, Stand, StandError, Subject, clean_environment
 from loadtest.streams import Address
 
 SMALL, LARGE = 10_000, 1_000_000
-GROWTH_KEYS = 50_000
-FILL_KEYS = 20_000  # asked for in one go when a node's memory is filled
+GROWTH_KEYS = 20_000  # asked, drawn from all records
+FILLED = 200_000  # answers that are put into memory, as many as a worker keeps by default
+FILL_KEYS = 20_000  # asked for in one go when memory is filled
 SEEN_SECONDS = 30.0
 LOAD_RATE = 30_000
 BYTES_AN_ANSWER = 1_536
@@ -196,7 +197,7 @@ def _ask_over_http(fresh: Node, handles: Sequence[bytes]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """The rows of `records` records: UDP from a memory that holds them all, and cold from Postgres."""
+    """The rows of `records` records: UDP from a memory that is full of them, and cold from Postgres."""
 
     records: int
     loaded: Loaded
@@ -207,12 +208,13 @@ class Growth:
 def grow(stand: Stand, records: int, extent: Extent, say: Callable[[str], None]) -> Growth:
     """Load so many records into a node of its own, and measure look-ups all over them."""
     corpus = make_corpus(stand.directory, records)
-    full = stand.start_node(f"grown-{records}", roomy(records))
+    full = stand.start_node(f"grown-{records}", roomy(FILLED + GROWTH_KEYS))
     loaded = load_corpus(full, corpus, records)
     say(str(loaded))
     exchanges = learn_native(full.native, draw(corpus, min(records, GROWTH_KEYS)))
     exchanges = [exchange for exchange in exchanges if fits_datagram(exchange)]
     _fill(full, corpus)
+    prepare_udp(full.native, exchanges, once=True)()
     redis_url = database_of(full.settings.redis_url, 1)
     bare = stand.start_node(
         f"bare-{records}",
@@ -275,8 +277,8 @@ def _tree_us(measured: Measured) -> float:
 
 
 def _fill(node: Node, corpus: Path) -> None:
-    """Bring all records into a node's memory."""
+    """Bring the first FILLED records into a node's memory."""
     with corpus.open("rb") as lines:
-        handles = (line[11:].split(b'"', 1)[0] for line in lines)
+        handles = (line[11:].split(b'"', 1)[0] for line in islice(lines, FILLED))
         while some := list(islice(handles, FILL_KEYS)):
             ask_native(node.native, [native_request(handle) for handle in some])
