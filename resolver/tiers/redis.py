@@ -190,7 +190,7 @@ class RedisTier:
             return [None] * len(keys)
         floor, now = self._freshness.floor, time.time()
         return [
-            None if value is None else _decode(value, max(state.base, floor(key)), state, now)
+            None if value is None else _decode(value, state, floor(key), now)
             for key, value in zip(keys, values, strict=True)
         ]
 
@@ -278,11 +278,12 @@ def _encode(stored: Stored, expires: float) -> bytes:
     return b"%016x" % stored.serial + head + handle + stored.wire + stored.json
 
 
-def _decode(value: bytes, floor: int, state: _State, now: float) -> Stored | None:
+def _decode(value: bytes, state: _State, floor: int, now: float) -> Stored | None:
     """Return the record, or None for a tombstone, for what is too old, and for what is not ours."""
     try:
-        serial = int(value[:_SERIAL_CHARS], 16)
-        if serial < floor or len(value) == _SERIAL_CHARS:
+        put_at = int(value[:_SERIAL_CHARS], 16)
+        serial = max(put_at, state.applied)
+        if put_at < state.base or serial < floor or len(value) == _SERIAL_CHARS:
             return None
         flags, _, expires, handle_end, wire_end = _PACK.unpack_from(value, _SERIAL_CHARS)
     except (ValueError, struct.error):
@@ -293,7 +294,7 @@ def _decode(value: bytes, floor: int, state: _State, now: float) -> Stored | Non
     handle_end += start
     wire_end += handle_end
     return Stored(
-        max(serial, state.applied),
+        serial,
         value[start:handle_end] if flags & _FOUND else None,
         left,
         bool(flags & _RESTRICTED),
