@@ -123,7 +123,7 @@ class Fuzzer:
     async def _udp(self, number: int) -> None:
         mutator = Mutator(self._native, self._seed_of("udp", number))
         owners = cycle(list(sources(self._ports.udp, SOURCES // TASKS["udp"])))
-        left, question = self.messages["udp"] // TASKS["udp"], number << 24
+        left, question = -(-self.messages["udp"] // TASKS["udp"]), number << 24
         while left > 0:
             question += 1
             batch = [mutator.make() for _ in range(min(BATCH, left))]
@@ -134,7 +134,7 @@ class Fuzzer:
         make, cut = self._maker(name, number)
         random = Random(self._seed_of(name, number) + 1)
         address = self._ports.tcp if name == "tcp" else self._ports.http
-        left = self.messages[name] // TASKS[name]
+        left = -(-self.messages[name] // TASKS[name])
         while left > 0:
             made = [make() for _ in range(min(random.choice(A_CONNECTION[name]), left))]
             left -= len(made)
