@@ -99,9 +99,10 @@ class MemoryTier:
         try:
             return await asyncio.shield(landing)
         except asyncio.CancelledError:
-            if landing.cancelled():
+            me = asyncio.current_task()
+            if landing.cancelled() and me is not None and not me.cancelling():
                 return None
-            raise
+            raise  # it is we who are to end, perhaps with that caller
 
     async def _fly(self, key: bytes, at_least: int) -> Stored:
         landing: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()

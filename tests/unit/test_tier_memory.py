@@ -117,6 +117,18 @@ async def test_cancelling_one_who_joined_disturbs_nobody() -> None:
     assert len(bench.below.calls) == 1
 
 
+async def test_when_all_are_cancelled_together_all_end() -> None:
+    """As at the end of a worker: nobody may take it for the end of another one, and fly again."""
+    bench = Bench()
+    asking = [await bench.ask() for _ in range(5)]
+    for task in asking:
+        task.cancel()
+    await turns()
+
+    assert all(task.cancelled() for task in asking)
+    assert len(bench.below.calls) == 1
+
+
 async def test_an_outage_is_told_to_all_who_wait_and_not_kept() -> None:
     bench = Bench()
     asking = [await bench.ask() for _ in range(3)]
