@@ -8,6 +8,7 @@ import os
 import platform
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
+from itertools import accumulate
 from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -115,14 +116,12 @@ def _latency(sums: Sequence[int]) -> Metric:
         "Time from the request's last byte to its answer, in seconds.",
         labels=["protocol"],
     )
-    bounds = [*(str(bound / 1e9) for bound in LATENCY_BOUNDS_NS), "+Inf"]
+    bounds = [str(bound / 1e9) for bound in LATENCY_BOUNDS_NS]
     for protocol in PROTOCOLS:
         cells, total = latency_row(protocol)
-        running = 0
-        buckets = []
-        for bound, cell in zip(bounds, cells, strict=True):
-            running += sums[cell]
-            buckets.append((bound, float(running)))
+        below = accumulate(sums[cell] for cell in cells)
+        buckets = [(bound, float(count)) for bound, count in zip(bounds, below, strict=False)]
+        buckets.append(("+Inf", float(sum(sums[cell] for cell in cells))))
         family.add_metric([protocol.value], buckets=buckets, sum_value=sums[total] / 1e9)
     return family
 

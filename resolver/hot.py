@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from email.utils import formatdate
 from time import perf_counter_ns
+from typing import Any
 
 from resolver.answer import Answer, Status
 from resolver.freshness import Freshness
@@ -22,6 +23,8 @@ ANSWER_LIFE_SECONDS = (
 )
 _MAX_PROFILES = 4_096
 _MAX_BLOCKS = 4_096
+_MAX_SHARED = 16_384
+_NS = 1_000_000_000
 _MAX_BLOCK_BYTES = 1_024
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _PASSIVE = frozenset(
@@ -29,10 +32,11 @@ _PASSIVE = frozenset(
     b"sec-fetch-site sec-fetch-dest x-forwarded-for x-real-ip traceparent tracestate from referer dnt".split()
 )  # headers that change nothing in an answer
 _JSON_TYPES = (b"*/*", b"application/json", b"application/*")
-_JSON_HEAD = (
-    b"content-type: application/json;charset=utf-8\r\ncontent-length: %d\r\n%b"
-    b"access-control-allow-origin: *\r\n\r\n"
+_JSON_START = (
+    b"HTTP/1.1 200 OK\r\ndate: %b\r\ncontent-type: application/json;charset=utf-8\r\n"
+    b"access-control-allow-origin: *\r\n"
 )
+_JSON_TAIL = b"%bcontent-length: %d\r\n\r\n%b"
 COMPRESSED_FROM_BYTES = (
     1_024  # the application compresses such bodies when it may; a ready reply is never compressed
 )
@@ -43,16 +47,19 @@ _ONLY_COMPRESSED = re.compile(
 _MAX_REQUESTS_PER_KEY = (
     32  # spellings of what can be asked of one record are without number; most are asked once
 )
-_OVERHEAD_BYTES = 420  # dict slots here and in the index, tuple, headers of the objects
+_OVERHEAD_BYTES = 340  # dict slots here and in the index, tuple, headers of the objects
 
 
-Ready = tuple[int, int, bool, bytes, bytes, bytes, int]
-"""One finished reply: expires_ns, cell, public_only, head, tail, key, serial.
+Ready = tuple[int, int, bool, bytes, bytes, bytes, int, bytes]
+"""One finished reply: expires_ns, cell, public_only, head, tail, key, serial, lengths.
 
 `expires_ns` is on the clock of `time.perf_counter_ns`; `cell` is where it is counted; `public_only` says that the
 record has restricted values, so that only a request for public values may have this reply; `head` and `tail` are its
-bytes; `key` and `serial` those of the record.
+bytes; `key` and `serial` those of the record; `lengths` the request's own (native ones say theirs twice).
 """
+
+_Index = dict[bytes, bytes | tuple[bytes, ...]]
+"""Canonical key -> the requests that have an entry; one is kept bare, since most records have just that."""
 
 
 class HotTable:
@@ -66,10 +73,11 @@ class HotTable:
         self._max_bytes = max_bytes // 2
         self.young: dict[bytes, Ready] = {}
         self._old: dict[bytes, Ready] = {}
-        self._young_index: dict[bytes, tuple[bytes, ...]] = {}
-        self._old_index: dict[bytes, tuple[bytes, ...]] = {}
+        self._young_index: _Index = {}
+        self._old_index: _Index = {}
         self._young_bytes = 0
         self._old_bytes = 0
+        self._shared: dict[Any, Any] = {}
 
     def __len__(self) -> int:
         return len(self.young) + len(self._old)
@@ -90,11 +98,32 @@ class HotTable:
     def put(self, request: bytes, ready: Ready, era: int) -> None:
         """Keep a reply, unless its record has changed since it was read; `era` is that of when it was asked for."""
         if self._max_entries and era == self.era and ready[6] >= self._freshness.floor(ready[5]):
-            self._insert(request, ready)
+            self._insert(request, self._thrifty(ready))
+
+    def _thrifty(self, ready: Ready) -> Ready:
+        """Return the same entry with one object for what many have alike: less memory, and it stays in the cache."""
+        expires_ns, cell, public_only, head, tail, key, serial, lengths = ready
+        if len(self._shared) >= _MAX_SHARED:
+            self._shared.clear()
+        share = self._shared.setdefault
+        second = expires_ns - expires_ns % _NS  # a moment early rather than late
+        return (
+            share(second, second),
+            cell,
+            public_only,
+            share(head, head),
+            tail,
+            key,
+            share(serial, serial),
+            share(lengths, lengths),
+        )
 
     def drop(self, key: bytes) -> bool:
         """Forget every reply made from this record; true when there was one."""
-        young, old = self._young_index.pop(key, ()), self._old_index.pop(key, ())
+        young, old = (
+            _requests(self._young_index.pop(key, ())),
+            _requests(self._old_index.pop(key, ())),
+        )
         for request in young:
             if (ready := self.young.pop(request, None)) is not None:
                 self._young_bytes -= _size(request, ready)
@@ -128,7 +157,7 @@ class HotTable:
         before = self.young.get(request)
         self.young[request] = ready
         self._young_bytes += _size(request, ready) - (_size(request, before) if before else 0)
-        requests = self._young_index.get(ready[5], ())
+        requests = _requests(self._young_index.get(ready[5], ()))
         if request in requests:
             return
         if len(requests) >= _MAX_REQUESTS_PER_KEY:
@@ -136,7 +165,7 @@ class HotTable:
             if (gone := self.young.pop(oldest, None)) is not None:
                 self._young_bytes -= _size(oldest, gone)
             requests = tuple(requests_left)
-        self._young_index[ready[5]] = (*requests, request)
+        self._young_index[ready[5]] = (*requests, request) if requests else request
 
 
 class HotWire(HotTable):
@@ -164,11 +193,15 @@ class HotWire(HotTable):
             return None
         body = request[40:]
         ready = self.young.get(body) or self.promote(body)
-        if ready is None or int.from_bytes(request[12:20]) != len(request) - 20:
+        if ready is None:
             return None
-        expires_ns, cell, public_only, head, tail, _, _ = ready
+        expires_ns, cell, public_only, head, tail, _, _, lengths = ready
         start, flags, asks_public_only = profile
-        if expires_ns <= now_ns or (public_only and not asks_public_only):
+        if (
+            expires_ns <= now_ns
+            or request[12:20] != lengths
+            or (public_only and not asks_public_only)
+        ):
             return None
         return cell, b"".join((start, request[8:12], head, flags, self._expiration, tail))
 
@@ -190,7 +223,8 @@ class HotWire(HotTable):
             self._profiles.clear()
         profile = request[:8] + request[20:36]
         self._profiles[profile] = (reply[:8], reply[28:36], public_only)
-        entry = (expires_ns, cell, restricted, reply[12:28], reply[40:], key, serial)
+        head, tail, lengths = reply[12:28], reply[40:], request[12:20]
+        entry = (expires_ns, cell, restricted, head, tail, key, serial, lengths)
         self.put(request[40:], entry, era)
 
 
@@ -206,7 +240,7 @@ class HotHttp(HotTable):
     def tick(self, epoch_seconds: float) -> None:
         """Once a second: renew the first lines of a reply."""
         date = formatdate(epoch_seconds, usegmt=True).encode()
-        self.start = b"HTTP/1.1 200 OK\r\ndate: " + date + b"\r\n"
+        self.start = _JSON_START % date
 
     def remember(
         self, raw_path: bytes, body: bytes, answer: Answer, key: bytes, counted: int, era: int
@@ -215,10 +249,11 @@ class HotHttp(HotTable):
         stored = answer.stored
         if answer.status is not Status.FOUND or stored is None:
             return
-        expires_ns = perf_counter_ns() + stored.ttl_seconds * 1_000_000_000
+        expires_ns = perf_counter_ns() + stored.ttl_seconds * _NS
         vary = _VARY if len(body) >= COMPRESSED_FROM_BYTES else b""
-        tail = _JSON_HEAD % (len(body), vary) + body
-        self.put(raw_path, (expires_ns, counted, False, b"", tail, key, stored.serial), era)
+        tail = _JSON_TAIL % (vary, len(body), body)
+        key = raw_path if key == raw_path else key  # one object instead of two, for most handles
+        self.put(raw_path, (expires_ns, counted, False, b"", tail, key, stored.serial, b""), era)
 
     def accepts(self, block: bytes) -> bool:
         """True when no header of this block asks for anything but the plain JSON answer on a kept connection."""
@@ -254,6 +289,10 @@ def _leaves_answer(name: bytes, value: bytes) -> bool:
     if name == b"accept-encoding" and _ONLY_COMPRESSED.search(value):
         return False
     return name in _PASSIVE and _NO_TEXT.search(value) is None
+
+
+def _requests(indexed: bytes | tuple[bytes, ...]) -> tuple[bytes, ...]:
+    return (indexed,) if isinstance(indexed, bytes) else indexed
 
 
 def _size(request: bytes, ready: Ready) -> int:

@@ -43,4 +43,3 @@ class Prefixes(Protocol):
     def is_delegated(self, prefix: bytes) -> bool:
         """True when this prefix is served by an enterprise node that its `0.NA/` record names."""
         ...
-

@@ -135,7 +135,7 @@ class HttpServer(uvicorn.Server):
         """Make the server of an application; `protocol` is a FastHttp class, or uvicorn's own by name."""
         config = uvicorn.Config(
             app,
-            http=protocol,  # type: ignore[arg-type]  # uvicorn takes classes; its annotation says names
+            http=protocol,
             loop="none",
             ws="none",
             lifespan="off",

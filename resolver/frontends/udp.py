@@ -63,7 +63,8 @@ class UdpFrontEnd(asyncio.DatagramProtocol):
         """Answer from ready bytes, or start an answer."""
         started = perf_counter_ns()
         guard = self._guard
-        spent = guard.udp_spent.get(addr[0], 0)
+        source = addr[0]
+        spent = guard.udp_spent.get(source, 0)
         if spent >= guard.udp_burst:
             self._tally.happened(Event.UDP_RATE_LIMITED)
             return
@@ -76,7 +77,7 @@ class UdpFrontEnd(asyncio.DatagramProtocol):
             if not self._send_pieces(reply, addr):
                 return
         else:
-            guard.udp_spent[addr[0]] = spent + 1
+            guard.udp_spent[source] = spent + 1
             self._transport.sendto(reply, addr)
         self._tally.answered(cell, perf_counter_ns() - started)
 

@@ -18,7 +18,7 @@ NOW = perf_counter_ns()
 
 
 def ready(key: bytes, serial: int = 1, tail: bytes = b"tail") -> Ready:
-    return (LATER, 0, False, b"head", tail, key, serial)
+    return (LATER, 0, False, b"head", tail, key, serial, b"")
 
 
 def table(max_entries: int = 100, max_bytes: int = 1_000_000) -> HotTable:
@@ -291,10 +291,11 @@ class TestWire:
 
     def test_a_reply_ends_with_its_ttl(self) -> None:
         wire = Wire()
-        wire.remember(PLAIN, expires_ns=NOW + 10)
+        end = NOW - NOW % 10**9 + 10 * 10**9
+        wire.remember(PLAIN, expires_ns=end + 999)  # ends with the second, never later
 
-        assert wire.reply(PLAIN, NOW + 9) is not None
-        assert wire.reply(PLAIN, NOW + 10) is None
+        assert wire.reply(PLAIN, end - 1) is not None
+        assert wire.reply(PLAIN, end) is None
 
     def test_a_changed_record_has_no_reply(self) -> None:
         wire = Wire()
@@ -326,17 +327,17 @@ class TestHttp:
         hot = self.table()
         self.remember(hot, Answer(Status.FOUND, stored=record(1, ttl=10)))
 
-        expires_ns, cell, _, _, tail, key, serial = hot.young[b"88.1/x"]
+        expires_ns, cell, _, _, tail, key, serial, _ = hot.young[b"88.1/x"]
 
-        assert 9 * 10**9 < expires_ns - perf_counter_ns() <= 10 * 10**9
+        assert 8 * 10**9 < expires_ns - perf_counter_ns() <= 10 * 10**9
         assert (cell, key, serial) == (9, b"88.1/X", 1)
-        assert tail.endswith(b'content-length: 7\r\naccess-control-allow-origin: *\r\n\r\n{"a":1}')
+        assert tail == b'content-length: 7\r\n\r\n{"a":1}'
 
     def test_the_first_lines_carry_the_time(self) -> None:
         start = self.table().start
 
         date = formatdate(86_400, usegmt=True).encode()
-        assert start == b"HTTP/1.1 200 OK\r\ndate: " + date + b"\r\n"
+        assert start.startswith(b"HTTP/1.1 200 OK\r\ndate: " + date + b"\r\n")
 
     @pytest.mark.parametrize("status", [each for each in Status if each is not Status.FOUND])
     def test_nothing_else_is_kept(self, status: Status) -> None:
@@ -351,7 +352,7 @@ class TestHttp:
         assert b"vary" not in hot.young[b"88.1/x"][4]
 
         self.remember(hot, Answer(Status.FOUND, stored=record(1)), bytes(1_024))
-        assert b"\r\nvary: Accept-Encoding\r\n" in hot.young[b"88.1/x"][4]
+        assert b"vary: Accept-Encoding\r\n" in hot.young[b"88.1/x"][4]
 
     def test_header_blocks_are_remembered_and_bounded(self) -> None:
         hot = self.table()
