@@ -31,7 +31,6 @@ WORKERS = 3
 CLIENTS = 6  # of each protocol
 ANSWER_SECONDS = 0.5
 REPLACED_SECONDS = 20.0
-SEEN_SECONDS = 2.0  # every worker has seen what was loaded
 _ID = slice(8, 12)
 _BODY_AT = 40
 
@@ -182,7 +181,6 @@ def run(kills: int, seed: int) -> int:
         with corpus.open("wb") as out:
             write(out, records(RECORDS, seed))
         load_corpus(node, corpus, RECORDS)
-        time.sleep(SEEN_SECONDS)
         sample: Sample = draw(corpus, 500, seed)
         native = [each for each in learn_native(node.native, sample) if fits_datagram(each)]
         http = learn_http(node.http, sample)

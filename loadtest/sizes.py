@@ -89,6 +89,9 @@ def make_corpus(directory: Path, records: int) -> Path:
     return path
 
 
+ALL_SEEN_SECONDS = 1.0  # one worker has answered; in this time all have seen what was loaded
+
+
 def load_corpus(node: Node, corpus: Path, records: int, *, waiting_for: bytes = b"") -> Loaded:
     """Load a corpus with `idnode load`, and wait until the node answers a handle of it.  Raises StandError."""
     environment = clean_environment(
@@ -108,6 +111,7 @@ def load_corpus(node: Node, corpus: Path, records: int, *, waiting_for: bytes = 
         store_seconds=_store_seconds(node) - stored,
     )
     _wait_for(node, waiting_for or draw(corpus, 1).handles[0])
+    time.sleep(ALL_SEEN_SECONDS)
     return loaded
 
 

@@ -20,11 +20,13 @@ def run_directory(data_dir: Path) -> Path:
 
 
 def announce_running(settings: Settings) -> None:
-    """Write down the settings that the node really runs with."""
+    """Write down the settings that the node really runs with; a reader finds all of them or none."""
     path = _path(settings.data_dir)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    draft = path.with_suffix(".draft")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(as_environment(settings), file)
+    draft.replace(path)
 
 
 def find_running(settings: Settings) -> Settings | None:

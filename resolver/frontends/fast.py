@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter_ns
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -25,6 +25,24 @@ from resolver.observe import Tally
 
 FAST_PATH = b"GET /api/handles/"
 _LINE_END = b" HTTP/1.1\r\n"
+
+
+class OpenTransport:
+    """A transport for the ordinary way: what is written after it was closed is dropped.
+
+    The event loop calls that an error, and the application cannot know in time that the client has gone.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        """Write, unless the connection is closed."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class FastHttp(HttpToolsProtocol):
@@ -42,7 +60,8 @@ class FastHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called by the event loop; too many connections of one source, or in all, are closed at once."""
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, OpenTransport(transport)))
+        self._write = transport.write
         peer = transport.get_extra_info("peername")
         if not peer or not self.guard.admit(self, peer[0]):
             transport.abort()
@@ -65,7 +84,7 @@ class FastHttp(HttpToolsProtocol):
                 if block in hot.blocks or hot.accepts(block):
                     if self.timeout_keep_alive_task is not None:
                         self._unset_keepalive_if_required()
-                    self.transport.write(hot.start + ready[4])
+                    self._write(hot.start + ready[4])
                     self.tally.answered(ready[1], perf_counter_ns() - started)
                     return
         if not self.request_began_ns:
