@@ -45,6 +45,7 @@ WORKERS = 3
 LINKS_EACH = 2  # of each protocol to each worker
 COUNTERS = 24
 EVENTS_PER_SECOND = 4.0
+MAX_EVENTS = 100_000  # of one run
 LIMIT_SECONDS = 1.0
 LIMIT_ON_A_BUSY_MACHINE_SECONDS = 2.0
 BUSY_LOAD = 4.0
@@ -96,11 +97,12 @@ async def campaign(
 ) -> Findings:
     """Change and read for so long, and return what was found; `disturb` runs meanwhile, and the run waits for its end.
 
-    With `may_be_busy` the database may be away at times.
+    With `may_be_busy` the database may be away at times, and only the counters change.  The records are other ones for
+    each seed, so a node can be held to its promise again.
     """
     watch = Watch(limit, may_be_busy=may_be_busy)
-    counters = [Subject(b"%b/counter-%d" % (HOME, number)) for number in range(COUNTERS)]
-    events = [] if may_be_busy else make_events(int(max(0.0, seconds - 2) * EVENTS_PER_SECOND))
+    counters = [Subject(b"%b/counter-%d-%d" % (HOME, seed, number)) for number in range(COUNTERS)]
+    events = [] if may_be_busy else make_events(_event_count(seconds), seed)
     async with Database(node.settings.database_url) as database:
         await _prepare(database, counters, events)
         watch.active.extend(counters)
@@ -156,10 +158,27 @@ async def _prepare(
         await _append(connection, changes)
 
 
-def make_events(count: int) -> list[Event]:
-    """Return things that happen to records and prefixes, in turns of each kind."""
-    kinds = (_appears, _vanishes, _is_let_go, _is_delegated, _is_homed)
-    return [kind(number) for number, kind in enumerate(islice(cycle(kinds), count))]
+def _event_count(seconds: float) -> int:
+    """How many have begun, happened and been seen in that time."""
+    return int(max(0.0, seconds - 2) * EVENTS_PER_SECOND)
+
+
+async def put_records(database_url: str, handles: Sequence[bytes]) -> int:
+    """Write records below HOME with the number 0; return the serial.  Raises StoreUnavailable, StoreError."""
+    async with (
+        Database(database_url, max_connections=1) as database,
+        database.transaction() as connection,
+    ):
+        changes: list[Change] = await _set_home(HOME, PrefixState.HOMED)(connection)
+        for handle in handles:
+            changes += await _put(handle, 0)(connection)
+        return await _append(connection, changes)
+
+
+def make_events(count: int, seed: int) -> list[Event]:
+    """Return things that happen to records and prefixes, in turns of each kind; other ones for each seed."""
+    kinds = islice(cycle((_appears, _vanishes, _is_let_go, _is_delegated, _is_homed)), count)
+    return [kind(seed * MAX_EVENTS + number) for number, kind in enumerate(kinds)]
 
 
 def _appears(number: int) -> Event:
@@ -237,8 +256,9 @@ def _set_home(prefix: bytes, state: PrefixState) -> Callable[[Connection], Await
     return set_home
 
 
-async def _append(connection: Connection, changes: Sequence[Change]) -> None:
-    await append_changes(connection, [key for key, _ in changes], [kind for _, kind in changes])
+async def _append(connection: Connection, changes: Sequence[Change]) -> int:
+    keys, kinds = [key for key, _ in changes], [kind for _, kind in changes]
+    return await append_changes(connection, keys, kinds)
 
 
 async def _count_up(

@@ -27,6 +27,7 @@ PROTOCOLS = (Protocol.UDP, Protocol.TCP, Protocol.HTTP_JSON)
 FOUND, NO_SUCH_HANDLE, BUSY, ELSEWHERE, REFERRED = 1, 100, 3, 301, 302
 ANSWER_SECONDS = 10.0  # on a connection; longer than any wait of the node
 DATAGRAM_SECONDS = 1.0  # then the question is asked again
+DATAGRAM_ATTEMPTS = 4
 MEET_ATTEMPTS = 200
 TCP_DEPTH = 4  # questions under way on one TCP connection: answers must keep their order
 _PLAIN, _TYPED, _OTHER_CASE, _AUTHORITATIVE = range(4)
@@ -84,7 +85,8 @@ class Findings:
             f"{len(self.delays)} changes seen, after p50 {p50:.3f} s, p99 {p99:.3f} s, max {ordered[-1]:.3f} s;"
             f" no older answer to a question {self.oldest_seconds:.3f} s after a commit, or later;"
             f" {_told(self.answers)} answers, {_told(self.busy) or 'none'} busy,"
-            f" {self.unanswered} datagrams asked again, the slowest answer took {self.longest_seconds:.3f} s; {len(self.faults)} violations"
+            f" {self.unanswered} datagrams asked again;"
+            f" the slowest answer took {self.longest_seconds:.3f} s; {len(self.faults)} violations"
         )
 
 
@@ -193,15 +195,22 @@ class Link:
     close: Callable[[], object]
     slot: int = -1
 
+    async def look_up(self, handle: bytes) -> tuple[int, int]:
+        """Ask for one handle; return the response code, and the number in its record (-1: none).
+
+        A datagram is sent again while nothing comes.  Raises OSError, TimeoutError.
+        """
+        request = _request(self.protocol, handle, _PLAIN)
+        for _ in range(DATAGRAM_ATTEMPTS if self.protocol is Protocol.UDP else 0):
+            with suppress(TimeoutError):
+                return _read(self.protocol, (await self.ask([request]))[0])
+        return _read(self.protocol, (await self.ask([request]))[0])
+
     async def finds(self, subject: Subject) -> None:
         """Wait until the worker behind this link knows the subject.  Raises TimeoutError."""
-        request = _request(self.protocol, subject.handle, _PLAIN)
         async with asyncio.timeout(ANSWER_SECONDS):
-            while not self._found(await self.ask([request])):  # noqa: ASYNC110  it asks, each time
+            while (await self.look_up(subject.handle))[0] != FOUND:  # noqa: ASYNC110  it asks, each time
                 await asyncio.sleep(0.02)
-
-    def _found(self, answers: Sequence[bytes]) -> bool:
-        return _read(self.protocol, answers[0])[0] == FOUND
 
 
 async def meet_all_workers(node: Node, each: int) -> list[Link]:
