@@ -189,10 +189,19 @@ class RecordVault:
         self._database = database
 
     async def values(self, key: bytes) -> tuple[HandleValue, ...] | None:
-        """Return a record's values in stored order, or None; see `resolver.source.Vault`."""
+        """Return a record's values in stored order, or None; see `resolver.source.Vault`.
+
+        Waiting for a connection counts towards the two seconds, and one that hangs is cut.
+        """
         try:
-            async with self._database.connection() as connection:
-                whole = await connection.fetchval(_WHOLE, key, timeout=LOOKUP_SECONDS)
+            async with asyncio.timeout(LOOKUP_SECONDS), self._database.connection() as connection:
+                try:
+                    whole = await connection.fetchval(_WHOLE, key)
+                except asyncio.CancelledError:
+                    connection.terminate()  # else the pool waits for Postgres to hear of it
+                    raise
+        except TimeoutError as error:
+            raise StoreUnavailable("Postgres did not answer in time") from error
         except StoreError as error:
             raise StoreUnavailable(str(error)) from error
         if whole is None:
