@@ -12,9 +12,14 @@ from time import perf_counter
 import pytest
 
 from loadtest import cpu
+from loadtest.exchange import native_request
 from loadtest.stale import HOME, campaign, limit_seconds, put_records
 from loadtest.stand import Node, answers_by_tier, flush_redis, get, open_stand
 from loadtest.watch import BUSY, FOUND, Findings, Link, Subject, end, meet_all_workers
+from node.store.database import Database
+from resolver.observe import Protocol
+from resolver.wire import HandleValue, Permission, encode_values
+from tests.support.rows import put_record
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +31,9 @@ ANSWERS_SECONDS = (
     2.0  # without Redis: its time limit is a quarter of a second; the rest is the machine
 )
 KNOWN_SECONDS = 0.5  # for an answer that is in memory
-REFUSED_SECONDS = 5.0  # until a client is told "busy" (2 s, and the machine)
+REFUSED_SECONDS = 6.0  # until a client is told "busy", twice (2 s each, and the machine)
+RESTRICTED = b"%b/restricted" % HOME
+HIDDEN = HandleValue(1, b"EMAIL", b"nobody@idnode.test", permissions=int(Permission.ADMIN_READ))
 
 
 @pytest.fixture(scope="module")
@@ -157,12 +164,15 @@ async def known_and_cold(
     """Links to every worker, a record that every worker has in memory, and records that none has."""
     known = b"%b/known-%d" % (HOME, seed)
     cold = [b"%b/cold-%d-%d" % (HOME, seed, number) for number in range(4_000)]
+    async with Database(running.settings.database_url, max_connections=1) as database:
+        await put_record(database, RESTRICTED.upper(), whole=encode_values([HIDDEN]))
     serial = await put_records(running.settings.database_url, [known, *cold])
     await until(lambda: min(levels(running, "feed_serial")) >= serial)
     links = await meet_all_workers(running, 1)
     try:
         for link in links:
             await link.finds(Subject(known))
+            await link.look_up(RESTRICTED)  # its public part is in memory; the rest never is
         yield links, known, cold
     finally:
         await end(links)
@@ -178,6 +188,9 @@ async def check_known(links: Sequence[Link], known: bytes) -> None:
 async def check_refused(running: Node, links: Sequence[Link], cold: list[bytes]) -> None:
     """What is not in memory is refused as "busy" in time, natively and over HTTP."""
     began = perf_counter()
+    tcp = next(link for link in links if link.protocol is Protocol.TCP)
+    hidden = await tcp.ask([native_request(RESTRICTED, flags=0)])
+    assert int.from_bytes(hidden[0][24:28], "big") == BUSY
     codes = await asyncio.gather(*(link.look_up(cold.pop()) for link in links))
     assert perf_counter() - began < REFUSED_SECONDS
     assert {code for code, _ in codes} == {BUSY}
