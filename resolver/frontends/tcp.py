@@ -39,7 +39,8 @@ class TcpConnection(asyncio.Protocol):
         self._tally = tally
         self._spawn = spawn
         self._frames = FrameBuffer(MAX_MESSAGE_BYTES)
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[bytes] = deque()  # an empty message stands for the end
+        self._last_word = b""  # said before closing
         self._is_ordinary = (
             False  # a task is answering the queue; ready replies must wait behind it
         )
@@ -81,8 +82,15 @@ class TcpConnection(asyncio.Protocol):
                 self._transport.write(ready[1])
                 self._tally.answered(ready[0] + _TO_TCP, perf_counter_ns() - started)
                 return
-        self._frames.feed(data)
-        self._take_messages(started)
+        if not self._last_word:
+            self._frames.feed(data)
+            self._take_messages(started)
+
+    def eof_received(self) -> bool:
+        """Called by the event loop: the client sends no more, but may well wait for the answers that are being made."""
+        if self._is_ordinary:
+            self._queue.append(b"")
+        return self._is_ordinary
 
     def is_answering(self) -> bool:
         """See `Guard`."""
@@ -96,6 +104,7 @@ class TcpConnection(asyncio.Protocol):
         replies = []
         try:
             while (message := self._frames.next_message()) is not None:
+                self.request_began_ns = 0  # what is left began with these bytes
                 ready = None if self._is_ordinary else self._hot.reply(message, started)
                 if ready is None:
                     self._enqueue(message)
@@ -104,19 +113,19 @@ class TcpConnection(asyncio.Protocol):
                     self._tally.answered(ready[0] + _TO_TCP, perf_counter_ns() - started)
         except WireError as error:
             self._tally.happened(Event.TCP_UNREADABLE)
-            replies.append(self._responder.refuse(error))
-            self._finish_after(replies)
-            return
+            self._last_word = self._responder.refuse(error)
         self.request_began_ns = (self.request_began_ns or started) if len(self._frames) else 0
         if replies:
             self._transport.write(b"".join(replies))
+        if self._last_word:
+            self._finish()
 
-    def _finish_after(self, replies: list[bytes]) -> None:
+    def _finish(self) -> None:
         """The framing is lost: answer what was asked before, say what is wrong, close."""
         if self._is_ordinary:
             self._queue.append(b"")
         else:
-            self._transport.write(b"".join(replies))
+            self._transport.write(self._last_word)
             self._transport.close()
 
     def _enqueue(self, message: bytes) -> None:
@@ -132,6 +141,7 @@ class TcpConnection(asyncio.Protocol):
             while self._queue and not self._transport.is_closing():
                 message = self._queue.popleft()
                 if not message:
+                    self._transport.write(self._last_word)
                     self._transport.close()
                     return
                 reply = await self._responder.respond(message, Protocol.TCP, perf_counter_ns())

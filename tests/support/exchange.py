@@ -1,5 +1,6 @@
 """Raw sockets to a node: bytes as given, in the pieces as given, and all that comes back."""
 
+import select
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -40,20 +41,20 @@ class Asker:
         self.send(*datagrams)
         return self.receive()[0]
 
-    def is_silent(self) -> bool:
-        """True when nothing lies in the socket at this moment."""
-        with suppress(BlockingIOError):
-            self._socket.recv(65_536, socket.MSG_DONTWAIT | socket.MSG_PEEK)
-            return False
-        return True
+    def is_silent(self, seconds: float = 0) -> bool:
+        """True when nothing lies in the socket at this moment, nor comes in so many seconds."""
+        readable, _, _ = select.select([self._socket], [], [], seconds)
+        return not readable
 
 
 @contextmanager
-def asking(endpoint: tuple[str, int]) -> Iterator[Asker]:
-    """Lend a UDP socket that is connected to an endpoint."""
+def asking(endpoint: tuple[str, int], source: str = "") -> Iterator[Asker]:
+    """Lend a UDP socket that is connected to an endpoint, from an address if one is given."""
     family = socket.AF_INET6 if ":" in endpoint[0] else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as made:
         made.settimeout(ANSWER_SECONDS)
+        if source:
+            made.bind((source, 0))
         made.connect(endpoint)
         yield Asker(made)
 
