@@ -2,9 +2,9 @@
 
 import select
 import socket
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import httpx
 
@@ -13,6 +13,7 @@ from resolver.wire import DatagramJoiner, FrameBuffer
 from tests.support.nodes import eventually
 
 ANSWER_SECONDS = 10.0
+_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST = 4, 20, 1
 
 
 class Asker:
@@ -64,6 +65,7 @@ class Stream:
 
     def __init__(self, socket_: socket.socket) -> None:
         self._socket = socket_
+        self._ends = socket_.getpeername(), socket_.getsockname()
         self._frames = FrameBuffer()
 
     def send(self, *pieces: bytes) -> None:
@@ -98,12 +100,24 @@ class Stream:
 
     def _is_taken(self) -> bool:
         """True when nothing of what was sent waits in the node's socket (or that is gone)."""
-        ours, theirs = self._socket.getsockname()[1], self._socket.getpeername()[1]
-        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-            _, local, remote, _, queues, *_ = line.split()
-            if local.endswith(f":{theirs:04X}") and remote.endswith(f":{ours:04X}"):
-                return int(queues.partition(":")[2], 16) == 0
-        return True
+        return _waiting_bytes(*self._ends) == 0
+
+
+def _waiting_bytes(local: tuple[str, int], remote: tuple[str, int]) -> int:
+    """Ask the kernel how many bytes wait to be read from a TCP socket of this machine (sock_diag(7); IPv4).
+
+    0 when there is none.  /proc/net/tcp says the same, slowly: it lists every connection that was closed lately.
+    """
+    hosts = [socket.inet_aton(host) for host, _ in (local, remote)]
+    names = struct.pack("!HH4s12x4s12x", local[1], remote[1], *hosts) + bytes(4) + b"\xff" * 8
+    asked = struct.pack("=BBxxI", socket.AF_INET, socket.IPPROTO_TCP, 0xFFFF_FFFF) + names
+    head = struct.pack("=IHHII", 16 + len(asked), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, _NETLINK_SOCK_DIAG) as kernel:
+        kernel.send(head + asked)
+        answer = kernel.recv(4_096)
+    (kind,) = struct.unpack_from("=4xH", answer)
+    (waiting,) = struct.unpack_from("=I", answer, 72) if kind == _SOCK_DIAG_BY_FAMILY else (0,)
+    return int(waiting)
 
 
 @contextmanager
