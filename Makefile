@@ -49,10 +49,11 @@ judges: .venv/.made .judges/.made ## other people's clients against our node
 bench: .venv/.made ## how fast it is here, beside two baselines
 	$(BIN)/python -m loadtest.bench
 
-campaign: .venv/.made ## the long runs: random messages, killed workers
+campaign: .venv/.made ## the long runs: random messages, killed workers, changes under load
 	$(BIN)/python -m loadtest.fuzz_codec --messages 10000000 --jobs 2
 	$(BIN)/python -m loadtest.fuzz_ports --messages 1000000
 	$(BIN)/python -m loadtest.kill_workers --kills 100
+	$(BIN)/python -m loadtest.stale --seconds 120
 
 checks: lint type arch
 
