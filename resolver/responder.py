@@ -61,6 +61,13 @@ Sign = Callable[[bytes, bool], Awaitable[bytes]]
 """(block, with SHA-256?) -> signature by the server's key; made in a thread."""
 
 
+class Reply(NamedTuple):
+    """A whole reply, and the cell where it is to be counted once it is sent; None when it answers no resolution."""
+
+    message: bytes
+    cell: int | None = None
+
+
 class _Reply(NamedTuple):
     """What is decided about a request, before it is put in an envelope."""
 
@@ -95,21 +102,24 @@ class Responder:
         self._world = surroundings
         self._site = encode_site(service.site())
 
-    async def respond(self, data: bytes, protocol: Protocol, started_ns: int) -> bytes:
-        """Return the whole reply to a whole message; empty when a datagram could not be understood."""
+    async def respond(self, data: bytes, protocol: Protocol) -> Reply:
+        """Return the reply to a whole message; an empty one when a datagram could not be understood.
+
+        Whoever sends it counts it: what is decided here may yet be too long, or too much for its receiver.
+        """
         try:
             message = Message.decode(data)
         except WireError as error:
             if protocol is Protocol.UDP:
                 self._tally.happened(Event.UDP_UNREADABLE)
-                return b""
-            return self.refuse(error)
+                return Reply(b"")
+            return Reply(self.refuse(error))
         opcode = message.header.opcode
         if opcode == Opcode.RESOLUTION and message.is_request:
-            return await self._resolve(data, message, protocol, started_ns)
+            return await self._resolve(data, message, protocol)
         if opcode == Opcode.GET_SITE_INFO and message.is_request:
-            return await self._encode(message, ResponseCode.SUCCESS, self._site)
-        return await self._encode(message, *_not_offered(message, protocol))
+            return Reply(await self._encode(message, ResponseCode.SUCCESS, self._site))
+        return Reply(await self._encode(message, *_not_offered(message, protocol)))
 
     def refuse(self, error: WireError) -> bytes:
         """Return the reply to bytes that are no message; the id is that of the request where it could be read."""
@@ -118,9 +128,7 @@ class Responder:
         header = Header(0, error.code, int(Flag.RECURSIVE), SITE_SERIAL, 0, self._expiration())
         return Message(envelope, header, ErrorAnswer(str(error).encode()).encode()).encode()
 
-    async def _resolve(
-        self, data: bytes, message: Message, protocol: Protocol, started_ns: int
-    ) -> bytes:
+    async def _resolve(self, data: bytes, message: Message, protocol: Protocol) -> Reply:
         public_only = bool(message.header.flags & Flag.PUBLIC_ONLY) or _is_login_client(message)
         era = self._hot.era
         reply = await self._decide(message, public_only)
@@ -130,13 +138,9 @@ class Responder:
             else reply.code
         )
         encoded = await self._encode(message, code, reply.body, reply.session_id)
-        now = perf_counter_ns()
-        self._tally.answered(
-            cell(protocol, reply.scheme, reply.status, reply.tier), now - started_ns
-        )
         if reply.stored is not None and _is_plain(message):
-            self._remember(data, encoded, reply, reply.stored, public_only, now, era)
-        return encoded
+            self._remember(data, encoded, reply, reply.stored, public_only, perf_counter_ns(), era)
+        return Reply(encoded, cell(protocol, reply.scheme, reply.status, reply.tier))
 
     async def _decide(self, message: Message, public_only: bool) -> _Reply:
         try:

@@ -85,7 +85,7 @@ def _public_rows(
     readiness: Readiness,
 ) -> tuple[Row, ...]:
     resolve = ResolveApi(service, tally)
-    tunnel, docs, health = Tunnel(responder), Docs(), Health(readiness)
+    tunnel, docs, health = Tunnel(responder, tally), Docs(), Health(readiness)
     page = _page_or_message(Proxy(service, tally), tunnel)
     return (
         Row("GET", "/api/handles/{handle:path}", handles.show, operations.SHOW_HANDLE),

@@ -144,11 +144,14 @@ class TcpConnection(asyncio.Protocol):
                     self._transport.write(self._last_word)
                     self._transport.close()
                     return
-                reply = await self._responder.respond(message, Protocol.TCP, perf_counter_ns())
+                started = perf_counter_ns()
+                reply, cell = await self._responder.respond(message, Protocol.TCP)
                 if self._transport.is_closing():
                     return
                 self._transport.write(reply)
                 self.last_used_ns = perf_counter_ns()
+                if cell is not None:
+                    self._tally.answered(cell, self.last_used_ns - started)
                 await self._may_write.wait()
                 if len(self._queue) == _MAX_QUEUED // 2:
                     self._transport.resume_reading()

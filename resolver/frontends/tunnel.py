@@ -1,7 +1,6 @@
 """The native Handle protocol over HTTP POST: body and answer are one whole message, envelope included.
 
 Any path takes it; the content type alone says so, since some clients post to `/` and some to `/` + handle.
-The responder counts what it answers.
 """
 
 from time import perf_counter_ns
@@ -9,7 +8,7 @@ from time import perf_counter_ns
 from fastapi import Request
 from fastapi.responses import Response
 
-from resolver.observe import Protocol
+from resolver.observe import Protocol, Tally
 from resolver.responder import Responder
 from resolver.target import read_body
 from resolver.wire import ENVELOPE_BYTES, MAX_MESSAGE_BYTES
@@ -20,8 +19,9 @@ MESSAGE_TYPE = "application/x-hdl-message"
 class Tunnel:
     """Answers native messages that come by HTTP."""
 
-    def __init__(self, responder: Responder) -> None:
+    def __init__(self, responder: Responder, tally: Tally) -> None:
         self._responder = responder
+        self._tally = tally
 
     @staticmethod
     def takes(request: Request) -> bool:
@@ -33,5 +33,7 @@ class Tunnel:
         """Return the native answer, 200 whatever code it carries; 400 without a body for what is no message."""
         started = perf_counter_ns()
         message = await read_body(request.stream(), ENVELOPE_BYTES + MAX_MESSAGE_BYTES)
-        reply = await self._responder.respond(message, Protocol.NATIVE_HTTP, started)
+        reply, cell = await self._responder.respond(message, Protocol.NATIVE_HTTP)
+        if cell is not None:
+            self._tally.answered(cell, perf_counter_ns() - started)
         return Response(reply, 200 if reply else 400, media_type=MESSAGE_TYPE)

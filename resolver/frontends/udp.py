@@ -106,9 +106,9 @@ class UdpFrontEnd(asyncio.DatagramProtocol):
 
     async def _answer(self, message: bytes, addr: Address, started: int) -> None:
         try:
-            reply = await self._responder.respond(message, Protocol.UDP, started)
-            if reply:
-                self._send_pieces(reply, addr)
+            reply, cell = await self._responder.respond(message, Protocol.UDP)
+            if reply and self._send_pieces(reply, addr) and cell is not None:
+                self._tally.answered(cell, perf_counter_ns() - started)
         finally:
             self._under_way -= 1
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from time import perf_counter_ns
 from typing import cast
 
 from resolver.observe import Protocol
@@ -40,7 +39,7 @@ class NativeServer:
 
     async def respond(self, message: bytes, protocol: Protocol) -> bytes:
         """Return the reply to a message, spoilt as told."""
-        return self.spoil(await self.responder.respond(message, protocol, perf_counter_ns()))
+        return self.spoil((await self.responder.respond(message, protocol)).message)
 
     async def _answer_stream(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
