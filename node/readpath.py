@@ -40,10 +40,11 @@ class Caches:
         *,
         hot_entries: int,
         memory_entries: int,
-        clock: Callable[[], float] = monotonic,
+        freshness: Freshness | None = None,
     ) -> None:
+        """`truth` is the last tier; without a `client` there is none between it and memory."""
         self._tally = tally
-        self.freshness = Freshness()
+        self.freshness = freshness or Freshness()
         self.redis: RedisTier | None = None
         if client is not None:
             self.redis = RedisTier(
@@ -56,7 +57,7 @@ class Caches:
         self.memory = MemoryTier(
             self.redis or truth,
             self.freshness,
-            clock,
+            monotonic,
             max_entries=memory_entries,
             max_bytes=memory_entries * MEMORY_BYTES_PER_ENTRY,
             on_newer=self._drop_ready,
@@ -94,11 +95,6 @@ class Caches:
             table.clear()
         if self.redis:
             self.redis.serve(epoch)
-
-    @property
-    def is_ready(self) -> bool:
-        """True when the prefixes are known and the feed and the pool stand."""
-        return bool(self.feed.last_read and self.records.connected)
 
     def tick(self) -> None:
         """Once a second: renew what replies carry of the time, and say how full everything is."""
@@ -165,6 +161,11 @@ class ReadPath(Caches):
             self._forget,
             on_error=lambda _: tally.happened(Event.FEED_ERROR),
         )
+
+    @property
+    def is_ready(self) -> bool:
+        """True when the prefixes are known and the feed and the pool stand."""
+        return bool(self.feed.last_read and self.records.connected)
 
     def tick(self) -> None:
         """See Caches."""

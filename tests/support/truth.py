@@ -27,6 +27,7 @@ class Truth:
     serial: int = 0
     written: dict[bytes, int] = field(default_factory=dict)  # key -> serial; negative when removed
     changes: list[tuple[int, bytes]] = field(default_factory=list)
+    removals: set[int] = field(default_factory=set)
     asked: int = 0
 
     def write(self, *keys: bytes) -> int:
@@ -42,6 +43,7 @@ class Truth:
     def _change(self, key: bytes, sign: int) -> int:
         self.serial += 1
         self.written[key] = sign * self.serial
+        self.removals |= {self.serial} if sign < 0 else set()
         self.changes.append((self.serial, key))
         return self.serial
 
@@ -50,7 +52,8 @@ class Truth:
         written = self.written.get(key, -1)
         if written < 0:
             return absence(self.serial)
-        return record(self.serial, b"written at %d" % written)
+        found = record(self.serial, b"written at %d" % written)
+        return found._replace(handle=key.lower())
 
     async def lookup(self, key: bytes, *, at_least: int = 0) -> Stored:
         """See resolver.source.Source."""
