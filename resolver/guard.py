@@ -17,6 +17,11 @@ class Connection(Protocol):
 
     last_used_ns: int
     request_began_ns: int  # when the first byte of an unfinished request came; 0 when there is none
+    unread_since_ns: int  # since when the client has not read what was written; 0 when it reads
+
+    def is_held(self) -> bool:
+        """True while we do not read from it, because it has asked enough for now."""
+        ...
 
     def is_answering(self) -> bool:
         """True while an answer is being made or written."""
@@ -98,14 +103,19 @@ class Guard:
         self.udp_spent.update(spent if rate else {})
 
     def sweep(self, now_ns: int) -> None:
-        """Close the connections that have been silent for too long."""
+        """Close the connections that have been silent, slow, or deaf for too long."""
         for connection in list(self._connections):
-            if connection.is_answering():
-                continue
-            if connection.request_began_ns:
-                if now_ns - connection.request_began_ns > self._request_ns:
-                    self._tally.happened(Event.REQUEST_TIMEOUT_CLOSED)
-                    connection.close_idle()
-            elif now_ns - connection.last_used_ns > self._idle_ns:
-                self._tally.happened(Event.IDLE_CLOSED)
+            event = self._fault_of(connection, now_ns)
+            if event is not None:
+                self._tally.happened(event)
                 connection.close_idle()
+
+    def _fault_of(self, connection: Connection, now_ns: int) -> Event | None:
+        unread, began = connection.unread_since_ns, connection.request_began_ns
+        if unread and now_ns - unread > self._idle_ns:
+            return Event.IDLE_CLOSED
+        if began and not connection.is_held():
+            return Event.REQUEST_TIMEOUT_CLOSED if now_ns - began > self._request_ns else None
+        if connection.is_answering() or now_ns - connection.last_used_ns <= self._idle_ns:
+            return None
+        return Event.IDLE_CLOSED

@@ -40,7 +40,7 @@ _HTTP_STATUS = {
     Status.NOT_PERMITTED: 403,
     Status.UNAVAILABLE: 503,
 }
-_REFERRALS = frozenset({Status.SERVICE_REFERRAL, Status.PREFIX_REFERRAL})
+REFERRALS = frozenset({Status.SERVICE_REFERRAL, Status.PREFIX_REFERRAL})
 
 
 def json_answer(answer: Answer, asked: str) -> tuple[int, bytes]:
@@ -54,7 +54,7 @@ def json_answer(answer: Answer, asked: str) -> tuple[int, bytes]:
     parts += [b',"handle":', orjson.dumps(asked)]
     if answer.referral:
         parts += [b',"referralHandle":', orjson.dumps(_text(answer.referral))]
-    if answer.status in (Status.FOUND, Status.NO_SUCH_VALUE) or answer.status in _REFERRALS:
+    if answer.status in (Status.FOUND, Status.NO_SUCH_VALUE) or answer.status in REFERRALS:
         parts += [b',"values":', json_values(answer)]
     parts.append(b"}")
     return _HTTP_STATUS[answer.status], b"".join(parts)
@@ -81,7 +81,7 @@ def wire_body(answer: Answer, asked: bytes) -> bytes:
     """Return the body of a native answer, without digest; `asked` is the handle as the request spelled it."""
     if answer.status is Status.FOUND:
         return encode_resolution_answer(asked, wire_values(answer))
-    if answer.status in _REFERRALS:
+    if answer.status in REFERRALS:
         return ReferralAnswer(answer.referral, answer.values or ()).encode()
     return ErrorAnswer(answer.message.encode()).encode()
 

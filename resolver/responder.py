@@ -13,7 +13,7 @@ from resolver.answer import Answer, Question, Status, Stored, Tier
 from resolver.hot import ANSWER_LIFE_SECONDS, HotWire
 from resolver.identifier import IdentifierError, Scheme
 from resolver.observe import Event, Protocol, Tally, cell
-from resolver.render import CODES, wire_body
+from resolver.render import CODES, REFERRALS, wire_body
 from resolver.service import Resolver
 from resolver.wire import (
     HS_SIGNED,
@@ -114,6 +114,11 @@ class Responder:
                 self._tally.happened(Event.UDP_UNREADABLE)
                 return Reply(b"")
             return Reply(self.refuse(error))
+        if protocol is Protocol.UDP and not message.is_request:
+            self._tally.happened(
+                Event.UDP_UNREADABLE
+            )  # else two servers could be set talking for ever
+            return Reply(b"")
         opcode = message.header.opcode
         if opcode == Opcode.RESOLUTION and message.is_request:
             return await self._resolve(data, message, protocol)
@@ -156,7 +161,7 @@ class Responder:
         authoritative = bool(message.header.flags & Flag.AUTHORITATIVE)
         question = Question(identifier, request.types, request.indexes, public_only, authoritative)
         answer = await self._service.resolve(question)
-        if message.header.flags & Flag.DO_NOT_REFER and answer.referral:
+        if message.header.flags & Flag.DO_NOT_REFER and answer.status in REFERRALS:
             answer = Answer(Status.NOT_RESPONSIBLE)
         return self._reply_to(request, question, answer)
 

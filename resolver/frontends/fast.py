@@ -24,7 +24,10 @@ from resolver.hot import HotHttp
 from resolver.observe import Tally
 
 FAST_PATH = b"GET /api/handles/"
+MAX_HEAD_BYTES = 65_536  # request line and headers together
+MAX_PIPELINED = 64  # requests of one connection that wait for the answer before them
 _LINE_END = b" HTTP/1.1\r\n"
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class OpenTransport:
@@ -57,6 +60,9 @@ class FastHttp(HttpToolsProtocol):
         super().__init__(*args, **options)
         self.last_used_ns = perf_counter_ns()
         self.request_began_ns = 0
+        self.unread_since_ns = 0
+        self._is_in_head = False
+        self._head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called by the event loop; too many connections of one source, or in all, are closed at once."""
@@ -91,11 +97,43 @@ class FastHttp(HttpToolsProtocol):
             self.request_began_ns = started
             data = escape_target(data)
         super().data_received(data)
+        if self._is_in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.transport.write(_TOO_LARGE)
+                self.transport.close()
 
     def on_message_begin(self) -> None:
-        """Called by the parser: the first bytes of a request have arrived."""
+        """Called by the parser: the first bytes of a request have arrived.
+
+        Raises ValueError, which the parser turns into a refusal, when too many requests wait.
+        """
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise ValueError(f"more than {MAX_PIPELINED} requests wait on one connection")
         self.request_began_ns = self.last_used_ns
+        self._is_in_head, self._head_bytes = True, 0
         super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Called by the parser: the request line and all headers have arrived."""
+        self._is_in_head = False
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Called by uvicorn: the next request that waits is started, and nothing more is read until none does."""
+        super().on_response_complete()
+        if self.pipeline and not self.transport.is_closing():
+            self.flow.pause_reading()
+
+    def pause_writing(self) -> None:
+        """Called by the event loop: the client does not read."""
+        self.unread_since_ns = perf_counter_ns()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Called by the event loop."""
+        self.unread_since_ns = 0
+        super().resume_writing()
 
     def on_message_complete(self) -> None:
         """Called by the parser: a whole request has arrived."""
@@ -106,9 +144,13 @@ class FastHttp(HttpToolsProtocol):
         """See `Guard`."""
         return self.cycle is not None and not self.cycle.response_complete
 
-    def close_idle(self) -> None:
+    def is_held(self) -> bool:
         """See `Guard`."""
-        self.transport.close()
+        return self.flow.read_paused
+
+    def close_idle(self) -> None:
+        """See `Guard`; what the client has not read until now is thrown away."""
+        self.transport.abort()
 
     def _is_between(self) -> bool:
         cycle = self.cycle
@@ -135,7 +177,10 @@ _BYTES = tuple(bytes([byte]) for byte in range(128))
 
 def supports_uvicorn() -> bool:
     """True when the uvicorn that is installed has all that the fast way leans on."""
-    needed = ("data_received", "on_message_complete", "_unset_keepalive_if_required")
+    needed = (
+        *("data_received", "on_message_begin", "on_headers_complete", "on_message_complete"),
+        *("on_response_complete", "pause_writing", "_unset_keepalive_if_required"),
+    )
     return all(callable(getattr(HttpToolsProtocol, name, None)) for name in needed)
 
 

@@ -17,7 +17,7 @@ from resolver.handlejson import HandleJsonError, site_to_json, values_from_json
 from resolver.hot import HotHttp
 from resolver.identifier import Identifier, IdentifierError, Scheme
 from resolver.observe import Protocol, Tally, cell
-from resolver.render import json_answer, json_error
+from resolver.render import REFERRALS, json_answer, json_error
 from resolver.service import Resolver
 from resolver.target import (
     MAX_PARAMETER_BYTES,
@@ -41,7 +41,6 @@ _LINE_ENDS = (
     (b"\xe2\x80\xa8", b"\\u2028"),
     (b"\xe2\x80\xa9", b"\\u2029"),
 )  # JSON has them, scripts not
-_REFERRALS = frozenset({Status.SERVICE_REFERRAL, Status.PREFIX_REFERRAL})
 _INVALID_PUT = "Invalid JSON in PUT request"
 
 
@@ -126,7 +125,7 @@ class HandlesApi:
 
     async def _ask(self, question: Question, parameters: Parameters) -> Answer:
         answer = await self._service.resolve(question)
-        if answer.status in _REFERRALS and parameters.flag(b"doNotRefer"):
+        if answer.status in REFERRALS and parameters.flag(b"doNotRefer"):
             return Answer(Status.NOT_RESPONSIBLE)
         return answer
 

@@ -49,6 +49,7 @@ class TcpConnection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self.last_used_ns = perf_counter_ns()
         self.request_began_ns = 0
+        self.unread_since_ns = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called by the event loop."""
@@ -66,12 +67,14 @@ class TcpConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Called by the event loop: the client does not read; stop taking its requests."""
         self._may_write.clear()
+        self.unread_since_ns = perf_counter_ns()
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Called by the event loop."""
         self._may_write.set()
-        self._transport.resume_reading()
+        self.unread_since_ns = 0
+        self._read_on()
 
     def data_received(self, data: bytes) -> None:
         """Answer whole requests from ready bytes, queue the others."""
@@ -96,9 +99,18 @@ class TcpConnection(asyncio.Protocol):
         """See `Guard`."""
         return self._is_ordinary
 
-    def close_idle(self) -> None:
+    def is_held(self) -> bool:
         """See `Guard`."""
-        self._transport.close()
+        return len(self._queue) > _MAX_QUEUED // 2 or not self._may_write.is_set()
+
+    def close_idle(self) -> None:
+        """See `Guard`; what the client has not read until now is thrown away."""
+        self._transport.abort()
+
+    def _read_on(self) -> None:
+        """Take requests again, when few wait and the client reads."""
+        if not self.is_held() and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _take_messages(self, started: int) -> None:
         replies = []
@@ -153,7 +165,6 @@ class TcpConnection(asyncio.Protocol):
                 if cell is not None:
                     self._tally.answered(cell, self.last_used_ns - started)
                 await self._may_write.wait()
-                if len(self._queue) == _MAX_QUEUED // 2:
-                    self._transport.resume_reading()
+                self._read_on()
         finally:
             self._is_ordinary = False
