@@ -8,7 +8,7 @@ from dataclasses import replace
 from resolver.answer import Answer, Question, Status, Stored
 from resolver.identifier import Identifier, Scheme
 from resolver.schemes import parse, parse_handle
-from resolver.source import NEWEST, Prefixes, Source, SourceUnavailable, Vault
+from resolver.source import NEWEST, Prefixes, Source, SourceUnavailable, Vault, Whole
 from resolver.wire import HandleValue, Permission, SiteData, decode_values, encode_site
 
 _SITE_TYPES = (b"HS_SITE", b"HS_SITE.6")
@@ -17,6 +17,8 @@ _WHOLE_NAMES = frozenset({Scheme.HANDLE, Scheme.DOI})
 _FIRST_FREE_INDEX = 1
 
 NOT_HERE = "That prefix doesn't live here"
+_REREADS = 3
+
 BUSY = "The record cannot be read at the moment; try again"
 
 
@@ -100,13 +102,30 @@ class Resolver:
 
     async def _from_vault(self, question: Question, stored: Stored) -> Answer:
         """A question that did not ask for public values only: it is refused when a restricted one matches."""
-        values = select(await self._vault.values(question.identifier.key) or (), question)
+        whole, stored = await self._open_vault(question, stored)
+        if whole.values is None:
+            return Answer(Status.NO_SUCH_HANDLE, stored.tier, stored)
+        values = select(whole.values, question)
         hidden = [value for value in values if not value.is_public]
         if not hidden:
             return Answer(_found_if(bool(values)), stored.tier, stored, values)
         readable = all(value.permissions & Permission.ADMIN_READ for value in hidden)
         status = Status.AUTHENTICATION_NEEDED if readable else Status.NOT_PERMITTED
         return Answer(status, stored.tier)
+
+    async def _open_vault(self, question: Question, stored: Stored) -> tuple[Whole, Stored]:
+        """Read the whole record, and the source again when that is newer, so that nothing older is given afterwards.
+
+        Both are of the same version, so that nothing newer has been given in the meantime either.
+        """
+        key = question.identifier.key
+        for _ in range(_REREADS):
+            whole = await self._vault.values(key)
+            if whole.serial > stored.serial:
+                stored = await self._source.lookup(key, at_least=whole.serial)
+            if whole.serial == stored.serial or _is_same(whole, stored):
+                return whole, stored
+        raise SourceUnavailable("the record changes faster than it can be read")
 
     def _with_own_site(self, question: Question, answer: Answer) -> Answer:
         """A homed prefix leads to this server even when its record does not say so (spec: clients ask for HS_SITE)."""
@@ -151,6 +170,14 @@ _REFUSED = frozenset({Status.AUTHENTICATION_NEEDED, Status.NOT_PERMITTED})
 
 def _found_if(found: bool) -> Status:
     return Status.FOUND if found else Status.NO_SUCH_VALUE
+
+
+def _is_same(whole: Whole, stored: Stored) -> bool:
+    """True when both show the same public values, or both that there is no such record."""
+    if whole.values is None or stored.handle is None:
+        return whole.values is None and stored.handle is None
+    public = tuple(value for value in whole.values if value.is_public)
+    return public == decode_values(stored.wire)
 
 
 def select(values: tuple[HandleValue, ...], question: Question) -> tuple[HandleValue, ...]:

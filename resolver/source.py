@@ -1,6 +1,6 @@
 """Source: the one protocol that the whole read path shares; a tier is a Source that holds the next one."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from resolver.answer import Stored
 from resolver.wire import HandleValue
@@ -25,11 +25,21 @@ class Source(Protocol):
         ...
 
 
+class Whole(NamedTuple):
+    """All values of a record in stored order (None: no such record), and the serial they were read at."""
+
+    serial: int
+    values: tuple[HandleValue, ...] | None
+
+
 class Vault(Protocol):
     """Reads whole records, restricted values included (HS_SECKEY never); only Postgres is one."""
 
-    async def values(self, key: bytes) -> tuple[HandleValue, ...] | None:
-        """Return all values in stored order, or None when there is no such record.  Raises SourceUnavailable."""
+    async def values(self, key: bytes) -> Whole:
+        """Return the record as it is now, values and serial of one snapshot.  Raises SourceUnavailable.
+
+        It may be ahead of what sources have given: see `Resolver`.
+        """
         ...
 
 

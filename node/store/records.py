@@ -25,7 +25,7 @@ from node.store.database import (
 )
 from node.store.lookups import LookupQueue, answer, fail
 from resolver.answer import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Stored, Tier
-from resolver.source import NEWEST
+from resolver.source import NEWEST, Whole
 from resolver.wire import HandleValue, decode_values
 
 HELD_CONNECTIONS = 3
@@ -44,7 +44,10 @@ union all
 select null, key, handle, ttl, whole is not null, wire, json, expires
 from record where key = any($1::bytea[])
 """
-_WHOLE = "select coalesce(whole, wire) from record where key = $1"
+_WHOLE = """
+select c.serial, coalesce(r.whole, r.wire)
+from change_counter c left join record r on r.key = $1
+"""
 
 
 class RecordSource:
@@ -188,15 +191,15 @@ class RecordVault:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def values(self, key: bytes) -> tuple[HandleValue, ...] | None:
-        """Return a record's values in stored order, or None; see `resolver.source.Vault`.
+    async def values(self, key: bytes) -> Whole:
+        """Return a record's values in stored order, or None, and the serial; see `resolver.source.Vault`.
 
         Waiting for a connection counts towards the two seconds, and one that hangs is cut.
         """
         try:
             async with asyncio.timeout(LOOKUP_SECONDS), self._database.connection() as connection:
                 try:
-                    whole = await connection.fetchval(_WHOLE, key)
+                    row = await connection.fetchrow(_WHOLE, key)
                 except asyncio.CancelledError:
                     connection.terminate()  # else the pool waits for Postgres to hear of it
                     raise
@@ -204,9 +207,13 @@ class RecordVault:
             raise StoreUnavailable("Postgres did not answer in time") from error
         except StoreError as error:
             raise StoreUnavailable(str(error)) from error
+        if row is None:
+            raise StoreUnavailable("Postgres has lost its change counter")
+        serial, whole = row
         if whole is None:
-            return None
-        return tuple(value for value in decode_values(whole) if not is_secret(value))
+            return Whole(serial, None)
+        values = tuple(value for value in decode_values(whole) if not is_secret(value))
+        return Whole(serial, values)
 
 
 def is_secret(value: HandleValue) -> bool:

@@ -61,7 +61,7 @@ class Loader:
         )
 
     async def values(self, key: bytes) -> tuple[HandleValue, ...] | None:
-        return await RecordVault(self.database).values(key)
+        return (await RecordVault(self.database).values(key)).values
 
     async def row(self, key: bytes, columns: str) -> list[Any]:
         async with self.database.connection() as connection:

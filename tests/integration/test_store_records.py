@@ -214,8 +214,8 @@ async def test_the_vault_returns_restricted_values_but_never_secret_keys(
         wire=encode_values((public,)),
         whole=encode_values((public, restricted, secret, odd_secret)),
     )
-    await put_record(database, b"PUBLIC", wire=encode_values((public,)))
+    serial = await put_record(database, b"PUBLIC", wire=encode_values((public,)))
     vault = RecordVault(database)
-    assert await vault.values(b"K") == (public, restricted)
-    assert await vault.values(b"PUBLIC") == (public,)
-    assert await vault.values(b"NONE") is None
+    assert await vault.values(b"K") == (serial, (public, restricted))
+    assert await vault.values(b"PUBLIC") == (serial, (public,))
+    assert await vault.values(b"NONE") == (serial, None)

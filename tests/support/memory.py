@@ -9,7 +9,7 @@ from resolver.answer import Stored, Tier
 from resolver.handlejson import values_from_json, values_to_json
 from resolver.identifier import PREFIX_HANDLE
 from resolver.schemes import parse_handle
-from resolver.source import SourceUnavailable
+from resolver.source import SourceUnavailable, Whole
 from resolver.wire import HandleValue, encode_values
 
 
@@ -58,10 +58,12 @@ class MemoryStore:
             Tier.POSTGRES,
         )
 
-    async def values(self, key: bytes) -> tuple[HandleValue, ...] | None:
+    async def values(self, key: bytes) -> Whole:
         """See resolver.source.Vault."""
         found = self.values_by_key.get(key)
-        return found and tuple(value for value in found if value.type != b"HS_SECKEY")
+        if found is None:
+            return Whole(self.serial, None)
+        return Whole(self.serial, tuple(value for value in found if value.type != b"HS_SECKEY"))
 
     def is_homed(self, prefix: bytes) -> bool:
         """See resolver.source.Prefixes."""
