@@ -79,9 +79,11 @@ class Resolver:
             return self._with_own_site(question, answer)
         if self._prefixes.is_delegated(prefix):
             return await self._from_record(question)
-        if any(self._prefixes.is_homed(ancestor) for ancestor in ancestors):
+        answer = await self._elsewhere(question.identifier)
+        is_below_ours = any(self._prefixes.is_homed(ancestor) for ancestor in ancestors)
+        if answer.status is Status.NOT_RESPONSIBLE and is_below_ours:
             return Answer(Status.NO_SUCH_HANDLE)
-        return Answer(Status.NOT_RESPONSIBLE, message=NOT_HERE)
+        return answer
 
     @staticmethod
     def _candidates(identifier: Identifier) -> tuple[bytes, ...]:
