@@ -13,6 +13,7 @@ from uuid import UUID
 from node.store.database import Connection, Database
 
 PAGE_ROWS = 5_000
+READ_SECONDS = 2.0
 KEEP_ROWS = 100_000
 KEEP_SECONDS = 86_400
 PRUNE_ROWS = 20_000  # in one transaction
@@ -94,18 +95,18 @@ async def append_changes(
 
 
 async def read_position(database: Database) -> Position:
-    """Return where the numbering stands.  Raises StoreUnavailable, StoreError."""
-    async with database.connection() as connection:
+    """Return where the numbering stands, within READ_SECONDS.  Raises StoreUnavailable, StoreError."""
+    async with database.connection_for(READ_SECONDS) as connection:
         rows = await connection.fetch(_POSITION)
     return Position(rows[0]["epoch"], rows[0]["serial"])
 
 
 async def read_changes(database: Database, after: int, limit: int = PAGE_ROWS) -> Page:
-    """Return the first changes after a serial, read in one snapshot with the counter.
+    """Return the first changes after a serial, read in one snapshot with the counter, within READ_SECONDS.
 
     Raises StoreUnavailable, StoreError.
     """
-    async with database.connection() as connection:
+    async with database.connection_for(READ_SECONDS) as connection:
         rows = await connection.fetch(_READ, after, limit)
     changes = tuple(Change(row[2], row[3], row[4]) for row in rows if row[2] is not None)
     return Page(Position(rows[0][0], rows[0][1]), changes)

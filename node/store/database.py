@@ -74,13 +74,16 @@ def _reason(error: Exception) -> str:
 async def connect(dsn: str, *, timeout_seconds: float = CONNECT_SECONDS) -> OwnConnection:
     """Open one connection.  Raises StoreUnavailable."""
     with store_errors():
-        return await asyncpg.connect(
-            dsn,
-            timeout=timeout_seconds,
-            command_timeout=STATEMENT_SECONDS,
-            statement_cache_size=STATEMENT_CACHE_SIZE,
-            server_settings={"application_name": APPLICATION_NAME},
-        )
+        try:
+            return await asyncpg.connect(
+                dsn,
+                timeout=timeout_seconds,
+                command_timeout=STATEMENT_SECONDS,
+                statement_cache_size=STATEMENT_CACHE_SIZE,
+                server_settings={"application_name": APPLICATION_NAME},
+            )
+        except ValueError:  # its words may show a part of the password
+            raise StoreUnavailable("the URL of Postgres cannot be read") from None
 
 
 class Database:
@@ -121,6 +124,22 @@ class Database:
             pool = self._pool or await self._open()
             async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def connection_for(self, seconds: float) -> AsyncIterator[Connection]:
+        """Lend a connection for so long, the wait for it included; one that hangs is cut, and not lent again.
+
+        For what must hear soon that the other end is gone.  Raises as `connection`.
+        """
+        try:
+            async with asyncio.timeout(seconds), self.connection() as connection:
+                try:
+                    yield connection
+                except asyncio.CancelledError:
+                    connection.terminate()  # else the pool waits for Postgres to hear of it
+                    raise
+        except TimeoutError as error:
+            raise StoreUnavailable("Postgres did not answer in time") from error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
-from node.store.database import Connection, Database
+from node.store.database import STATEMENT_SECONDS, Connection, Database
+
+SOME_SECONDS = 2.0  # for those that are named; all of them may be many
 
 _ALL = "select prefix, spelling, state from prefix"
 _SOME = "select prefix, spelling, state from prefix where prefix = any($1::bytea[])"
@@ -40,7 +42,8 @@ async def read_prefixes(
 
     Raises StoreUnavailable, StoreError.
     """
-    async with database.connection() as connection:
+    seconds = STATEMENT_SECONDS if names is None else SOME_SECONDS
+    async with database.connection_for(seconds) as connection:
         if names is None:
             rows = await connection.fetch(_ALL)
         else:

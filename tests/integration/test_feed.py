@@ -1,8 +1,10 @@
 """The change feed: every change, once and in order, or a plain "forget everything"."""
 
 import asyncio
+import os
+import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
@@ -17,9 +19,10 @@ from node.store.changes import (
     read_changes,
     read_position,
 )
-from node.store.database import Database, StoreUnavailable
-from node.store.prefixes import PrefixRow, PrefixState, write_prefixes
+from node.store.database import Database, StoreUnavailable, migrate
+from node.store.prefixes import PrefixRow, PrefixState, read_prefixes, write_prefixes
 from tests.support.rows import put_changes
+from tests.support.servers import PostgresServer
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.db
@@ -206,6 +209,33 @@ async def test_a_running_feed_tells_within_the_second_and_survives_an_outage(
         running.cancel()
     assert [change.key for change in listener.changes] == [b"A", b"B"]
     assert len([record for record in caplog.records if "cannot be read" in record.message]) == 1
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda database: read_changes(database, 0),
+        read_position,
+        lambda database: read_prefixes(database, [b"88.1"]),
+    ],
+)
+async def test_a_connection_whose_other_end_is_silent_is_soon_replaced(
+    own_postgres: PostgresServer, read: Callable[[Database], Awaitable[object]]
+) -> None:
+    url = own_postgres.url("postgres")
+    await migrate(url)
+    async with Database(url, max_connections=1) as database:
+        async with database.connection() as connection:
+            silent: int = await connection.fetchval("select pg_backend_pid()")
+        os.kill(silent, signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            with pytest.raises(StoreUnavailable, match="in time"):
+                await read(database)
+            assert time.monotonic() - started < 4
+            await read(database)
+        finally:
+            os.kill(silent, signal.SIGCONT)
 
 
 async def _rename(database: Database, table: str, name: str) -> None:
