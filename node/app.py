@@ -60,10 +60,9 @@ class Worker:
         self.settings = settings
         self._spawn = spawn
         self.tally = Tally(counters.cells)
-        self.database = Database(settings.database_url)
         self.client = connect(settings.redis_url) if settings.redis_url else None
         self.reading = ReadPath(
-            self.database,
+            settings.database_url,
             self.client,
             self.tally,
             spawn,
@@ -104,7 +103,10 @@ class Worker:
 
     @asynccontextmanager
     async def listening(self, sockets: Sockets) -> AsyncIterator[None]:
-        """Accept on all sockets; at the end stop accepting, and let what is under way come to its end."""
+        """Accept on all sockets; at the end stop accepting, and let what is under way come to its end.
+
+        HTTP and the native protocol drain side by side, for DRAIN_SECONDS in all.
+        """
         loop = asyncio.get_running_loop()
         datagrams = [
             await loop.create_datagram_endpoint(self._udp, sock=each) for each in sockets.udp
@@ -113,24 +115,29 @@ class Worker:
         app = build_app(
             self.service, self.responder, self.tally, self.checks, hot=self.reading.hot_http
         )
-        try:
-            async with _http(app, self._http_protocol(), sockets.http, self.settings.idle_seconds):
+        protocol = self._http_protocol()
+        async with _http(app, protocol, sockets.http, self.settings.idle_seconds) as http:
+            try:
                 yield
-        finally:
-            for server in streams:
-                server.close()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(DRAIN_SECONDS):
-                    while self._is_busy(datagrams):  # noqa: ASYNC110  nobody tells when nothing is left
-                        await asyncio.sleep(0.01)
-            for transport, _ in datagrams:
-                transport.close()
+            finally:
+                http.should_exit = True
+                for server in streams:
+                    server.close()
+                await self._drain(datagrams)
+                for transport, _ in datagrams:
+                    transport.close()
+
+    async def _drain(self, datagrams: Sequence[tuple[Any, UdpFrontEnd]]) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while self._is_busy(datagrams):  # noqa: ASYNC110  nobody tells when nothing is left
+                    await asyncio.sleep(0.01)
 
     async def close(self) -> None:
         """Let go of Redis and Postgres."""
         if self.client is not None:
             await self.client.aclose()
-        await self.database.close()
+        await self.reading.close()
 
     def checks(self) -> list[Check]:
         """How the worker stands."""
@@ -261,11 +268,12 @@ class _Done(Exception):
 @asynccontextmanager
 async def _http(
     app: FastAPI, protocol: type[FastHttp] | str, sockets: Sequence[Any], idle_seconds: int
-) -> AsyncIterator[None]:
+) -> AsyncIterator[HttpServer]:
+    """Serve HTTP; what is under way at the end has DRAIN_SECONDS, from when the server was told to exit."""
     server = HttpServer.of(app, protocol, idle_seconds=idle_seconds, drain_seconds=DRAIN_SECONDS)
     serving = asyncio.create_task(server.serve(sockets=list(sockets)))
     try:
-        yield
+        yield server
     finally:
         server.should_exit = True
         await serving

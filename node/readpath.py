@@ -9,7 +9,7 @@ from node.feed import ChangeFeed
 from node.registry.prefixes import PrefixTable
 from node.store.changes import Change, ChangeKind, Position
 from node.store.database import Database
-from node.store.records import RecordSource, RecordVault
+from node.store.records import VAULT_READS, RecordSource, RecordVault
 from resolver.freshness import Freshness
 from resolver.hot import HotHttp, HotTable, HotWire
 from resolver.identifier import PREFIX_HANDLE
@@ -130,11 +130,14 @@ class Caches:
 
 
 class ReadPath(Caches):
-    """Everything that a worker needs to look things up; `node.app` makes and runs it."""
+    """Everything that a worker needs to look things up; `node.app` makes, runs and closes it.
+
+    The feed and the prefixes have a connection to themselves: nothing that is asked from outside can hold them up.
+    """
 
     def __init__(
         self,
-        database: Database,
+        dsn: str,
         client: Client | None,
         tally: Tally,
         spawn: Spawn,
@@ -142,9 +145,7 @@ class ReadPath(Caches):
         hot_entries: int,
         memory_entries: int,
     ) -> None:
-        self.records = RecordSource(
-            database.dsn, on_error=lambda _: tally.happened(Event.POSTGRES_ERROR)
-        )
+        self.records = RecordSource(dsn, on_error=lambda _: tally.happened(Event.POSTGRES_ERROR))
         super().__init__(
             self.records,
             client,
@@ -153,14 +154,21 @@ class ReadPath(Caches):
             hot_entries=hot_entries,
             memory_entries=memory_entries,
         )
-        self.vault = RecordVault(database)
-        self.prefixes = PrefixTable(database)
+        self._vault_database = Database(dsn, max_connections=VAULT_READS)
+        self._feed_database = Database(dsn, max_connections=1)
+        self.vault = RecordVault(self._vault_database)
+        self.prefixes = PrefixTable(self._feed_database)
         self.feed = ChangeFeed(
-            database,
+            self._feed_database,
             self._learn,
             self._forget,
             on_error=lambda _: tally.happened(Event.FEED_ERROR),
         )
+
+    async def close(self) -> None:
+        """Let go of Postgres."""
+        await self._vault_database.close()
+        await self._feed_database.close()
 
     @property
     def is_ready(self) -> bool:

@@ -30,6 +30,8 @@ from resolver.wire import HandleValue, decode_values
 
 HELD_CONNECTIONS = 3
 LOOKUP_SECONDS = 2.0
+VAULT_READS = 4  # of one worker under way at once
+VAULT_WAITING = 64  # beyond these a question is refused
 RECONNECT_SECONDS = (0.0, 0.05, 0.1, 0.2, 0.5)  # pauses before each attempt; the last one repeats
 OVERDUE_SWEEP_SECONDS = 0.25
 
@@ -186,27 +188,28 @@ def _stored_rows(rows: Sequence[Row]) -> tuple[dict[bytes, Stored], Stored]:
 
 
 class RecordVault:
-    """Whole records, restricted values included; HS_SECKEY values never leave it."""
+    """Whole records, restricted values included; HS_SECKEY values never leave it.
+
+    Anybody may ask, and nothing is kept: so few are read at once, and few more wait.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._gate = asyncio.Semaphore(VAULT_READS)
+        self._asked = 0
 
     async def values(self, key: bytes) -> Whole:
         """Return a record's values in stored order, or None, and the serial; see `resolver.source.Vault`.
 
-        Waiting for a connection counts towards the two seconds, and one that hangs is cut.
+        Waiting counts towards the two seconds, and a connection that hangs is cut.
         """
+        if self._asked >= VAULT_READS + VAULT_WAITING:
+            raise StoreUnavailable("too many questions wait for whole records")
+        self._asked += 1
         try:
-            async with asyncio.timeout(LOOKUP_SECONDS), self._database.connection() as connection:
-                try:
-                    row = await connection.fetchrow(_WHOLE, key)
-                except asyncio.CancelledError:
-                    connection.terminate()  # else the pool waits for Postgres to hear of it
-                    raise
-        except TimeoutError as error:
-            raise StoreUnavailable("Postgres did not answer in time") from error
-        except StoreError as error:
-            raise StoreUnavailable(str(error)) from error
+            row = await self._read(key)
+        finally:
+            self._asked -= 1
         if row is None:
             raise StoreUnavailable("Postgres has lost its change counter")
         serial, whole = row
@@ -214,6 +217,19 @@ class RecordVault:
             return Whole(serial, None)
         values = tuple(value for value in decode_values(whole) if not is_secret(value))
         return Whole(serial, values)
+
+    async def _read(self, key: bytes) -> Row | None:
+        try:
+            async with (
+                asyncio.timeout(LOOKUP_SECONDS),
+                self._gate,
+                self._database.connection_for(LOOKUP_SECONDS) as connection,
+            ):
+                return await connection.fetchrow(_WHOLE, key)
+        except TimeoutError as error:
+            raise StoreUnavailable("Postgres did not answer in time") from error
+        except StoreError as error:
+            raise StoreUnavailable(str(error)) from error
 
 
 def is_secret(value: HandleValue) -> bool:

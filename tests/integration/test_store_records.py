@@ -10,7 +10,7 @@ import pytest
 
 from node.store.database import Database, migrate
 from node.store.lookups import BATCH_KEYS, LookupQueue
-from node.store.records import RecordSource, RecordVault
+from node.store.records import VAULT_READS, VAULT_WAITING, RecordSource, RecordVault
 from resolver.answer import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Tier
 from resolver.source import SourceUnavailable
 from resolver.wire import HandleValue, encode_values
@@ -219,3 +219,22 @@ async def test_the_vault_returns_restricted_values_but_never_secret_keys(
     assert await vault.values(b"K") == (serial, (public, restricted))
     assert await vault.values(b"PUBLIC") == (serial, (public,))
     assert await vault.values(b"NONE") == (serial, None)
+
+
+async def test_few_whole_records_are_read_at_once_and_few_wait(
+    database: Database, database_url: str
+) -> None:
+    serial = await put_record(database, b"K", wire=encode_values(()))
+    async with Database(database_url, max_connections=VAULT_READS + 2) as pool:
+        vault = RecordVault(pool)
+        async with asyncio.TaskGroup() as tasks, database.transaction() as connection:
+            await connection.execute("lock table record in access exclusive mode")
+            asked = [
+                tasks.create_task(vault.values(b"K")) for _ in range(VAULT_READS + VAULT_WAITING)
+            ]
+            await until(lambda: pool.size == VAULT_READS)
+            with pytest.raises(SourceUnavailable, match="too many"):
+                await vault.values(b"K")
+        assert pool.size == VAULT_READS
+        assert {task.result() for task in asked} == {(serial, ())}
+        assert await vault.values(b"K") == (serial, ())
