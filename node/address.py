@@ -14,6 +14,22 @@ class Endpoint(NamedTuple):
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    def overlaps(self, other: "Endpoint") -> bool:
+        """True when both mean the same port of one address, be it that one of them means all addresses.
+
+        Names are compared as text: give addresses to know for certain.
+        """
+        if self.port != other.port:
+            return False
+        if self.host == other.host:
+            return True
+        try:
+            ours, theirs = ip_address(self.host), ip_address(other.host)
+        except ValueError:
+            return False
+        both = ours.is_unspecified or theirs.is_unspecified
+        return ours == theirs or (ours.version == theirs.version and both)
+
 
 class PublicAddress(NamedTuple):
     """What our HS_SITE tells clients to connect to; a port of 0 stands for the listener's own."""

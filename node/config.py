@@ -30,6 +30,7 @@ PREFIX = "IDNODE_"
 CONFIG_VARIABLE = "IDNODE_CONFIG"
 DEFAULT_FILE = "idnode.toml"
 MAX_WORKERS = 256
+LISTEN_SETTINGS = ("http_listen", "native_listen", "admin_listen")
 
 # Kubernetes gives every container variables such as IDNODE_SERVICE_HOST and IDNODE_PORT_8000_TCP_ADDR when a service is
 # named "idnode"; IDNODE_TEST_… belongs to the test suite.  Neither is a misspelt setting.
@@ -68,11 +69,24 @@ def _flag(text: str) -> bool:
 def _url(*schemes: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         stripped = text.strip()
-        if stripped and urlsplit(stripped).scheme not in schemes:
+        if stripped and stripped.partition("://")[0].lower() not in schemes:
             raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        if not _has_readable_hosts(stripped):
+            raise ValueError("must have a numeric port; percent-encode / : @ # in the password")
         return stripped
 
     return read
+
+
+def _has_readable_hosts(url: str) -> bool:
+    """True when each host (Postgres may have several) can be read, and the rest holds no end of a password."""
+    try:
+        parts = urlsplit(url)
+        for host in parts.netloc.rpartition("@")[2].split(","):
+            _ = urlsplit(f"//{host}").port
+    except ValueError:  # its words may show a part of the password
+        return False
+    return parts.netloc == "" or "@" not in parts.path + parts.fragment
 
 
 def _directory(text: str) -> Path:
@@ -347,11 +361,18 @@ def _unknown(given: str, where: str) -> RegistryError:
 
 def _refuse_shared_ports(settings: Settings) -> None:
     seen: dict[Endpoint, str] = {}
-    for name in ("http_listen", "native_listen", "admin_listen"):
+    for name in LISTEN_SETTINGS:
         for endpoint in getattr(settings, name):
-            if endpoint.port and endpoint in seen:
-                raise RegistryError(
-                    Kind.MISCONFIGURED,
-                    f"{_variable(name)} gives {endpoint}, which {seen[endpoint]} already has; choose another port.",
-                )
-            seen[endpoint] = _variable(name)
+            for other in seen:
+                if endpoint.port and endpoint.overlaps(other):
+                    raise shared_port(name, str(endpoint), seen[other], str(other))
+            seen[endpoint] = name
+
+
+def shared_port(name: str, endpoint: str, other_name: str, other: str) -> RegistryError:
+    """Say that two listen settings (their names, and what they give) would listen on the same address and port."""
+    taken = "" if endpoint == other else f" as {other}"
+    return RegistryError(
+        Kind.MISCONFIGURED,
+        f"{_variable(name)} gives {endpoint}, which {_variable(other_name)} already has{taken}; choose another port.",
+    )

@@ -7,12 +7,13 @@ the queue of a worker that was killed is served by its successor, and the port i
 import errno
 import os
 import socket
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
 from node.address import Endpoint
-from node.config import Settings
+from node.config import LISTEN_SETTINGS, Settings, shared_port
 from node.errors import Kind, RegistryError
 
 BACKLOG = 4_096  # connections waiting to be accepted; the kernel caps it at net.core.somaxconn
@@ -84,9 +85,7 @@ def open_listeners(settings: Settings) -> Listeners:
     """
     opened: list[socket.socket] = []
     try:
-        http = tuple(_settle(each, socket.SOCK_STREAM) for each in settings.http_listen)
-        native = tuple(_settle_both(each) for each in settings.native_listen)
-        admin = tuple(_settle(each, socket.SOCK_STREAM) for each in settings.admin_listen)
+        true = _settle_all(settings)
 
         def group(endpoints: tuple[Endpoint, ...], kind: int) -> tuple[socket.socket, ...]:
             made = tuple(_listen(each, kind) for each in endpoints)
@@ -95,18 +94,17 @@ def open_listeners(settings: Settings) -> Listeners:
 
         slots = tuple(
             Sockets(
-                http=group(http, socket.SOCK_STREAM),
-                udp=group(native, socket.SOCK_DGRAM),
-                tcp=group(native, socket.SOCK_STREAM),
+                http=group(true.http_listen, socket.SOCK_STREAM),
+                udp=group(true.native_listen, socket.SOCK_DGRAM),
+                tcp=group(true.native_listen, socket.SOCK_STREAM),
             )
             for _ in range(settings.workers)
         )
-        keeper = Sockets(admin=group(admin, socket.SOCK_STREAM))
+        keeper = Sockets(admin=group(true.admin_listen, socket.SOCK_STREAM))
     except RegistryError:
         for each in opened:
             each.close()
         raise
-    true = replace(settings, http_listen=http, native_listen=native, admin_listen=admin)
     return Listeners(slots, keeper, true)
 
 
@@ -119,6 +117,49 @@ def is_free(endpoint: Endpoint, kind: int) -> bool:
             return False
         raise
     return True
+
+
+def _settle_all(settings: Settings) -> Settings:
+    """Return the settings with true addresses; no two of them are the same, as SO_REUSEPORT would allow.
+
+    The kind of socket makes no difference: every listener has one for TCP.
+    """
+    seen: dict[Endpoint, tuple[str, Endpoint]] = {}
+    settled: dict[str, tuple[Endpoint, ...]] = {}
+    for name in LISTEN_SETTINGS:
+        settle = _settle_both if name == "native_listen" else _settle_stream
+        found = []
+        for given in getattr(settings, name):
+            true = _settle_apart(settle, name, given, seen)
+            seen[true] = (name, given)
+            found.append(true)
+        settled[name] = tuple(found)
+    return replace(
+        settings,
+        http_listen=settled["http_listen"],
+        native_listen=settled["native_listen"],
+        admin_listen=settled["admin_listen"],
+    )
+
+
+def _settle_apart(
+    settle: Callable[[Endpoint], Endpoint],
+    name: str,
+    given: Endpoint,
+    seen: Mapping[Endpoint, tuple[str, Endpoint]],
+) -> Endpoint:
+    """Settle an address so that none of those seen overlaps; where the kernel chose the port, it chooses again."""
+    while True:
+        true = settle(given)
+        taken = next((where for other, where in seen.items() if true.overlaps(other)), None)
+        if taken is None:
+            return true
+        if given.port:
+            raise shared_port(name, str(given), taken[0], str(taken[1]))
+
+
+def _settle_stream(endpoint: Endpoint) -> Endpoint:
+    return _settle(endpoint, socket.SOCK_STREAM)
 
 
 def _settle(endpoint: Endpoint, kind: int) -> Endpoint:

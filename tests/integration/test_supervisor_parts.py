@@ -299,6 +299,30 @@ def test_socket_that_would_share_its_port_is_seen_as_taken(settings: Settings, k
     assert caught.value.kind is Kind.IN_USE
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("127.0.0.1", "localhost"), ("localhost", "127.0.0.1"), ("localhost", "0.0.0.0")],
+)
+@pytest.mark.parametrize("name", ["http_listen", "native_listen"])
+def test_two_names_of_one_address_do_not_share_a_port(
+    settings: Settings, name: str, first: str, second: str
+) -> None:
+    if socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM)[0][0] != socket.AF_INET:
+        pytest.skip("localhost is an IPv6 address here")
+    free = open_listeners(settings)
+    port = free.settings.http_listen[0].port
+    free.close()
+    both = replace(settings, admin_listen=(Endpoint(second, port),))
+    object.__setattr__(both, name, (Endpoint(first, port),))
+
+    with pytest.raises(RegistryError) as caught:
+        open_listeners(both)
+
+    assert caught.value.kind is Kind.MISCONFIGURED
+    said = f"IDNODE_ADMIN_LISTEN gives {second}:{port}, which IDNODE_{name.upper()} already has as {first}:{port}"
+    assert said in caught.value.detail
+
+
 def test_address_that_is_not_ours_is_named(settings: Settings) -> None:
     with pytest.raises(RegistryError, match="does not have that address"):
         open_listeners(replace(settings, http_listen=(Endpoint("192.0.2.1", 80),)))

@@ -88,6 +88,14 @@ def test_a_named_file_that_is_missing_is_refused(tmp_path: Path) -> None:
         ({"IDNODE_REDIS_URL": "http://x"}, "must begin with redis://"),
         ({"IDNODE_PUBLIC_ADDRESS": "node.example"}, "must be an IP address"),
         ({"IDNODE_ADMIN_LISTEN": "127.0.0.1:8000"}, "IDNODE_HTTP_LISTEN already has"),
+        (
+            {"IDNODE_ADMIN_LISTEN": "0.0.0.0:8000"},
+            "IDNODE_ADMIN_LISTEN gives 0.0.0.0:8000, which IDNODE_HTTP_LISTEN already has as 127.0.0.1:8000",
+        ),
+        (
+            {"IDNODE_HTTP_LISTEN": "[::]:1", "IDNODE_NATIVE_LISTEN": "[::1]:1"},
+            "IDNODE_HTTP_LISTEN already has as [::]:1",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_it_must_be(
@@ -119,6 +127,47 @@ def test_a_password_is_not_repeated_in_a_refusal(tmp_path: Path) -> None:
     detail = refusal({"IDNODE_DATABASE_URL": "mysql://root:secret@host/x"}, tmp_path)
 
     assert "secret" not in detail
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("REDIS", "redis://:se/cret@h"),
+        ("REDIS", "redis://:12/cret@h"),
+        ("REDIS", "redis://:se#cret@h"),
+        ("REDIS", "redis://:[cret@h"),
+        ("DATABASE", "postgresql://u:se/cret@h/x"),
+        ("DATABASE", "postgresql://u:cret@h:x/x"),
+        ("DATABASE", "postgresql://u:cret@h:70000/x"),
+        ("DATABASE", "postgresql://u:cret\uff03@h/x"),
+        ("DATABASE", "postgresql://u:cret@a:1,b:x/x"),
+    ],
+)
+def test_url_that_cannot_be_read_is_refused_and_not_shown(
+    name: str, url: str, tmp_path: Path
+) -> None:
+    detail = refusal({f"IDNODE_{name}_URL": url}, tmp_path)
+
+    assert f"IDNODE_{name}_URL must have a numeric port; percent-encode / : @ #" in detail
+    assert "cret" not in detail
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///idnode?host=/tmp&user=a@b",
+        "postgresql://u:p%2F%40@a:1,b:2,[::1]:3/x",
+        "postgres://u:p@h",
+    ],
+)
+def test_urls_of_postgres_have_many_forms(url: str, tmp_path: Path) -> None:
+    assert load({"IDNODE_DATABASE_URL": url}, tmp_path).database_url == url
+
+
+def test_one_port_may_serve_ipv4_and_ipv6_and_several_addresses(tmp_path: Path) -> None:
+    listen = {"IDNODE_HTTP_LISTEN": "0.0.0.0:1,[::]:1", "IDNODE_NATIVE_LISTEN": "127.0.0.1:2"}
+
+    assert load({**listen, "IDNODE_ADMIN_LISTEN": "127.0.0.2:2"}, tmp_path).http_listen
 
 
 def test_variables_that_kubernetes_sets_for_a_service_named_idnode_are_not_ours(
