@@ -4,6 +4,7 @@ Rules: RFC 3652 §2–3, and what real clients need (each said where it is done)
 a reply, or nothing where the transport must not answer; it does not raise.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from time import perf_counter_ns
@@ -38,7 +39,10 @@ from resolver.wire import (
     signed_block,
 )
 
+log = logging.getLogger(__name__)
+
 SITE_SERIAL = 1
+_LOGGED_BYTES = 512  # of a request that we could not answer
 _NONCE_BYTES = 16
 _ECHOED = Flag.CERTIFY | Flag.CACHE_CERTIFY | Flag.PUBLIC_ONLY
 _SPECIAL = (
@@ -107,6 +111,17 @@ class Responder:
 
         Whoever sends it counts it: what is decided here may yet be too long, or too much for its receiver.
         """
+        try:
+            return await self._respond(data, protocol)
+        except (
+            Exception
+        ):  # the top of every request: one record that is broken must not end the worker
+            log.exception("not answered", extra={"request": data[:_LOGGED_BYTES].hex()})
+            request_id = int.from_bytes(data[8:12])
+            fault = WireError("Internal error", code=ResponseCode.ERROR, request_id=request_id)
+            return Reply(self.refuse(fault))
+
+    async def _respond(self, data: bytes, protocol: Protocol) -> Reply:
         try:
             message = Message.decode(data)
         except WireError as error:

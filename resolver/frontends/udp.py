@@ -17,6 +17,7 @@ from resolver.wire import (
     DATAGRAM_BYTES,
     ENVELOPE_BYTES,
     HEADER_BYTES,
+    PIECE_BYTES,
     DatagramJoiner,
     WireError,
     split_datagrams,
@@ -47,7 +48,7 @@ class UdpFrontEnd(asyncio.DatagramProtocol):
         self._guard = guard
         self._tally = tally
         self._spawn = spawn
-        self._max_datagrams = max_datagrams
+        self._max_bytes = ENVELOPE_BYTES + PIECE_BYTES * max_datagrams
         self._joiner = DatagramJoiner()
         self._under_way = 0
         self._transport: asyncio.DatagramTransport
@@ -113,10 +114,10 @@ class UdpFrontEnd(asyncio.DatagramProtocol):
             self._under_way -= 1
 
     def _send_pieces(self, reply: bytes, addr: Address) -> bool:
-        pieces = split_datagrams(reply)
-        if len(pieces) > self._max_datagrams:
+        if len(reply) > self._max_bytes:
             self._tally.happened(Event.UDP_TOO_LONG)
             return False
+        pieces = split_datagrams(reply)
         if self._transport.is_closing() or not self._guard.allow_datagrams(addr[0], len(pieces)):
             return False
         for piece in pieces:
