@@ -63,3 +63,11 @@ async def test_an_unreachable_server_is_unavailable_not_a_crash() -> None:
         with pytest.raises(SourceUnavailable):
             async with pool.connection():
                 pass
+
+
+async def test_url_that_cannot_be_read_is_not_shown() -> None:
+    with pytest.raises(StoreUnavailable, match="cannot be read") as caught:
+        await connect("postgresql://u:se/cret@h/x")
+
+    assert str(caught.value) == "the URL of Postgres cannot be read"
+    assert caught.value.__suppress_context__  # a traceback would show a part of the password
