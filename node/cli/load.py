@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from node import config
-from node.process.running import with_servers
+from node.process.running import find_running, with_servers
 from node.registry.loadfile import STANDARD_INPUT, LoadFormat
 from node.registry.records import LoadProgress, LoadReport, load_file
 
 FOUND_FAULTS = 1  # some rows were refused; the others are loaded
+SEEN_SECONDS = 0.6  # two polls of the change feed: who asks after the command finds what it loaded, at every worker
 SHOWN = 5
 
 _FORMS = """\
@@ -73,6 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     for line in _describe(report, results):
         print(line)
+    if report.written and find_running(settings):
+        time.sleep(SEEN_SECONDS)
     return FOUND_FAULTS if report.errors else 0
 
 

@@ -87,6 +87,8 @@ def _add(batch: Batch, item: dict[str, object], line: bytes, rules: LoadRules) -
     if not isinstance(handle, str):
         raise ValueError('"handle" is missing; a row is an object with "handle" and "values"')
     identifier = parse_handle(handle.encode(), case_sensitive=rules.case_sensitive)
+    if identifier.is_prefix_handle and "/" not in handle:
+        raise ValueError(f"no identifier; a line that homes a prefix says so: 0.NA/{handle}")
     _check_registrable(identifier)
     values = _reader(rules.now).read(item.get("values"))
     digest = blake2b(line, digest_size=16, person=ENCODING).digest()

@@ -212,6 +212,7 @@ async def test_rows_that_cannot_be_read_are_listed_and_do_not_stop_the_others(
         b"[1]",
         b'{"values": []}',
         b'{"handle": "/x", "values": []}',
+        b'{"handle": "noprefix", "values": []}',
         b'{"handle": "88.118.8/x"}',
         b'{"handle": "88.118.8/x", "values": [{"index": 0, "type": "A", "data": ""}]}',
         b'{"handle": "88.118.8/x", "values": [], "delegated": true}',
