@@ -59,8 +59,9 @@ def test_changed_after_tells_keys_of_both_generations_and_no_older_ones() -> Non
 def test_a_key_that_changes_again_counts_as_new() -> None:
     freshness = Freshness()
     freshness.learn(3, numbered(1, b"A", b"B", b"A"))
-    freshness.learn(4, numbered(4, b"B"))
+    assert freshness.changed_after(2) == [b"A"]
 
+    freshness.learn(4, numbered(4, b"B"))
     assert freshness.changed_after(2) == [b"B", b"A"]
 
 

@@ -1,6 +1,7 @@
 """The memory tier: one flight per key, TTL, bounds, and nothing older than what the worker knows or gave."""
 
 import asyncio
+import gc
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -139,6 +140,22 @@ async def test_an_outage_is_told_to_all_who_wait_and_not_kept() -> None:
     assert [type(each) for each in found] == [SourceUnavailable] * 3
     await bench.keep(record(1))
     assert await bench.is_kept()
+
+
+async def test_an_outage_that_nobody_else_waited_for_is_no_surprise_to_the_loop() -> None:
+    surprises: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: surprises.append(context))
+    bench = Bench()
+    asking = await bench.ask()
+    bench.below.calls[0].fail()
+    with pytest.raises(SourceUnavailable):
+        await asking
+
+    del asking
+    bench.below.calls.clear()
+    gc.collect()
+
+    assert surprises == []
 
 
 async def test_what_is_kept_goes_on_during_an_outage() -> None:
@@ -396,11 +413,13 @@ async def test_size_is_bounded_whatever_the_records_weigh() -> None:
     assert await bench.is_kept(b"K49")
 
 
-async def test_size_is_that_of_what_is_kept() -> None:
+@pytest.mark.parametrize("count", range(10, 40, 3))
+async def test_size_is_that_of_what_is_kept(count: int) -> None:
     bench = Bench(max_entries=20)
-    for number in range(50):
+    for number in range(count):
         await bench.keep(record(1, bytes(number)), b"K%d" % (number % 30))
-        await bench.tier.lookup(b"K%d" % (number % 30))
+        if number % 7 == 0:
+            await bench.tier.lookup(b"K%d" % max(0, number - 7))
     for number in range(30):
         bench.tier.drop(b"K%d" % number)
 
