@@ -113,9 +113,7 @@ class Responder:
         """
         try:
             return await self._respond(data, protocol)
-        except (
-            Exception
-        ):  # the top of every request: one record that is broken must not end the worker
+        except Exception:  # the top of a request: a broken record must not end the worker
             log.exception("not answered", extra={"request": data[:_LOGGED_BYTES].hex()})
             request_id = int.from_bytes(data[8:12])
             fault = WireError("Internal error", code=ResponseCode.ERROR, request_id=request_id)

@@ -132,7 +132,7 @@ class Resolver:
     def _with_own_site(self, question: Question, answer: Answer) -> Answer:
         """A homed prefix leads to this server even when its record does not say so (spec: clients ask for HS_SITE)."""
         stored = answer.stored
-        if stored is None or stored.handle is None or answer.status in _REFUSED:
+        if stored is None or stored.handle is None:  # refused, or there is none
             return answer
         values = decode_values(stored.wire)
         if any(value.type.upper() in _SITE_TYPES for value in values):
@@ -165,9 +165,6 @@ class Resolver:
 
     async def _lookup(self, key: bytes, authoritative: bool) -> Stored:
         return await self._source.lookup(key, at_least=NEWEST if authoritative else 0)
-
-
-_REFUSED = frozenset({Status.AUTHENTICATION_NEEDED, Status.NOT_PERMITTED})
 
 
 def _found_if(found: bool) -> Status:
