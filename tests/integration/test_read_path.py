@@ -16,7 +16,9 @@ from tests.support.workers import Native, Running, running_worker
 
 pytestmark = [pytest.mark.db, pytest.mark.cache]
 
-SEEN_SECONDS = 2.0  # a change is seen within one; the other is for a machine that does other things besides
+SEEN_SECONDS = (
+    2.0  # a change is seen within one; the other is for a machine that does other things besides
+)
 HANDLE = b"88.1.1/x"
 GTIN = b"gs1:01/09506000134352/21/7"
 
