@@ -277,15 +277,94 @@ class TestLaws:
         async with member(truth, redis_url) as gone:
             await gone.applied(truth.serial)
             await gone.share(KEY, OTHER)
-        before = truth.serial
         truth.write(KEY)  # nobody is there to apply it
 
         async with member(truth, redis_url) as late:
-            assert await late.is_current(KEY, OTHER)
             await late.applied(truth.serial)
             assert await late.state() == (truth.serial, truth.serial)
-            assert before < truth.serial
             assert await late.is_current(KEY, OTHER)
+
+    async def test_what_was_put_long_ago_is_as_new_as_the_changes_applied_since(
+        self, pair: Pair, truth: Truth, redis_url: str
+    ) -> None:
+        one, _ = pair
+        await one.share(OTHER)
+        truth.write(KEY)
+        one.poll()
+        await one.applied(truth.serial)
+        async with member(truth, redis_url) as late:
+            found = await late.ask(OTHER)
+
+        assert (found.tier, found.serial) == (Tier.REDIS, truth.serial)
+
+    async def test_changes_are_not_applied_to_a_redis_that_went_back_in_between(
+        self, pair: Pair, truth: Truth, redis_url: str
+    ) -> None:
+        """Else it would claim changes that it has not been told of."""
+        one, _ = pair
+        await one.share(KEY)
+        old_state, old_entry = await one.peek(b"state"), await one.peek(KEY)
+        truth.write(KEY)
+        one.poll()
+        await one.applied(truth.serial)
+        truth.write(OTHER)
+        assert old_state is not None
+        assert old_entry is not None
+        done = asyncio.Event()
+
+        async def go_back() -> None:
+            await one.client.set(one.name(b"state"), old_state)
+            await one.client.set(one.name(KEY), old_entry)
+            done.set()
+
+        one.meddled.meddle = go_back
+        one.poll()
+        await done.wait()
+        one.poll()
+        await one.applied(truth.serial)
+
+        async with member(truth, redis_url) as late:
+            assert await late.is_current(KEY, OTHER)
+
+    async def test_a_worker_that_lags_does_not_take_back_what_was_applied(
+        self, pair: Pair, truth: Truth
+    ) -> None:
+        one, two = pair
+        truth.write(KEY, OTHER)
+        done = asyncio.Event()
+
+        async def overtake() -> None:
+            two.poll()
+            await two.applied(truth.serial)
+            done.set()
+
+        one.meddled.meddle = overtake
+        one.poll(truth.serial - 1)
+        await done.wait()
+        await one.share(ABSENT)  # which comes after what it applies
+
+        assert await one.state() == (62, truth.serial)
+
+    async def test_changes_of_another_life_are_not_applied_to_this_one(
+        self, pair: Pair, truth: Truth
+    ) -> None:
+        one, _ = pair
+        old = one.name(b"state")
+        truth.write(KEY)
+        done = asyncio.Event()
+
+        async def begin_anew() -> None:
+            truth.epoch, truth.serial = Truth().epoch, 5
+            one.restart()
+            done.set()
+
+        one.meddled.meddle = begin_anew
+        one.poll()
+        await done.wait()
+        await one.applied(5)
+
+        assert await one.client.get(old) == b"%016x%016x" % (62, 62)
+        assert await one.state() == (5, 5)
 
     async def test_a_worker_that_starts_gives_the_others_time_to_fill_the_gap(
         self, pair: Pair, truth: Truth, redis_url: str

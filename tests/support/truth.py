@@ -69,6 +69,7 @@ class Member:
     truth: Truth
     caches: Caches
     client: Client
+    meddled: "Meddled"
     tally: Tally
 
     async def ask(self, key: bytes) -> Stored:
@@ -152,20 +153,40 @@ def _same(one: Stored, other: Stored) -> bool:
     return (one.handle, one.wire) == (other.handle, other.wire)
 
 
+class Meddled:
+    """What the tier uses of a client; `meddle` is done between its reading of a value and what follows from it."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.meddle: Callable[[], Awaitable[None]] | None = None
+        self.mget, self.register_script = client.mget, client.register_script
+
+    async def get(self, name: bytes) -> object:
+        found = await self._client.get(name)
+        meddle, self.meddle = self.meddle, None
+        if meddle is not None:
+            await meddle()
+        return found
+
+
 @asynccontextmanager
-async def member(
-    truth: Truth, url: str, *, source: Source | None = None, memory_entries: int = 0
-) -> AsyncIterator[Member]:
+async def member(truth: Truth, url: str, *, source: Source | None = None) -> AsyncIterator[Member]:
     """Run a worker's caches, started at the truth's serial of now; `source` is what it reads the truth from."""
     tally, client = Tally([0] * CELL_COUNT), connect(url)
+    meddled = Meddled(client)
     try:
         async with spawning() as spawn:
             caches = Caches(
-                source or truth, client, tally, spawn, hot_entries=0, memory_entries=memory_entries
+                source or truth,
+                meddled,  # type: ignore[arg-type]  # all of a client that is used
+                tally,
+                spawn,
+                hot_entries=0,
+                memory_entries=0,
             )
             assert caches.redis is not None
             spawn(caches.redis.run())
-            one = Member(truth, caches, client, tally)
+            one = Member(truth, caches, client, meddled, tally)
             one.restart()
             yield one
     finally:
