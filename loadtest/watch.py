@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from loadtest.exchange import frame_length
+from loadtest.replies import Inbox, read_frame, read_http
 from loadtest.stand import Node
 from node.counters import Counters, slot_path
 from node.process.running import run_directory
@@ -263,7 +263,7 @@ async def _open_link(node: Node, protocol: Protocol) -> Link:
     if protocol is Protocol.UDP:
         return await _open_datagrams(node)
     address = node.native if protocol is Protocol.TCP else node.http
-    read = _read_frame if protocol is Protocol.TCP else _read_http
+    read = read_frame if protocol is Protocol.TCP else read_http
     reader, writer = await asyncio.open_connection(*address)
 
     async def ask(requests: Sequence[bytes]) -> list[bytes]:
@@ -278,7 +278,7 @@ async def _open_datagrams(node: Node) -> Link:
     answers: asyncio.Queue[bytes] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(
-        partial(_Inbox, answers), remote_addr=node.native
+        partial(Inbox, answers), remote_addr=node.native
     )
     number = 0
 
@@ -293,25 +293,6 @@ async def _open_datagrams(node: Node) -> Link:
         return [answer]
 
     return Link(Protocol.UDP, 1, ask, transport.close)
-
-
-class _Inbox(asyncio.DatagramProtocol):
-    def __init__(self, inbox: "asyncio.Queue[bytes]") -> None:
-        self._inbox = inbox
-
-    def datagram_received(self, data: bytes, _addr: object) -> None:
-        self._inbox.put_nowait(data)
-
-
-async def _read_frame(reader: asyncio.StreamReader) -> bytes:
-    envelope = await reader.readexactly(20)
-    return envelope + await reader.readexactly(frame_length(envelope) - 20)
-
-
-async def _read_http(reader: asyncio.StreamReader) -> bytes:
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-    return head + await reader.readexactly(length)
 
 
 def _request(protocol: Protocol, handle: bytes, form: int) -> bytes:

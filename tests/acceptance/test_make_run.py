@@ -14,10 +14,7 @@ import pytest
 
 from tests.support.nodes import ROOT, NodeProcess, is_alive, node_in
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("make") is None, reason="needs make"),
-]
+pytestmark = pytest.mark.slow
 
 PASTE_SECONDS = 30.0
 
