@@ -122,13 +122,13 @@ class RecordSource:
                 connection.terminate()
 
     async def _prepare_connection(self) -> tuple[OwnConnection, Statement]:
-        for pause in chain(RECONNECT_SECONDS, repeat(RECONNECT_SECONDS[-1])):
+        for attempt, pause in enumerate(chain(RECONNECT_SECONDS, repeat(RECONNECT_SECONDS[-1]))):
             await asyncio.sleep(pause)
             try:
                 return await _prepare(self._dsn, self._lookup_seconds)
             except (StoreUnavailable, StoreError) as error:
                 self._on_error(error)
-                if not self.connected:
+                if attempt and not self.connected:  # one failure may be a cut; two are an outage
                     self._set_outage(str(error))
         raise AssertionError  # the pauses never end
 
