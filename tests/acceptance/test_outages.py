@@ -240,11 +240,12 @@ async def test_postgres_that_is_killed(running: Node) -> None:
         asking = [asyncio.create_task(ask_cold(link, stop)) for link in links]
         os.kill(killed, signal.SIGKILL)
         await until(lambda: server(running, "postgres") not in (0, killed))
-        await until(lambda: BUSY not in newest.values() and readiness(running)[0] == 200)
+        await until(lambda: set(newest.values()) == {FOUND} and readiness(running)[0] == 200)
         stop.set()
         await asyncio.gather(*asking)
 
     async with known_and_cold(running, 21) as (links, _, cold):
         await hold_to_it(running, 21, kill, may_be_busy=True)
 
-    assert set(codes) == {FOUND, BUSY}
+    assert FOUND in codes
+    assert set(codes) <= {FOUND, BUSY}
