@@ -11,11 +11,10 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_type_hints
-from urllib.parse import urlsplit
 
 from node.address import (
     Endpoint,
@@ -25,11 +24,25 @@ from node.address import (
     read_public_address,
 )
 from node.errors import Kind, RegistryError
+from node.reading import (
+    Reading,
+    account,
+    certificate,
+    directory,
+    file_path,
+    identities,
+    one_of,
+    one_worker_a_core,
+    true_or_false,
+    url_of,
+    value_types,
+    whole_number,
+    worker_count,
+)
 
 PREFIX = "IDNODE_"
 CONFIG_VARIABLE = "IDNODE_CONFIG"
 DEFAULT_FILE = "idnode.toml"
-MAX_WORKERS = 256
 LISTEN_SETTINGS = ("http_listen", "native_listen", "admin_listen")
 
 # Kubernetes gives every container variables such as IDNODE_SERVICE_HOST and IDNODE_PORT_8000_TCP_ADDR when a service is
@@ -37,78 +50,6 @@ LISTEN_SETTINGS = ("http_listen", "native_listen", "admin_listen")
 _FOREIGN = re.compile(
     r"IDNODE_(TEST_\w+|(\w+_)?(SERVICE_(HOST|PORT)\w*|PORT(_\d+_(TCP|UDP|SCTP)\w*)?))"
 )
-
-
-def one_worker_a_core() -> int:
-    """Return the number of cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return min(MAX_WORKERS, len(affinity(0)) if affinity else os.cpu_count() or 1)
-
-
-def _number(low: int, high: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        digits = text.strip().replace("_", "")
-        if not digits.isascii() or not digits.isdigit() or not low <= int(digits) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return int(digits)
-
-    return read
-
-
-def _workers(text: str) -> int:
-    return _number(0, MAX_WORKERS)(text) or one_worker_a_core()
-
-
-def _flag(text: str) -> bool:
-    answers = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    if text.strip().lower() not in answers:
-        raise ValueError("must be true or false")
-    return answers[text.strip().lower()]
-
-
-def _url(*schemes: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        stripped = text.strip()
-        if stripped and stripped.partition("://")[0].lower() not in schemes:
-            raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
-        if not _has_readable_hosts(stripped):
-            raise ValueError("must have a numeric port; percent-encode / : @ # in the password")
-        return stripped
-
-    return read
-
-
-def _has_readable_hosts(url: str) -> bool:
-    """True when each host (Postgres may have several) can be read, and the rest holds no end of a password."""
-    try:
-        parts = urlsplit(url)
-        for host in parts.netloc.rpartition("@")[2].split(","):
-            _ = urlsplit(f"//{host}").port
-    except ValueError:  # its words may show a part of the password
-        return False
-    return parts.netloc == "" or "@" not in parts.path + parts.fragment
-
-
-def _directory(text: str) -> Path:
-    if not text.strip():
-        raise ValueError("must be the path of a directory")
-    return Path(text.strip()).expanduser().absolute()
-
-
-def _account(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][\w.-]*\$?", text.strip()):
-        raise ValueError("must be the name of an account, such as nobody")
-    return text.strip()
-
-
-class Reading(NamedTuple):
-    """What belongs to a setting besides its type: how its text is read, and its sentence.
-
-    `read` raises ValueError with what the text must be.
-    """
-
-    read: Callable[[str], object]
-    sentence: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,92 +84,157 @@ class Settings:
     data_dir: Annotated[
         Path,
         Reading(
-            _directory,
+            directory,
             "Directory for keys, counters and the embedded servers' data; one running node each.",
         ),
     ] = field(default_factory=lambda: Path(".idnode").absolute())
     workers: Annotated[
-        int, Reading(_workers, "Number of worker processes; 0 means one a core.")
+        int, Reading(worker_count, "Number of worker processes; 0 means one a core.")
     ] = field(default_factory=one_worker_a_core)
     database_url: Annotated[
         str,
         Reading(
-            _url("postgresql", "postgres"),
+            url_of("postgresql", "postgres"),
             "Postgres to use, such as postgresql://user:password@host/idnode; empty starts an embedded one.",
         ),
     ] = ""
     redis_url: Annotated[
         str,
         Reading(
-            _url("redis", "rediss", "unix"),
+            url_of("redis", "rediss", "unix"),
             "Redis or Valkey to use, such as redis://host:6379/0; empty starts an embedded one.",
         ),
     ] = ""
     embedded_user: Annotated[
         str,
         Reading(
-            _account,
+            account,
             "Account of the embedded servers when root starts the node; they do not run as root.",
         ),
     ] = "nobody"
     case_sensitive: Annotated[
         bool,
         Reading(
-            _flag,
+            true_or_false,
             "Whether the local part of a handle compares with regard to ASCII case; prefixes never do.",
         ),
     ] = False
     udp_max_datagrams: Annotated[
         int,
         Reading(
-            _number(1, 64),
+            whole_number(1, 64),
             "Longest UDP answer, in datagrams of 512 bytes; a longer one is left to TCP.",
         ),
     ] = 4
     udp_answers_per_second: Annotated[
         int,
         Reading(
-            _number(0, 10_000_000),
+            whole_number(0, 10_000_000),
             "UDP answers a second that one source address may draw from a worker; 0 means no limit.",
         ),
     ] = 1_000
     udp_answers_burst: Annotated[
         int,
         Reading(
-            _number(1, 10_000_000),
+            whole_number(1, 10_000_000),
             "UDP answers that one source address may draw at once, above its rate.",
         ),
     ] = 2_000
     connections_max: Annotated[
         int,
         Reading(
-            _number(1, 1_000_000),
+            whole_number(1, 1_000_000),
             "Open connections of one worker, HTTP and TCP together; more are refused.",
         ),
     ] = 10_000
     connections_per_source: Annotated[
         int,
         Reading(
-            _number(1, 1_000_000),
+            whole_number(1, 1_000_000),
             "Open connections of one worker from one source address; raise it behind a proxy.",
         ),
     ] = 1_000
     http_header_seconds: Annotated[
-        int, Reading(_number(1, 3_600), "Seconds in which an HTTP request must have arrived.")
+        int, Reading(whole_number(1, 3_600), "Seconds in which an HTTP request must have arrived.")
     ] = 10
     idle_seconds: Annotated[
         int,
         Reading(
-            _number(1, 86_400), "Seconds after which an idle HTTP or TCP connection is closed."
+            whole_number(1, 86_400), "Seconds after which an idle HTTP or TCP connection is closed."
         ),
     ] = 60
     hot_entries: Annotated[
-        int, Reading(_number(0, 100_000_000), "Ready replies that one worker keeps in memory.")
+        int, Reading(whole_number(0, 100_000_000), "Ready replies that one worker keeps in memory.")
     ] = 200_000
     memory_entries: Annotated[
         int,
-        Reading(_number(0, 100_000_000), "Records that one worker keeps in memory behind those."),
+        Reading(
+            whole_number(0, 100_000_000), "Records that one worker keeps in memory behind those."
+        ),
     ] = 20_000
+    server_admins: Annotated[
+        tuple[str, ...],
+        Reading(
+            identities,
+            "Administrators of this server, who may do everything: names such as 300:88.118/ADMIN, comma-separated.",
+        ),
+    ] = ()
+    tls_certificate: Annotated[
+        str,
+        Reading(
+            certificate,
+            "Certificate chain (PEM) with which the HTTP listeners speak TLS; self-signed makes one for development, "
+            "empty means plain HTTP.",
+        ),
+    ] = ""
+    tls_key: Annotated[
+        Path | None,
+        Reading(
+            file_path, "Private key (PEM) of that certificate; empty when the same file holds both."
+        ),
+    ] = None
+    allow_cleartext_login: Annotated[
+        bool,
+        Reading(
+            true_or_false,
+            "Take passwords and tokens over plain HTTP from other machines too, not from this one alone; for networks "
+            "that nobody else can read.",
+        ),
+    ] = False
+    allow_weak_algorithms: Annotated[
+        bool,
+        Reading(
+            true_or_false,
+            "Take proofs made with MD5 or plain SHA-1 digests of secret keys, for clients that know nothing better.",
+        ),
+    ] = False
+    native_profile: Annotated[
+        str,
+        Reading(
+            one_of("auto", "handle", "login"),
+            "How native clients are treated: handle (challenges), login (log in once a connection), or auto, by what "
+            "each says of itself.",
+        ),
+    ] = "auto"
+    session_seconds: Annotated[
+        int,
+        Reading(whole_number(60, 86_400), "Seconds after which a session that is not used ends."),
+    ] = 1_800
+    sealing_key: Annotated[
+        Path | None,
+        Reading(
+            file_path,
+            "File of the key that seals secret keys in the database; made in the data directory when empty. All "
+            "machines on one database need the same.",
+        ),
+    ] = None
+    reverse_types: Annotated[
+        tuple[str, ...],
+        Reading(
+            value_types,
+            "Types of the values that reverse look-up finds, comma-separated; * means all but HS_ ones, empty none.",
+        ),
+    ] = ("*",)
 
     @property
     def announced(self) -> PublicAddress:

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from node.address import Endpoint, PublicAddress
-from node.config import Settings, as_environment, describe, load, one_worker_a_core
+from node.config import Settings, as_environment, describe, load
 from node.errors import Kind, RegistryError
+from node.reading import one_worker_a_core
 
 
 def refusal(environment: dict[str, str], directory: Path) -> str:
