@@ -1,4 +1,4 @@
-"""Keys of this server: made at first start, used to sign answers (CERTIFY).  The only importer of crypto here."""
+"""The key of this server: made at first start, used to sign answers (CERTIFY)."""
 
 import os
 from pathlib import Path
