@@ -11,6 +11,7 @@ from node.store.records import is_secret
 from resolver.answer import MAX_TTL_SECONDS
 from resolver.handlejson import values_from_json, values_to_json
 from resolver.identifier import PREFIX_HANDLE, Identifier
+from resolver.keys.seal import Seal
 from resolver.wire import (
     MAX_HANDLE_BYTES,
     MAX_MESSAGE_BYTES,
@@ -30,6 +31,7 @@ REMEMBERED_BYTES = 512  # a longer value is hardly ever the same in two records
 _TEXT_FIELDS = frozenset({"index", "type", "data"})
 _COUNT_BYTES = 4
 _NONE = bytes(_COUNT_BYTES)  # a count of zero
+_ONE = (1).to_bytes(_COUNT_BYTES, "big")
 _NO_TEXT = b'"value":""'
 _PUBLIC_READ = int(Permission.PUBLIC_READ)
 _ABSOLUTE = int(TtlType.ABSOLUTE)
@@ -52,6 +54,7 @@ class EncodedValue(NamedTuple):
     expires: int
     wire: bytes
     json: bytes
+    is_secret: bool = False
 
 
 class ValueReader:
@@ -150,24 +153,39 @@ def encode_part(value: HandleValue) -> EncodedValue:
         expires=value.ttl if absolute else 0,
         wire=encode_value(value),
         json=values_to_json((value,))[1:-1],
+        is_secret=is_secret(value),
     )
 
 
+def seal_secrets(seal: Seal, key: bytes, values: Iterable[HandleValue]) -> tuple[HandleValue, ...]:
+    """Return the values of a record as they are kept: secret keys (HS_SECKEY) sealed."""
+    return tuple([_sealed(seal, key, value) if is_secret(value) else value for value in values])
+
+
 def encode_record(
-    identifier: Identifier, values: Iterable[HandleValue], loaded: bytes | None = None
+    identifier: Identifier,
+    values: Iterable[HandleValue],
+    loaded: bytes | None = None,
+    *,
+    seal: Seal | None = None,
 ) -> RecordRow:
-    """Return the row of a record.  Raises RecordTooLong."""
-    return join_record(identifier, [encode_part(value) for value in values], loaded)
+    """Return the row of a record; see `join_record`.  Raises RecordTooLong."""
+    return join_record(identifier, [encode_part(value) for value in values], loaded, seal=seal)
 
 
 def join_record(
-    identifier: Identifier, values: Sequence[EncodedValue], loaded: bytes | None = None
+    identifier: Identifier,
+    values: Sequence[EncodedValue],
+    loaded: bytes | None = None,
+    *,
+    seal: Seal | None = None,
 ) -> RecordRow:
     """Return the row of a record whose values are encoded.  Raises RecordTooLong.
 
-    Secret keys lie in `whole` as they were given; encryption at rest comes with administration
-    over the Handle protocol, which is the first to use them.
+    Without a `seal` the secret keys among them must be sealed already.
     """
+    if seal is not None and any(value.is_secret for value in values):
+        values = [_seal_part(seal, identifier.key, value) for value in values]
     wire, json, whole, ttl, expires = _join_values(values)
     return RecordRow(
         identifier.key,
@@ -207,6 +225,17 @@ def _keep_timestamp(value: HandleValue, before: HandleValue | None, now: int) ->
         return value
     same = replace(value, timestamp=before.timestamp)
     return same if same == before else value
+
+
+def _seal_part(seal: Seal, key: bytes, part: EncodedValue) -> EncodedValue:
+    if not part.is_secret:
+        return part
+    (value,) = decode_values(_ONE + part.wire)
+    return encode_part(_sealed(seal, key, value))
+
+
+def _sealed(seal: Seal, key: bytes, value: HandleValue) -> HandleValue:
+    return replace(value, data=seal.seal(key, value.index, value.data))
 
 
 def _join_values(
