@@ -8,8 +8,16 @@ from contextlib import closing
 import pytest
 import pytest_asyncio
 
-import resolver.client
-from resolver.client import NodeUnreachable, Query, Reply, ask_http, ask_tcp, ask_udp, wire_name
+from resolver.client import (
+    NodeUnreachable,
+    Query,
+    Reply,
+    ask_http,
+    ask_tcp,
+    ask_udp,
+    resolution,
+    wire_name,
+)
 from resolver.identifier import Scheme
 from resolver.schemes import parse
 from resolver.wire import HandleValue, ResponseCode
@@ -98,7 +106,7 @@ async def test_each_way_brings_the_referral(ask: Ask) -> None:
 async def test_lost_datagram_is_sent_again(
     native: NativeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resolver.client, "UDP_WAITS_SECONDS", (0.05, 0.05, 1.0))
+    monkeypatch.setattr(resolution, "UDP_WAITS_SECONDS", (0.05, 0.05, 1.0))
     native.drop = 2
 
     reply = await ask_udp(native.host, native.port, Query(b"88.118.8/item"), 7)
@@ -109,7 +117,7 @@ async def test_lost_datagram_is_sent_again(
 async def test_silence_by_udp_says_to_use_tcp(
     native: NativeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resolver.client, "UDP_WAITS_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr(resolution, "UDP_WAITS_SECONDS", (0.01, 0.01))
     native.drop = 2
 
     with pytest.raises(NodeUnreachable, match="ask by TCP"):
@@ -128,7 +136,7 @@ async def test_silence_by_udp_says_to_use_tcp(
 async def test_rubbish_by_udp_is_no_answer(
     native: NativeServer, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[bytes], bytes]
 ) -> None:
-    monkeypatch.setattr(resolver.client, "UDP_WAITS_SECONDS", (0.05,))
+    monkeypatch.setattr(resolution, "UDP_WAITS_SECONDS", (0.05,))
     native.spoil = spoil
 
     with pytest.raises(NodeUnreachable):
@@ -150,7 +158,7 @@ async def test_rubbish_by_tcp_is_told(
     spoil: Callable[[bytes], bytes],
     why: str,
 ) -> None:
-    monkeypatch.setattr(resolver.client, "TCP_SECONDS", 0.3)
+    monkeypatch.setattr(resolution, "TCP_SECONDS", 0.3)
     native.spoil = spoil
 
     with pytest.raises(NodeUnreachable, match=why):
