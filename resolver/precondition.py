@@ -1,0 +1,75 @@
+"""Precondition: on what terms an HTTP request writes, and the ETag that such terms speak of; pure.
+
+The ETag of a record is its version in quotes, and strong: equal tags, equal records.  Source: RFC 9110 §8.8.3, §13.1;
+Idempotency-Key is draft-ietf-httpapi-idempotency-key-header, with or without the quotes.
+"""
+
+import re
+from dataclasses import dataclass
+
+from resolver.registrar import MUST_EXIST
+from resolver.target import TargetError
+
+MAX_KEY_CHARACTERS = 200
+MUST_NOT_EXIST = 0
+
+_VERSION = re.compile(r'"([1-9][0-9]{0,8})"')
+_KEY = re.compile(r"[\x21-\x7e]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """What a write depends on: `if_version` and `idempotency_key` are those of `resolver.registrar.Write`."""
+
+    if_version: int | None = None
+    idempotency_key: str = ""
+
+
+def etag(version: int) -> str:
+    """Return the ETag of a record's version."""
+    return f'"{version}"'
+
+
+def read_precondition(
+    if_match: str | None, if_none_match: str | None, idempotency_key: str | None
+) -> Precondition:
+    """Read the three headers of a write, None where one is absent.  Raises TargetError."""
+    if if_match is not None and if_none_match is not None:
+        raise TargetError("If-Match and If-None-Match exclude each other; send one of them")
+    if if_none_match is not None:
+        version: int | None = _read_none_match(if_none_match)
+    else:
+        version = None if if_match is None else _read_match(if_match)
+    return Precondition(version, "" if idempotency_key is None else _read_key(idempotency_key))
+
+
+def read_etag(text: str) -> int:
+    """Return the version that an ETag names; 0 for a tag that is not one of ours."""
+    found = _VERSION.fullmatch(text.strip())
+    return int(found[1]) if found else 0
+
+
+def _read_match(text: str) -> int:
+    if text.strip() == "*":
+        return MUST_EXIST
+    version = read_etag(text)
+    if not version:
+        raise TargetError('If-Match must be one ETag of this record, such as "3", or *')
+    return version
+
+
+def _read_none_match(text: str) -> int:
+    if text.strip() != "*":
+        raise TargetError("If-None-Match of a write must be *: there must be no record yet")
+    return MUST_NOT_EXIST
+
+
+def _read_key(text: str) -> str:
+    key = text.strip()
+    if len(key) > 1 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if len(key) > MAX_KEY_CHARACTERS or not _KEY.fullmatch(key):
+        raise TargetError(
+            f"Idempotency-Key must be 1 to {MAX_KEY_CHARACTERS} visible ASCII characters, such as a UUID"
+        )
+    return key
