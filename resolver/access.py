@@ -60,6 +60,20 @@ def rights(
     return Missing(missing) if missing else found
 
 
+def admits_any(
+    caller: Caller, references: Iterable[Reference], groups: Groups, canonical: Canonical
+) -> bool | Missing:
+    """Whether one of these names the caller, directly or as a group, or what must be read to know."""
+    missing = frozenset[bytes]()
+    for reference in references:
+        verdict = _admits(caller, reference, groups, canonical)
+        if isinstance(verdict, Missing):
+            missing |= verdict.keys
+        elif verdict:
+            return True
+    return Missing(missing) if missing else False
+
+
 def is_admin(value: HandleValue) -> bool:
     """True for an HS_ADMIN value."""
     return value.type.upper() == HS_ADMIN
