@@ -1,4 +1,4 @@
-"""Ask another node, by UDP, TCP or HTTP: one question, one reply, whichever way it travels.
+"""Resolution: ask another node by UDP, TCP or HTTP: one question, one reply, whichever way it travels.
 
 For the command line, and for referrals later.  Times out everything it waits for; trusts nothing that comes back.
 """
@@ -11,6 +11,7 @@ from urllib.parse import quote_from_bytes
 import httpx
 import orjson
 
+from resolver.client.failures import NodeUnreachable
 from resolver.handlejson import HandleJsonError, values_from_json
 from resolver.identifier import Identifier, Scheme
 from resolver.target import BodyTooLarge, read_body
@@ -38,10 +39,6 @@ HTTP_SECONDS = 10.0
 MAX_HTTP_BYTES = 4 * 1024 * 1024  # a record of 262 144 bytes, escaped and described
 _VERSION = (2, 11)
 _UNLABELLED = frozenset({Scheme.HANDLE, Scheme.DOI})
-
-
-class NodeUnreachable(Exception):
-    """Nothing, or nothing readable, came back; the message says what to try."""
 
 
 @dataclass(frozen=True, slots=True)
