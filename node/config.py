@@ -237,6 +237,11 @@ class Settings:
     ] = ("*",)
 
     @property
+    def seal_path(self) -> Path:
+        """The file of the key that seals secrets."""
+        return self.sealing_key or self.data_dir / "sealing-key"
+
+    @property
     def announced(self) -> PublicAddress:
         """What our HS_SITE says: the public address, filled up from the first listeners.
 

@@ -53,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="where refused rows are listed (default: FILE.errors.ndjson, made when needed)",
     )
+    parser.add_argument(
+        "--reason", default="", metavar="TEXT", help="why; it goes into the versions of the records"
+    )
     parser.epilog = _FORMS
 
 
@@ -66,9 +69,11 @@ def run(arguments: argparse.Namespace) -> int:
             load_file(
                 settings.database_url,
                 path,
+                sealing_key=settings.seal_path,
                 form=arguments.format,
                 delegated=arguments.delegated,
                 case_sensitive=settings.case_sensitive,
+                reason=arguments.reason,
                 progress=progress,
                 result_path=results,
             )

@@ -37,7 +37,12 @@ def main() -> int:
 
 async def _load(path: str) -> None:
     settings = config.load()
-    report = await load_file(settings.database_url, path, case_sensitive=settings.case_sensitive)
+    report = await load_file(
+        settings.database_url,
+        path,
+        sealing_key=settings.seal_path,
+        case_sensitive=settings.case_sensitive,
+    )
     if report.errors:
         raise _refusal(path, report)
     logger.info("loaded", extra={"file": path, "rows": report.read, "written": report.written})

@@ -1,4 +1,4 @@
-"""Batches: a chunk of a load file, read and encoded; pure, so that any process can do it.
+"""Batches: a chunk of a load file, read and encoded; needs nothing but the sealing key, so any process can do it.
 
 A line that cannot be read is an error of its row and of nothing else.  When a handle comes twice,
 the later line wins.
@@ -8,14 +8,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
+from pathlib import Path
 
 import orjson
 
 from node.registry.chunks import MAX_LINE_BYTES, Chunk, RowError
-from node.registry.encoding import ValueReader, join_record, keep_timestamps, spelling_of
+from node.registry.encoding import ValueReader, join_record, spelling_of
+from node.registry.merging import Order, split_withheld
 from node.store.load import RecordRow
 from node.store.prefixes import PrefixRow, PrefixState
 from resolver.identifier import PREFIX_HANDLE, Identifier, Scheme
+from resolver.keys.seal import Seal, SealError
 from resolver.schemes import parse_handle
 from resolver.schemes.handle import MAX_REGISTERED_CHARACTERS, check_registrable
 
@@ -27,31 +30,41 @@ class LoadRules:
     """How lines are understood.
 
     `now` (epoch second) stamps the values without a timestamp; `delegated` is what a `0.NA/` line
-    means that does not say.
+    means that does not say; `sealing_key` is the file of the key for secrets, read when there is one.
     """
 
     now: int
+    sealing_key: Path
     delegated: bool = False
     case_sensitive: bool = False
+
+
+class NoSealingKey(Exception):
+    """There is a secret to be sealed and no key to do it with: the load cannot go on."""
 
 
 @dataclass(slots=True)
 class Batch:
     """What a chunk held.
 
-    `read` counts its lines, `under` the records (prefix records apart) by their possible prefixes.
+    `read` counts its lines, `under` the records (prefix records apart) by their possible prefixes.  `rows` says which
+    line each record is from, `orders` how the lines stood that withhold secrets, `last` is the last line's row.
     """
 
     read: int = 0
+    last: int = 0
     records: dict[bytes, RecordRow] = field(default_factory=dict)  # by key
+    rows: dict[bytes, int] = field(default_factory=dict)  # by key
+    orders: dict[bytes, Order] = field(default_factory=dict)  # by key
+    superseded: list[RowError] = field(default_factory=list)
     prefixes: dict[bytes, PrefixRow] = field(default_factory=dict)  # by canonical name
     errors: list[RowError] = field(default_factory=list)
     under: Counter[tuple[bytes, ...]] = field(default_factory=Counter)
 
 
 def encode_chunk(chunk: Chunk, rules: LoadRules) -> Batch:
-    """Read and encode the lines of a chunk."""
-    batch = Batch(read=len(chunk.errors), errors=list(chunk.errors))
+    """Read and encode the lines of a chunk.  Raises NoSealingKey."""
+    batch = Batch(read=len(chunk.errors), last=chunk.last, errors=list(chunk.errors))
     for row, line in zip(chunk.rows, chunk.lines, strict=True):
         if not line or line.isspace():
             continue
@@ -60,17 +73,12 @@ def encode_chunk(chunk: Chunk, rules: LoadRules) -> Batch:
         try:
             item = _read_line(line)
             handle = item.get("handle")
-            _add(batch, item, line, rules)
+            _add(batch, row, item, line, rules)
         except ValueError as error:
             name = handle if isinstance(handle, str) else ""
             batch.errors.append(RowError(row, name, str(error)))
     batch.errors.sort()
     return batch
-
-
-def merge_timestamps(pairs: list[tuple[RecordRow, bytes]], now: int) -> list[RecordRow]:
-    """Return each row with the timestamps that its stored values give it; see `keep_timestamps`."""
-    return [keep_timestamps(row, stored, now) for row, stored in pairs]
 
 
 def _read_line(line: bytes) -> dict[str, object]:
@@ -82,7 +90,7 @@ def _read_line(line: bytes) -> dict[str, object]:
     return item
 
 
-def _add(batch: Batch, item: dict[str, object], line: bytes, rules: LoadRules) -> None:
+def _add(batch: Batch, row: int, item: dict[str, object], line: bytes, rules: LoadRules) -> None:
     handle = item.get("handle")
     if not isinstance(handle, str):
         raise ValueError('"handle" is missing; a row is an object with "handle" and "values"')
@@ -90,9 +98,7 @@ def _add(batch: Batch, item: dict[str, object], line: bytes, rules: LoadRules) -
     if identifier.is_prefix_handle and "/" not in handle:
         raise ValueError(f"no identifier; a line that homes a prefix says so: 0.NA/{handle}")
     _check_registrable(identifier)
-    values = _reader(rules.now).read(item.get("values"))
-    digest = blake2b(line, digest_size=16, person=ENCODING).digest()
-    record = join_record(identifier, values, digest)
+    record, order = _encode(identifier, item, line, rules)
     if identifier.is_prefix_handle:
         prefix = _prefix_row(identifier, item.get("delegated", rules.delegated))
         batch.prefixes[prefix.prefix] = prefix
@@ -100,7 +106,43 @@ def _add(batch: Batch, item: dict[str, object], line: bytes, rules: LoadRules) -
         raise ValueError("only a prefix (0.NA/...) can be delegated")
     else:
         batch.under[identifier.prefixes] += 1
-    batch.records[record.key] = record
+    _put(batch, row, record, order)
+
+
+def _encode(
+    identifier: Identifier, item: dict[str, object], line: bytes, rules: LoadRules
+) -> tuple[RecordRow, Order]:
+    items, order = split_withheld(item.get("values"))
+    values = _reader(rules.now).read(items)
+    if order or any(value.is_secret for value in values):
+        # No digest: that of a line with a secret would let one guess it, and one that withholds says nothing of it.
+        return join_record(identifier, values, seal=_seal(rules.sealing_key)), order
+    digest = blake2b(line, digest_size=16, person=ENCODING).digest()
+    return join_record(identifier, values, digest), ()
+
+
+def _put(batch: Batch, row: int, record: RecordRow, order: Order) -> None:
+    key = record.key
+    earlier = batch.rows.get(key)
+    if earlier is not None:
+        handle = batch.records[key].handle.decode()
+        batch.superseded.append(RowError(earlier, handle, f"row {row} is about the same handle"))
+        batch.orders.pop(key, None)
+    batch.records[key] = record
+    batch.rows[key] = row
+    if order:
+        batch.orders[key] = order
+
+
+@lru_cache(maxsize=1)
+def _seal(path: Path) -> Seal:
+    """One for all chunks of a load."""
+    try:
+        return Seal.load_or_make(path)
+    except SealError as error:
+        raise NoSealingKey(str(error)) from error
+    except OSError as error:
+        raise NoSealingKey(f"cannot read or make {path}: {error.strerror}") from error
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,7 @@ NDJSON: one JSON object a line, `{"handle": "88.118.8/x", "values": [...]}`; a `
 `"delegated": true` or `false`.  Empty lines are skipped, other keys ignored.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
@@ -34,6 +35,19 @@ class Chunk:
     rows: list[int] | range = field(default_factory=list)
     errors: list[RowError] = field(default_factory=list)
     end: int = 0
+
+    @property
+    def last(self) -> int:
+        """The last row that is here; 0 when there is none."""
+        return max(
+            self.rows[-1] if self.rows else 0, max((each.row for each in self.errors), default=0)
+        )
+
+    def after(self, row: int) -> "Chunk":
+        """Return what comes after a row."""
+        kept = bisect_right(self.rows, row)
+        errors = [each for each in self.errors if each.row > row]
+        return Chunk(self.lines[kept:], self.rows[kept:], errors, self.end)
 
 
 def cut_lines(stream: BinaryIO) -> Iterator[Chunk]:

@@ -215,9 +215,13 @@ def keep_timestamps(row: RecordRow, stored: bytes, now: int) -> RecordRow:
     """
     before = {value.index: value for value in decode_values(stored)}
     values = decode_values(row.whole or row.wire)
-    kept = [encode_part(_keep_timestamp(each, before.get(each.index), now)) for each in values]
-    wire, json, whole, _, _ = _join_values(kept)
-    return row._replace(wire=wire, json=json, whole=whole)
+    return with_values(row, [_keep_timestamp(each, before.get(each.index), now) for each in values])
+
+
+def with_values(row: RecordRow, values: Iterable[HandleValue]) -> RecordRow:
+    """Return the row with other values, secret keys among them sealed already.  Raises RecordTooLong."""
+    wire, json, whole, ttl, expires = _join_values([encode_part(value) for value in values])
+    return row._replace(wire=wire, json=json, whole=whole, ttl=ttl, expires=expires)
 
 
 def _keep_timestamp(value: HandleValue, before: HandleValue | None, now: int) -> HandleValue:

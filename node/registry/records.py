@@ -2,12 +2,11 @@
 
 The file is cut into chunks, which worker processes read and encode while Postgres writes earlier
 ones.  Chunks are written in the order of the file, each in one transaction with its changes, whose
-serials are taken last.  Law: loading the same file again changes nothing and announces nothing; a
+serials are taken last.  Law: loading the same file again changes nothing, adds no versions and announces nothing; a
 line that differs changes its record, and of that only the timestamps of the values that differ.  A
 load that is cut short is completed by running it again.
 """
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -18,33 +17,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from node.errors import Kind, RegistryError
-from node.registry.batches import Batch, LoadRules, merge_timestamps
+from node.registry.batches import Batch, LoadRules, NoSealingKey
 from node.registry.chunks import RowError
 from node.registry.loadfile import LoadFormat, LoadInput, ResultFile
+from node.registry.loading import BatchWriter
 from node.registry.processes import EncodedBatches, encoders
-from node.store.changes import ChangeKind, append_changes
-from node.store.database import (
-    Database,
-    OwnConnection,
-    StoreError,
-    StoreUnavailable,
-    connect,
-    store_errors,
-)
-from node.store.load import (
-    KeyTaken,
-    RecordRow,
-    add_records,
-    mark_loaded,
-    prepare_load,
-    put_records,
-    read_stored,
-)
-from node.store.prefixes import PrefixRow, read_prefixes, write_prefixes
+from node.store.database import Database, StoreError, StoreUnavailable, connect
+from node.store.load import Author
+from node.store.prefixes import read_prefixes
 
 SMALL_FILE_BYTES = 4 << 20  # below this, starting processes costs more than it saves
 FIRST_ERRORS = 20
 UNKNOWN_PREFIXES = 10_000  # more different ones are counted without their names
+
+OPERATOR = (
+    "operator"  # who loads: nobody's key, but whoever can reach the database and the data directory
+)
 
 _OTHERS = b"others"
 
@@ -87,23 +75,28 @@ async def load_file(
     database_url: str,
     path: str,
     *,
+    sealing_key: Path,
     form: LoadFormat | None = None,
     delegated: bool = False,
     case_sensitive: bool = False,
+    reason: str = "",
     progress: Callable[[LoadProgress], None] | None = None,
     result_path: Path | None = None,
 ) -> LoadReport:
     """Load a file (`-`: standard input) into a migrated database and say what it did.
 
-    `form` is taken from the file's name when left out; `delegated` is what `0.NA/` lines mean that
-    do not say; refused rows go to `result_path`.  Raises RegistryError: no such file, no CSV head,
-    no schema, no Postgres.
+    `sealing_key` is the file of the key for secrets; `form` is taken from the file's name when left out; `delegated`
+    is what `0.NA/` lines mean that do not say; `reason` goes into the versions; refused rows go to `result_path`.
+    Raises RegistryError: no such file, no CSV head, no schema, no Postgres, no sealing key.
     """
-    rules = LoadRules(int(time.time()), delegated=delegated, case_sensitive=case_sensitive)
+    rules = LoadRules(
+        int(time.time()), sealing_key, delegated=delegated, case_sensitive=case_sensitive
+    )
+    author = Author(OPERATOR, OPERATOR, f"load {path}", reason)
     with LoadInput(path, form) as source, ResultFile(result_path) as results:
         small = source.size is not None and source.size < SMALL_FILE_BYTES
         with encoders(small=small) as executor:
-            loading = _Loading(source, results, rules, executor)
+            loading = _Loading(source, results, rules, executor, author)
             try:
                 return await loading.run(database_url, progress or (lambda _: None))
             except StoreUnavailable as error:
@@ -115,6 +108,10 @@ async def load_file(
                 raise RegistryError(
                     Kind.MISCONFIGURED, f"{error}. Run `idnode migrate`, then load again."
                 ) from error
+            except NoSealingKey as error:
+                raise RegistryError(
+                    Kind.MISCONFIGURED, f"The file holds secrets, and {error}."
+                ) from error
             except BrokenProcessPool as error:
                 raise RegistryError(
                     Kind.UNAVAILABLE, "An encoding process was killed; run the same load again."
@@ -125,12 +122,18 @@ class _Loading:
     """One load under way."""
 
     def __init__(
-        self, source: LoadInput, results: ResultFile, rules: LoadRules, executor: Executor
+        self,
+        source: LoadInput,
+        results: ResultFile,
+        rules: LoadRules,
+        executor: Executor,
+        author: Author,
     ) -> None:
         self._source = source
         self._results = results
         self._rules = rules
         self._executor = executor
+        self._author = author
         self._known: set[bytes] = set()
         self._unknown: Counter[tuple[bytes, ...]] = Counter()
         self._first_errors: list[RowError] = []
@@ -141,68 +144,21 @@ class _Loading:
         async with Database(database_url, max_connections=1) as database:
             self._known = {row.prefix for row in await read_prefixes(database)}
         connection = await connect(database_url)
+        writer = BatchWriter(connection, self._executor, self._author, self._rules.now)
         batches = EncodedBatches(self._source.chunks(), self._executor, self._rules)
         try:
-            with store_errors():
-                await prepare_load(connection)
+            await writer.prepare()
             while (found := await batches.take()) is not None:
                 end, batch = found
-                await self._write(connection, batch)
+                effect = await writer.write(batch)
+                self._written += len(effect.created) + len(effect.changed)
+                self._prefixes += len(effect.prefixes)
                 self._note(batch)
                 progress(LoadProgress(self.read, self._errors, end, self._source.size))
         finally:
             batches.close()
             connection.terminate()
         return self._report(time.monotonic() - started)
-
-    async def _write(self, connection: OwnConnection, batch: Batch) -> None:
-        fresh, merged = await self._sort_out(connection, list(batch.records.values()))
-        prefixes = list(batch.prefixes.values())
-        if not (fresh or merged or prefixes):
-            return
-        try:
-            with store_errors():
-                await self._commit(connection, fresh, merged, prefixes)
-        except KeyTaken:  # somebody else writes the same records at this moment
-            with store_errors():
-                await self._commit(connection, [], fresh + merged, prefixes)
-
-    async def _commit(
-        self,
-        connection: OwnConnection,
-        fresh: list[RecordRow],
-        others: list[RecordRow],
-        prefixes: list[PrefixRow],
-    ) -> None:
-        async with connection.transaction():
-            changed = await put_records(connection, others)
-            await mark_loaded(connection, _without(others, changed))
-            changed += await add_records(connection, fresh)
-            homed = await write_prefixes(connection, prefixes)
-            kinds = [ChangeKind.RECORD] * len(changed) + [ChangeKind.PREFIX] * len(homed)
-            if kinds:
-                await append_changes(connection, changed + homed, kinds)
-        self._written += len(changed)
-        self._prefixes += len(homed)
-
-    async def _sort_out(
-        self, connection: OwnConnection, rows: list[RecordRow]
-    ) -> tuple[list[RecordRow], list[RecordRow]]:
-        """Return the rows that are not stored, and those stored from another line; drop the rest.
-
-        The latter get the stored timestamps of values that did not change.
-        """
-        with store_errors():
-            stored = await read_stored(connection, rows)
-        if not stored:
-            return rows, []
-        fresh = [row for row in rows if row.key not in stored]
-        pairs = [(row, before) for row in rows if (before := stored.get(row.key)) is not None]
-        if not pairs:
-            return fresh, []
-        loop = asyncio.get_running_loop()
-        now = self._rules.now
-        return fresh, await loop.run_in_executor(self._executor, merge_timestamps, pairs, now)
 
     def _note(self, batch: Batch) -> None:
         self.read += batch.read
@@ -231,8 +187,3 @@ class _Loading:
             unknown_prefixes=tuple(unknown.most_common()),
             seconds=seconds,
         )
-
-
-def _without(rows: list[RecordRow], keys: list[bytes]) -> list[RecordRow]:
-    left_out = set(keys)
-    return [row for row in rows if row.key not in left_out]

@@ -1,50 +1,85 @@
-"""Many records at once: what is stored already, and COPY for what is not as it should be."""
+"""Many records at once: what is stored already, COPY for what is new, one upsert for what is not as it should be.
 
-from collections.abc import Sequence
+The order inside a transaction: lock the records that are there (by key), write, and take the serials
+last (`announce`), because the counter row holds up every other writer until the end.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import asyncpg
 
+from node.store.changes import ChangeKind
 from node.store.database import Connection
+from node.store.prefixes import PrefixRow
 
 COLUMNS = ("key", "prefix", "handle", "ttl", "expires", "wire", "json", "whole", "loaded")
 
-_INCOMING = "create temp table incoming (like record) on commit delete rows"
-_STORED = """
-select line.key,
-    case when stored.loaded = line.digest then null else coalesce(stored.whole, stored.wire) end
+PREFIX_VERSIONS = (
+    b"\x00prefix/"  # as in `writing`: the versions of a prefix itself stand below this key
+)
+
+_INCOMING = "create temp table incoming (like record including defaults) on commit delete rows"
+_SEEN = """
+select line.key, stored.version, stored.gone is null, stored.handle,
+    coalesce(stored.gone is null and stored.loaded = line.digest, false) as same,
+    case when stored.gone is null and (stored.loaded = line.digest) is not true
+        then coalesce(stored.whole, stored.wire)
+    end
 from unnest($1::bytea[], $2::bytea[]) as line (key, digest)
 join record stored on stored.key = line.key
 """
+_LOCK = "select key, version from record where key = any($1::bytea[]) order by key for update"
 _UPSERT = """
-with written as (
-    insert into record as stored
-        (key, prefix, handle, ttl, expires, wire, json, whole, loaded)
-    select key, prefix, handle, ttl, expires, wire, json, whole, loaded from incoming
-    on conflict (key) do update set
-        prefix = excluded.prefix, handle = excluded.handle, ttl = excluded.ttl,
-        expires = excluded.expires, wire = excluded.wire, json = excluded.json,
-        whole = excluded.whole, loaded = excluded.loaded
-    where (stored.prefix, stored.handle, stored.ttl, stored.expires,
-            stored.wire, stored.json, stored.whole)
-        is distinct from (excluded.prefix, excluded.handle, excluded.ttl, excluded.expires,
-            excluded.wire, excluded.json, excluded.whole)
-    returning key
-)
-select coalesce(array_agg(key), '{}') from written
+insert into record as stored
+    (key, prefix, handle, ttl, expires, wire, json, whole, loaded, version)
+select key, prefix, handle, ttl, expires, wire, json, whole, loaded, 1 from incoming
+on conflict (key) do update set
+    prefix = excluded.prefix, handle = excluded.handle, ttl = excluded.ttl,
+    expires = excluded.expires, wire = excluded.wire, json = excluded.json,
+    whole = excluded.whole, loaded = excluded.loaded,
+    version = stored.version + 1, gone = null
+where stored.gone is not null or (stored.prefix, stored.handle, stored.ttl, stored.expires,
+        stored.wire, stored.json, stored.whole)
+    is distinct from (excluded.prefix, excluded.handle, excluded.ttl, excluded.expires,
+        excluded.wire, excluded.json, excluded.whole)
+returning key, version
 """
 _MARK = """
 update record as stored set loaded = line.digest
 from unnest($1::bytea[], $2::bytea[]) as line (key, digest) where stored.key = line.key
 """
+_ANNOUNCE = """
+with line as (
+    select key, kind, version, before, number
+    from unnest($1::bytea[], $2::smallint[], $3::int[], $4::bytea[])
+        with ordinality as line (key, kind, version, before, number)
+), taken as (
+    update change_counter set serial = serial + cardinality($1::bytea[])
+    returning serial - cardinality($1::bytea[]) as base
+), appended as (
+    insert into change (serial, key, kind)
+    select taken.base + line.number, line.key, line.kind from taken, line
+)
+insert into version (key, version, serial, operation, caller, means, origin, reason, before)
+select line.key, line.version, taken.base + line.number, 'create', $5, $6, $7, $8, line.before
+from taken, line where line.kind = 0
+union all
+select $9 || line.key,
+    (select coalesce(max(version.version), 0) + 1 from version where version.key = $9 || line.key),
+    taken.base + line.number, case line.version when 1 then 'home' else 'unhome' end,
+    $5, $6, $7, $8, null
+from taken, line where line.kind = 1
+"""
 
 
 class KeyTaken(Exception):
-    """A record that was not stored a moment ago is now; the transaction is lost."""
+    """Another writer was at one of these records; the transaction is lost, and what was read is out of date."""
 
 
 class RecordRow(NamedTuple):
-    """One row of the record table; see the migration that makes it."""
+    """One row of the record table as an encoder makes it; see the migrations that make the table."""
 
     key: bytes
     prefix: bytes
@@ -57,42 +92,86 @@ class RecordRow(NamedTuple):
     loaded: bytes | None
 
 
+class Seen(NamedTuple):
+    """How a record was found: its version, whether it is alive, its spelling, and whether the same line made it.
+
+    `values` are all stored values encoded, secret keys sealed; None when there is no need of them (`same`) or there are
+    none (a tombstone).
+    """
+
+    version: int
+    alive: bool
+    handle: bytes
+    same: bool
+    values: bytes | None
+
+
+class Author(NamedTuple):
+    """What the versions say of a load: who, how it was proven, from where, and why."""
+
+    caller: str
+    means: str
+    origin: str
+    reason: str
+
+
+class Step(NamedTuple):
+    """One record's step for `announce`: its version now, and all its values before (None: there was no record)."""
+
+    key: bytes
+    version: int
+    before: bytes | None
+
+
 async def prepare_load(connection: Connection) -> None:
     """Make the connection's temporary table.  Once, before `put_records`."""
     await connection.execute(_INCOMING)
 
 
-async def read_stored(
-    connection: Connection, rows: Sequence[RecordRow]
-) -> dict[bytes, bytes | None]:
-    """Return, for those of the rows that are stored: None when loaded from the same line, else all
-    stored values encoded.
-    """
-    found = await connection.fetch(_STORED, [row.key for row in rows], [row.loaded for row in rows])
-    return {row[0]: row[1] for row in found}
-
-
-async def add_records(connection: Connection, rows: Sequence[RecordRow]) -> list[bytes]:
-    """Add records that are not stored, in the open transaction; return their keys.
-
-    Twice as fast as `put_records`.  Raises KeyTaken.
-    """
+@asynccontextmanager
+async def load_transaction(connection: Connection) -> AsyncIterator[None]:
+    """A transaction that raises KeyTaken when another writer was there first; read again then, and try again."""
     try:
-        await connection.copy_records_to_table("record", records=rows, columns=COLUMNS)
-    except asyncpg.UniqueViolationError as error:
+        async with connection.transaction():
+            yield
+    except (asyncpg.UniqueViolationError, asyncpg.TransactionRollbackError) as error:
         raise KeyTaken from error
-    return [row.key for row in rows]
 
 
-async def put_records(connection: Connection, rows: Sequence[RecordRow]) -> list[bytes]:
-    """Add or replace records (each key once) in the open transaction; return the keys of those
-    that are not as before.
+async def read_seen(connection: Connection, rows: Sequence[RecordRow]) -> dict[bytes, Seen]:
+    """Return how those of the rows are stored that are."""
+    found = await connection.fetch(_SEEN, [row.key for row in rows], [row.loaded for row in rows])
+    return {row[0]: Seen(*row[1:]) for row in found}
+
+
+async def lock_records(connection: Connection, seen: dict[bytes, Seen]) -> None:
+    """Hold these records until the open transaction ends.  Raises KeyTaken when one is not as it was seen."""
+    if not seen:
+        return
+    versions = {row[0]: row[1] for row in await connection.fetch(_LOCK, list(seen))}
+    if versions != {key: each.version for key, each in seen.items()}:
+        raise KeyTaken
+
+
+async def add_records(connection: Connection, rows: Sequence[RecordRow]) -> list[Step]:
+    """Add records that are not stored, in the open transaction.  Twice as fast as `put_records`."""
+    if not rows:
+        return []
+    await connection.copy_records_to_table("record", records=rows, columns=COLUMNS)
+    return [Step(row.key, 1, None) for row in rows]
+
+
+async def put_records(
+    connection: Connection, rows: Sequence[RecordRow], seen: dict[bytes, Seen]
+) -> list[Step]:
+    """Replace records (each key once, all of them locked) in the open transaction; return the steps of those that are
+    not as before.
     """
     if not rows:
         return []
     await connection.copy_records_to_table("incoming", records=rows, columns=COLUMNS)
-    changed: list[bytes] = await connection.fetchval(_UPSERT)
-    return changed
+    written = await connection.fetch(_UPSERT)
+    return [Step(row[0], row[1], seen[row[0]].values) for row in written]
 
 
 async def mark_loaded(connection: Connection, rows: Sequence[RecordRow]) -> None:
@@ -100,3 +179,19 @@ async def mark_loaded(connection: Connection, rows: Sequence[RecordRow]) -> None
     if rows:
         digests = [row.loaded for row in rows]
         await connection.execute(_MARK, [row.key for row in rows], digests)
+
+
+async def announce(
+    connection: Connection, steps: Sequence[Step], prefixes: Sequence[PrefixRow], author: Author
+) -> None:
+    """Number what this transaction did, for the change feed and in the versions: to records and to prefixes.
+
+    It must be the last statement of its transaction: it holds up all other writers until the end.
+    """
+    if not (steps or prefixes):
+        return
+    keys = [step.key for step in steps] + [row.prefix for row in prefixes]
+    kinds = [ChangeKind.RECORD] * len(steps) + [ChangeKind.PREFIX] * len(prefixes)
+    versions = [step.version for step in steps] + [int(row.state) for row in prefixes]
+    befores = [step.before for step in steps] + [None] * len(prefixes)
+    await connection.execute(_ANNOUNCE, keys, kinds, versions, befores, *author, PREFIX_VERSIONS)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,16 @@ import pytest
 
 from loadtest import corpus
 from node.errors import Kind, RegistryError
-from node.registry import records
+from node.registry import loading, records
 from node.registry.chunks import RowError
 from node.registry.loadfile import LoadFormat
 from node.registry.records import LoadProgress, LoadReport, load_file
 from node.store.changes import ChangeKind, read_changes
-from node.store.database import Database
+from node.store.database import Connection, Database
+from node.store.load import RecordRow, Seen, read_seen
 from node.store.prefixes import PrefixState, read_prefixes
 from node.store.records import RecordVault
+from resolver.keys.seal import Seal
 from resolver.wire import HandleValue, decode_values
 
 pytestmark = pytest.mark.db
@@ -44,6 +47,7 @@ class Loader:
         self.database = database
         self.results = directory / "results.ndjson"
         self.path = directory / "records.ndjson"
+        self.sealing_key = directory / "sealing-key"
 
     async def load(self, *lines: Json, delegated: bool = False) -> LoadReport:
         return await self.load_bytes(b"\n".join(map(orjson.dumps, lines)), delegated=delegated)
@@ -55,6 +59,7 @@ class Loader:
         return await load_file(
             self.database.dsn,
             str(self.path),
+            sealing_key=self.sealing_key,
             form=form,
             delegated=delegated,
             result_path=self.results,
@@ -72,6 +77,14 @@ class Loader:
     async def changes(self) -> list[tuple[bytes, int]]:
         page = await read_changes(self.database, 0, 10**6)
         return [(change.key, change.kind) for change in page.changes]
+
+    async def versions(self, key: bytes) -> list[dict[str, Any]]:
+        """All versions of a record, the oldest first."""
+        async with self.database.connection() as connection:
+            rows = await connection.fetch(
+                "select * from version where key = $1 order by version", key
+            )
+        return [dict(row) for row in rows]
 
     async def prefixes(self) -> dict[bytes, PrefixState]:
         return {row.prefix: row.state for row in await read_prefixes(self.database)}
@@ -309,7 +322,9 @@ async def test_a_large_file_goes_through_processes_and_keeps_its_order(
     last = line(corpus.SHOWCASE, url("https://last/"))
     seen: list[LoadProgress] = []
     loader.path.write_bytes(b"\n".join(map(orjson.dumps, [*lines, last])))
-    report = await load_file(loader.database.dsn, str(loader.path), progress=seen.append)
+    report = await load_file(
+        loader.database.dsn, str(loader.path), sealing_key=loader.sealing_key, progress=seen.append
+    )
     assert (report.read, report.written, report.errors) == (1_501, 1_501, 0)
     values = await loader.values(corpus.SHOWCASE.encode())
     assert values is not None
@@ -324,7 +339,7 @@ async def test_a_pipe_is_read_to_its_end(loader: Loader) -> None:
     content = b"\n".join(map(orjson.dumps, corpus.records(200)))
     writer = threading.Thread(target=loader.path.write_bytes, args=(content,))
     writer.start()
-    report = await load_file(loader.database.dsn, str(loader.path))
+    report = await load_file(loader.database.dsn, str(loader.path), sealing_key=loader.sealing_key)
     writer.join()
     assert report.written == 200
 
@@ -332,7 +347,10 @@ async def test_a_pipe_is_read_to_its_end(loader: Loader) -> None:
 async def test_two_loads_at_once_leave_one_of_each_record(loader: Loader) -> None:
     loader.path.write_bytes(b"\n".join(map(orjson.dumps, corpus.records(300))))
     reports = await asyncio.gather(
-        *(load_file(loader.database.dsn, str(loader.path)) for _ in range(2))
+        *(
+            load_file(loader.database.dsn, str(loader.path), sealing_key=loader.sealing_key)
+            for _ in range(2)
+        )
     )
     assert [report.errors for report in reports] == [0, 0]
     async with loader.database.connection() as connection:
@@ -342,37 +360,151 @@ async def test_two_loads_at_once_leave_one_of_each_record(loader: Loader) -> Non
 async def test_records_that_another_load_stores_at_the_same_moment_are_put_over_them(
     loader: Loader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def see_nothing(*_: object) -> dict[bytes, bytes | None]:
-        return {}
+    blind = [True]
+
+    async def see_nothing_at_first(
+        connection: Connection, rows: Sequence[RecordRow]
+    ) -> dict[bytes, Seen]:
+        return {} if blind and blind.pop() else await read_seen(connection, rows)
 
     await loader.load(line("88.118.8/A", url()))
-    monkeypatch.setattr(records, "read_stored", see_nothing)
+    monkeypatch.setattr(loading, "read_seen", see_nothing_at_first)
     report = await loader.load(PREFIX, line("88.118.8/A", url("https://b/")), line("88.118.8/B"))
     assert (report.written, report.prefixes, report.errors) == (3, 1, 0)
     values = await loader.values(b"88.118.8/A")
     assert values is not None
     assert values[0].data == b"https://b/"
+    assert [each["version"] for each in await loader.versions(b"88.118.8/A")] == [1, 2]
 
 
 async def test_a_missing_file_a_missing_schema_and_a_missing_server_are_told_apart(
     loader: Loader, empty_database_url: str
 ) -> None:
     with pytest.raises(RegistryError) as missing:
-        await load_file(loader.database.dsn, "/no/such/file")
+        await load_file(loader.database.dsn, "/no/such/file", sealing_key=loader.sealing_key)
     assert missing.value.kind is Kind.NOT_FOUND
 
     loader.path.write_bytes(orjson.dumps(PREFIX))
     async with loader.database.connection() as connection:
         await connection.execute("drop table record")
     with pytest.raises(RegistryError, match="idnode migrate"):
-        await load_file(empty_database_url, str(loader.path))
+        await load_file(empty_database_url, str(loader.path), sealing_key=loader.sealing_key)
 
     with pytest.raises(RegistryError) as away:
-        await load_file("postgresql://postgres@127.0.0.1:1/x", str(loader.path))
+        await load_file(
+            "postgresql://postgres@127.0.0.1:1/x", str(loader.path), sealing_key=loader.sealing_key
+        )
     assert away.value.kind is Kind.UNAVAILABLE
 
 
 async def test_the_recorded_fixture_loads_whole(loader: Loader) -> None:
-    report = await load_file(loader.database.dsn, str(FIXTURE))
+    report = await load_file(loader.database.dsn, str(FIXTURE), sealing_key=loader.sealing_key)
     assert report.errors == 0
     assert report.unknown_prefixes == ()
+
+
+async def test_each_record_written_has_its_version_and_the_serial_of_its_change(
+    loader: Loader,
+) -> None:
+    await loader.load(PREFIX, line("88.118.8/A", url()))
+    await loader.load(line("88.118.8/A", url("https://b.example/")), line("88.118.8/B", url()))
+    first, second = await loader.versions(b"88.118.8/A")
+    assert (first["version"], first["operation"], first["before"]) == (1, "create", None)
+    assert decode_values(second["before"])[0].data == b"https://a.example/"
+    assert (second["caller"], second["means"]) == ("operator", "operator")
+    assert second["origin"] == f"load {loader.path}"
+    async with loader.database.connection() as connection:
+        unmatched = await connection.fetchval(
+            "select count(*) from version left join change using (serial) where change.key is null"
+        )
+        homed = await connection.fetch("select operation from version where get_byte(key, 0) = 0")
+    assert unmatched == 0
+    assert [row[0] for row in homed] == ["home"]
+    assert await loader.row(b"88.118.8/A", "version") == [2]
+
+
+async def test_loading_again_adds_no_versions(loader: Loader) -> None:
+    key = {"index": 300, "type": "HS_SECKEY", "data": "hunter2"}
+    lines: list[Json] = [PREFIX, line("88.118.8/A", url(), key), line("88.118.8/B", url())]
+    await loader.load(*lines)
+    again = await loader.load(*lines)
+    assert (again.written, again.unchanged) == (0, 3)
+    assert len(await loader.versions(b"88.118.8/A")) == 1
+    assert await loader.row(b"88.118.8/A", "version") == [1]
+
+
+async def test_a_secret_is_sealed_and_its_line_leaves_no_digest(loader: Loader) -> None:
+    key = {"index": 300, "type": "HS_SECKEY", "data": "hunter2"}
+    await loader.load(line("88.118.8/A", url(), key))
+    await loader.load(line("88.118.8/A", url("https://b.example/"), key))
+    whole, loaded = await loader.row(b"88.118.8/A", "whole, loaded")
+    sealed = next(each.data for each in decode_values(whole) if each.index == 300)
+    seal = Seal.load_or_make(loader.sealing_key)
+    assert seal.open(b"88.118.8/A", 300, sealed) == b"hunter2"
+    assert loaded is None
+    assert b"hunter2" not in b"".join(
+        each["before"] or b"" for each in await loader.versions(b"88.118.8/A")
+    )
+
+
+async def test_secrets_are_not_loaded_without_a_place_for_the_sealing_key(loader: Loader) -> None:
+    loader.sealing_key = Path("/no/such/directory/key")
+    await loader.load(line("88.118.8/A", url()))
+    with pytest.raises(RegistryError, match="/no/such/directory/key"):
+        await loader.load(line("88.118.8/B", {"index": 300, "type": "HS_SECKEY", "data": "x"}))
+
+
+async def test_a_withheld_secret_stays_as_it_is_and_where_it_is(loader: Loader) -> None:
+    key = {"index": 300, "type": "HS_SECKEY", "data": "hunter2"}
+    withheld = {"index": 300, "type": "HS_SECKEY", "data": {"format": "withheld"}}
+    admin = {"index": 301, "type": "TITLE", "data": "泵"}
+    await loader.load(line("88.118.8/A", key, admin))
+    before = await loader.row(b"88.118.8/A", "whole, version")
+    again = await loader.load(line("88.118.8/A", withheld, admin))
+    assert (again.written, again.unchanged) == (0, 1)
+    assert await loader.row(b"88.118.8/A", "whole, version") == before
+    await loader.load(line("88.118.8/B", withheld, admin))
+    values = await loader.values(b"88.118.8/B")
+    assert values is not None
+    assert [each.index for each in values] == [301]
+
+
+async def test_a_deleted_record_is_revived_by_the_line_it_was_loaded_from(loader: Loader) -> None:
+    await loader.load(line("88.118.8/A", url()))
+    async with loader.database.connection() as connection:
+        await connection.execute(
+            "update record set gone = $1, version = 2, wire = $2, json = '[]', whole = null",
+            b'{"at": 1, "reason": ""}',
+            bytes(4),
+        )
+    report = await loader.load(line("88.118.8/A", url()))
+    assert report.written == 1
+    assert await loader.row(b"88.118.8/A", "gone, version") == [None, 3]
+    assert (await loader.versions(b"88.118.8/A"))[-1]["before"] is None
+
+
+async def test_of_two_writers_of_one_record_none_is_lost_from_its_versions(
+    loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that falls between the reading and the writing of a load is seen by it, and stands in the versions."""
+    await loader.load(line("88.118.8/A", url("https://first/")))
+    other = Loader(loader.database, loader.path.parent / "other")
+    other.path.parent.mkdir()
+    between = [True]
+
+    async def read_and_be_overtaken(
+        connection: Connection, rows: Sequence[RecordRow]
+    ) -> dict[bytes, Seen]:
+        found = await read_seen(connection, rows)
+        if between:
+            between.clear()
+            await other.load(line("88.118.8/A", url("https://second/")))
+        return found
+
+    monkeypatch.setattr(loading, "read_seen", read_and_be_overtaken)
+    await loader.load(line("88.118.8/A", url("https://third/")))
+    befores = [each["before"] for each in await loader.versions(b"88.118.8/A")]
+    assert [decode_values(each)[0].data for each in befores if each] == [
+        b"https://first/",
+        b"https://second/",
+    ]

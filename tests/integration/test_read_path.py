@@ -32,7 +32,9 @@ class Records:
 
     async def load(self, *lines: dict[str, object]) -> None:
         self._file.write_bytes(b"\n".join(map(orjson.dumps, lines)))
-        report = await load_file(self._url, str(self._file))
+        report = await load_file(
+            self._url, str(self._file), sealing_key=self._file.with_name("sealing-key")
+        )
         assert report.errors == 0, report.first_errors
 
     async def write(self, handle: bytes, text: str) -> None:

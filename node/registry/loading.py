@@ -1,0 +1,142 @@
+"""Writing batches: what a chunk of a load file says becomes true, in one transaction with its versions and changes.
+
+Law: writing the same batch again changes nothing, adds no version and announces nothing.  Another writer may be at the
+same records: each one is replaced in the state in which it was read, or read again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from node.registry.batches import Batch
+from node.registry.merging import Difference, Merged, Pair, merge
+from node.store.database import Connection, OwnConnection, StoreUnavailable, store_errors
+from node.store.load import (
+    Author,
+    KeyTaken,
+    RecordRow,
+    Seen,
+    add_records,
+    announce,
+    load_transaction,
+    lock_records,
+    mark_loaded,
+    prepare_load,
+    put_records,
+    read_seen,
+)
+from node.store.prefixes import write_prefixes
+
+MAX_TRIES = 20  # while others write the same records
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a batch did, or would do: records created, records changed and how, prefixes whose state changed."""
+
+    created: frozenset[bytes] = frozenset()
+    changed: dict[bytes, Difference] = field(default_factory=dict)
+    prefixes: tuple[bytes, ...] = ()
+
+
+AndAlso = Callable[[Connection, Effect], Awaitable[None]]
+"""What belongs into the transaction of a batch, such as how far a job has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sorted:
+    """Rows that are not stored, and merged ones that are, with how those were found."""
+
+    fresh: list[RecordRow]
+    merged: list[Merged]
+    seen: dict[bytes, Seen]
+
+
+class BatchWriter:
+    """Writes batches over one connection, for one author; `executor` does the merging."""
+
+    def __init__(
+        self, connection: OwnConnection, executor: Executor, author: Author, now: int
+    ) -> None:
+        self._connection = connection
+        self._executor = executor
+        self._author = author
+        self._now = now
+
+    async def prepare(self) -> None:
+        """Once, before the first batch.  Raises StoreUnavailable, StoreError."""
+        with store_errors():
+            await prepare_load(self._connection)
+
+    async def write(self, batch: Batch, and_also: AndAlso | None = None) -> Effect:
+        """Write a batch.  Raises StoreUnavailable, StoreError."""
+        for _ in range(MAX_TRIES):
+            with store_errors():
+                found = await self._sort_out(batch)
+                if and_also is None and not (found.fresh or found.merged or batch.prefixes):
+                    return Effect()
+                try:
+                    return await self._commit(batch, found, and_also)
+                except KeyTaken:  # somebody else writes the same records at this moment
+                    continue
+        raise StoreUnavailable("others keep writing the same records")
+
+    async def plan(self, batch: Batch) -> Effect:
+        """Return what `write` would do.  Raises StoreUnavailable, StoreError."""
+        with store_errors():
+            found = await self._sort_out(batch)
+        changed = {
+            each.row.key: each.difference
+            for each in found.merged
+            if each.differs or each.row.handle != found.seen[each.row.key].handle
+        }
+        dead = {key for key, each in found.seen.items() if not each.alive}
+        created = {row.key for row in found.fresh} | dead
+        return Effect(frozenset(created), {k: v for k, v in changed.items() if k not in dead})
+
+    async def _commit(self, batch: Batch, found: _Sorted, and_also: AndAlso | None) -> Effect:
+        connection, rows = self._connection, [each.row for each in found.merged]
+        differences = {each.row.key: each.difference for each in found.merged}
+        async with load_transaction(connection):
+            await lock_records(connection, found.seen)
+            put = await put_records(connection, rows, found.seen)
+            written = {step.key for step in put}
+            await mark_loaded(connection, [row for row in rows if row.key not in written])
+            added = await add_records(connection, found.fresh)
+            homed = await write_prefixes(connection, list(batch.prefixes.values()))
+            prefixes = [batch.prefixes[name] for name in homed]
+            revived = {step.key for step in put if step.before is None}
+            effect = Effect(
+                frozenset(revived.union(step.key for step in added)),
+                {key: differences[key] for key in written - revived},
+                tuple(homed),
+            )
+            if and_also:
+                await and_also(connection, effect)
+            await announce(connection, put + added, prefixes, self._author)
+        return effect
+
+    async def _sort_out(self, batch: Batch) -> _Sorted:
+        """Part rows that are not stored from those stored from another line, and drop the rest."""
+        rows = list(batch.records.values())
+        found = await read_seen(self._connection, rows)
+        fresh = [row for row in rows if row.key not in found]
+        seen = {key: each for key, each in found.items() if not each.same}
+        pairs = [
+            Pair(batch.records[key], each.values, batch.orders.get(key, ()))
+            for key, each in seen.items()
+            if each.values is not None
+        ]
+        revived = [
+            Merged(batch.records[key], Difference(), differs=True)
+            for key, each in seen.items()
+            if each.values is None
+        ]
+        return _Sorted(fresh, revived + await self._merge(pairs), seen)
+
+    async def _merge(self, pairs: list[Pair]) -> list[Merged]:
+        if not pairs:
+            return []
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, merge, pairs, self._now)
