@@ -89,7 +89,7 @@ class ChangeFeed:
         after = known.serial if known else 0
         page = await read_changes(self._database, after, self._page_rows if known else 0)
         now = time.time()
-        if known is None or _is_broken(known, page.position, page.changes):
+        if known is None or not page.continues(known):
             await self._on_reset(page.position)
             self._position = page.position
             self.known_from = page.position.serial
@@ -110,12 +110,3 @@ class ChangeFeed:
         if self._failing:
             log.warning("the change feed is read again, at serial %d", self.serial)
         self._failing = False
-
-
-def _is_broken(known: Position, found: Position, changes: Sequence[Change]) -> bool:
-    """True when what was found does not continue what is known."""
-    if found.epoch != known.epoch or found.serial < known.serial:
-        return True
-    if found.serial == known.serial:
-        return False
-    return not changes or changes[0].serial != known.serial + 1

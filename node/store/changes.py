@@ -82,6 +82,14 @@ class Page(NamedTuple):
     position: Position
     changes: tuple[Change, ...]
 
+    def continues(self, known: Position) -> bool:
+        """True when these are the changes after what is known; False when some were missed, or the numbering is new."""
+        if self.position.epoch != known.epoch or self.position.serial < known.serial:
+            return False
+        if self.position.serial == known.serial:
+            return True
+        return bool(self.changes) and self.changes[0].serial == known.serial + 1
+
 
 async def append_changes(
     connection: Connection, keys: Sequence[bytes], kinds: Sequence[ChangeKind]
