@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from resolver.registrar import MUST_EXIST
 from resolver.target import TargetError
 
-MAX_KEY_CHARACTERS = 200
+MAX_KEY_CHARACTERS = 255
 MUST_NOT_EXIST = 0
 
 _VERSION = re.compile(r'"([1-9][0-9]{0,8})"')

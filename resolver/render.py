@@ -8,6 +8,7 @@ import orjson
 
 from resolver.answer import Answer, Status
 from resolver.handlejson import values_to_json
+from resolver.registrar import Verdict
 from resolver.wire import (
     ErrorAnswer,
     ReferralAnswer,
@@ -28,18 +29,31 @@ CODES = {
     Status.NOT_PERMITTED: ResponseCode.INSUFFICIENT_PERMISSIONS,
     Status.UNAVAILABLE: ResponseCode.SERVER_BUSY,
 }
-_HTTP_STATUS = {
-    Status.FOUND: 200,
-    Status.NO_SUCH_HANDLE: 404,
-    Status.INVALID_HANDLE: 400,
-    Status.NO_SUCH_VALUE: 200,
-    Status.SERVICE_REFERRAL: 300,
-    Status.PREFIX_REFERRAL: 300,
-    Status.NOT_RESPONSIBLE: 400,
-    Status.AUTHENTICATION_NEEDED: 403,  # 401 only where credentials could be sent: on TLS
-    Status.NOT_PERMITTED: 403,
-    Status.UNAVAILABLE: 503,
+HTTP_STATUS = {
+    ResponseCode.SUCCESS: 200,  # of a write that replaced nothing: 201
+    ResponseCode.ERROR: 500,
+    ResponseCode.SERVER_BUSY: 503,
+    ResponseCode.PROTOCOL_ERROR: 400,
+    ResponseCode.OPERATION_NOT_SUPPORTED: 501,
+    ResponseCode.SERVER_BACKUP: 503,
+    ResponseCode.HANDLE_NOT_FOUND: 404,
+    ResponseCode.HANDLE_ALREADY_EXISTS: 409,
+    ResponseCode.INVALID_HANDLE: 400,
+    ResponseCode.VALUES_NOT_FOUND: 400,  # of a resolution: 200
+    ResponseCode.VALUE_ALREADY_EXISTS: 409,
+    ResponseCode.INVALID_VALUE: 400,
+    ResponseCode.SERVER_NOT_RESPONSIBLE: 400,
+    ResponseCode.SERVICE_REFERRAL: 300,
+    ResponseCode.PREFIX_REFERRAL: 300,
+    ResponseCode.NOT_ADMINISTRATOR: 403,
+    ResponseCode.INSUFFICIENT_PERMISSIONS: 403,
+    ResponseCode.AUTHENTICATION_NEEDED: 401,  # where credentials cannot be sent safely: 403
+    ResponseCode.AUTHENTICATION_FAILED: 403,
+    ResponseCode.INVALID_CREDENTIAL: 403,
 }
+"""The status of a code in the Handle JSON API (spec "responseCode and HTTP"); of those that are not here: 500."""
+
+_OUTCOMES = {code: status for status, code in CODES.items()}
 REFERRALS = frozenset({Status.SERVICE_REFERRAL, Status.PREFIX_REFERRAL})
 
 
@@ -57,7 +71,22 @@ def json_answer(answer: Answer, asked: str) -> tuple[int, bytes]:
     if answer.status in (Status.FOUND, Status.NO_SUCH_VALUE) or answer.status in REFERRALS:
         parts += [b',"values":', json_values(answer)]
     parts.append(b"}")
-    return _HTTP_STATUS[answer.status], b"".join(parts)
+    is_empty = answer.status is Status.NO_SUCH_VALUE
+    return 200 if is_empty else HTTP_STATUS[CODES[answer.status]], b"".join(parts)
+
+
+def write_status(verdict: Verdict) -> int:
+    """Return the HTTP status that the Handle JSON API gives for what became of a write."""
+    if verdict.condition_failed:
+        return 412
+    if verdict.code is ResponseCode.SUCCESS and verdict.created:
+        return 201
+    return HTTP_STATUS.get(verdict.code, 500)
+
+
+def outcome_of(code: ResponseCode) -> Status:
+    """Return the outcome that a response code stands for; for a code that no outcome has, that the record is not readable."""
+    return _OUTCOMES.get(code, Status.UNAVAILABLE)
 
 
 def json_values(answer: Answer) -> bytes:

@@ -63,17 +63,19 @@ _BY_INDEX = attrgetter("index")
 
 
 def values_from_json(
-    items: object, *, now: int, keep_timestamps: bool = False
+    items: object, *, now: int, keep_timestamps: bool = False, judge_indexes: bool = True
 ) -> tuple[HandleValue, ...]:
     """Read an array of Handle JSON values, in the order given.
 
     `now` (epoch second) stamps every value; with `keep_timestamps` a value that brings a timestamp keeps it.
+    Without `judge_indexes` that is left to the registrar: an index may come twice, and one below 1 is read as 0.
     Raises HandleJsonError, which names the value: a bad field, an index used twice, a limit exceeded.
     """
     found = [
-        _read_value(item, now, keep_timestamps) for item in expect_list(items, "values", MAX_VALUES)
+        _read_value(item, now, keep_timestamps, judge_indexes)
+        for item in expect_list(items, "values", MAX_VALUES)
     ]
-    if len({value.index for value in found}) < len(found):
+    if judge_indexes and len({value.index for value in found}) < len(found):
         indexes = [value.index for value in found]
         twice = next(index for index in indexes if indexes.count(index) > 1)
         raise HandleJsonError(f"index {twice} is used twice; each value needs its own")
@@ -86,13 +88,15 @@ def values_to_json(values: Iterable[HandleValue]) -> bytes:
     return bytes(memoryview(orjson.dumps(items)))  # exact size: orjson returns a larger buffer
 
 
-def _read_value(item: object, now: int, keep_timestamps: bool) -> HandleValue:
+def _read_value(item: object, now: int, keep_timestamps: bool, judge_indexes: bool) -> HandleValue:
     value = expect_object(item, "a value")
     index = value.get("index")
     try:
+        if not judge_indexes and type(index) is int and index < 0:
+            index = 0
         index = read_number(index, "index", MAX_INDEX)
         kind = _read_bounded(value.get("type"), "type", MAX_TYPE_BYTES)
-        if index == 0 or not kind:
+        if (index == 0 and judge_indexes) or not kind:
             raise HandleJsonError("index must be 1 or more, and type not empty")
         data = _read_data(value.get("data"))
         if value.keys() == _PLAIN_FIELDS:
