@@ -85,7 +85,7 @@ def write_status(verdict: Verdict) -> int:
 
 
 def outcome_of(code: ResponseCode) -> Status:
-    """Return the outcome that a response code stands for; for a code that no outcome has, that the record is not readable."""
+    """Return the outcome that a response code stands for; UNAVAILABLE when no outcome has it."""
     return _OUTCOMES.get(code, Status.UNAVAILABLE)
 
 
