@@ -46,6 +46,8 @@ class Stored(NamedTuple):
     `handle` is the stored spelling, or None when there is no such record (a negative answer).
     `wire` is the count and the public values in stored order; `json` the JSON array of the same, by index.
     `restricted` says that the record has values that the public may not read; those are in Postgres only.
+    `version` counts the record's writes.  A negative answer whose `json` is not empty is a tombstone: an object that
+    says since when (`at`, epoch second) and why (`reason`) the record is gone.
     """
 
     serial: int
@@ -55,6 +57,7 @@ class Stored(NamedTuple):
     wire: bytes
     json: bytes
     tier: Tier
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

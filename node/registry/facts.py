@@ -25,7 +25,6 @@ class RecordState(NamedTuple):
     is_gone: bool
     handle: bytes
     values: Values
-    encoded: bytes  # count and all values
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,15 +40,15 @@ SECRET_KEY_TYPE = b"HS_SECKEY"
 # One statement, so one snapshot.  The row without a key bears the serial; it comes always.
 _LOOKUP = """
 select serial, null::bytea as key, null::bytea, null::int, null::boolean,
-    null::bytea, null::bytea, null::bigint
+    null::bytea, null::bytea, null::bigint, null::int, null::bytea
 from change_counter
 union all
-select null, key, handle, ttl, whole is not null, wire, json, expires
+select null, key, handle, ttl, whole is not null, wire, json, expires, version, gone
 from record where key = any($1::bytea[])
 """
 _WHOLE = """
 select c.serial, coalesce(r.whole, r.wire)
-from change_counter c left join record r on r.key = $1
+from change_counter c left join record r on r.key = $1 and r.gone is null
 """
 
 
@@ -178,13 +178,20 @@ def _stored_rows(rows: Sequence[Row]) -> tuple[dict[bytes, Stored], Stored]:
     """Return the records found by key, and the negative answer of the same snapshot."""
     serial: int = next(row[0] for row in rows if row[1] is None)
     found = {}
-    for _, key, handle, ttl, restricted, wire, json, expires in rows:
-        if key is not None:
+    for _, key, handle, ttl, restricted, wire, json, expires, version, gone in rows:
+        if gone is not None:
+            found[key] = _tombstone(serial, gone, version)
+        elif key is not None:
             if expires is not None:
                 ttl = min(ttl, max(0, expires - int(time.time())))
             ttl = min(ttl, MAX_TTL_SECONDS)
-            found[key] = Stored(serial, handle, ttl, restricted, wire, json, Tier.POSTGRES)
+            found[key] = Stored(serial, handle, ttl, restricted, wire, json, Tier.POSTGRES, version)
     return found, Stored(serial, None, NEGATIVE_TTL_SECONDS, False, b"", b"", Tier.POSTGRES)
+
+
+def _tombstone(serial: int, gone: bytes, version: int) -> Stored:
+    """A negative answer that says since when and why there is no such record any more."""
+    return Stored(serial, None, NEGATIVE_TTL_SECONDS, False, b"", gone, Tier.POSTGRES, version)
 
 
 class RecordVault:

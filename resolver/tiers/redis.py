@@ -31,7 +31,7 @@ from resolver.answer import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Stored, Tier
 from resolver.freshness import Freshness
 from resolver.source import NEWEST, Source
 
-_LAYOUT = 1  # of names and values; another version of the node may use another one beside it
+_LAYOUT = 2  # of names and values; another version of the node may use another one beside it
 _READ_SECONDS = 0.25
 _WRITE_SECONDS = 1.0
 _PAUSE_SECONDS = 1.0  # after an error, ask the next tier for so long
@@ -74,7 +74,7 @@ end
 return upto
 """
 
-_PACK = struct.Struct(">BIdHI")  # flags, ttl, expiry (epoch seconds), handle length, wire length
+_PACK = struct.Struct(">BIdIHI")  # flags, ttl, expiry (epoch s), version, handle and wire length
 _FOUND, _RESTRICTED = 1, 2
 _SERIAL_CHARS = 16
 _STATE = b"state"  # no canonical key is spelled so: each holds a slash or a colon
@@ -274,7 +274,8 @@ class RedisTier:
 def _encode(stored: Stored, expires: float) -> bytes:
     handle = stored.handle or b""
     flags = _FOUND * (stored.handle is not None) + _RESTRICTED * stored.restricted
-    head = _PACK.pack(flags, stored.ttl_seconds, expires, len(handle), len(stored.wire))
+    sizes = (len(handle), len(stored.wire))
+    head = _PACK.pack(flags, stored.ttl_seconds, expires, stored.version, *sizes)
     return b"%016x" % stored.serial + head + handle + stored.wire + stored.json
 
 
@@ -285,7 +286,7 @@ def _decode(value: bytes, state: _State, floor: int, now: float) -> Stored | Non
         serial = max(put_at, state.applied)
         if put_at < state.base or serial < floor or len(value) == _SERIAL_CHARS:
             return None
-        flags, _, expires, handle_end, wire_end = _PACK.unpack_from(value, _SERIAL_CHARS)
+        flags, _, expires, version, handle_end, wire_end = _PACK.unpack_from(value, _SERIAL_CHARS)
     except (ValueError, struct.error):
         return None
     if (left := int(expires - now)) <= 0:
@@ -301,6 +302,7 @@ def _decode(value: bytes, state: _State, floor: int, now: float) -> Stored | Non
         value[handle_end:wire_end],
         value[wire_end:],
         Tier.REDIS,
+        version,
     )
 
 

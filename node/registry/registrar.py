@@ -1,0 +1,112 @@
+"""RecordRegistrar: the use cases of records, and of prefixes homed here; every edge calls these and nothing else."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from uuid import UUID
+
+from node.registry.preparation import (
+    BatchFacts,
+    Policy,
+    minted_name,
+    read_more,
+    take_in,
+    who_and_why,
+)
+from node.registry.reading import MAX_ROUNDS, RecordReader
+from node.registry.rules import Plan, decide
+from node.registry.writequeue import OnWritten, Spawn, WriteQueue
+from node.store.changes import ChangeKind, append_changes
+from node.store.database import Connection, Database, StoreError, StoreUnavailable
+from node.store.writing import append_prefix_version, set_prefix
+from resolver.access import Missing
+from resolver.identifier import IdentifierError
+from resolver.keys.seal import Seal
+from resolver.registrar import Operation, Registrar, Verdict, Write
+from resolver.schemes import parse_handle
+from resolver.wire import MAX_HANDLE_BYTES, ResponseCode
+
+_PREFIX_OPERATIONS = frozenset({Operation.HOME, Operation.UNHOME})
+
+
+class RecordRegistrar(RecordReader, Registrar):
+    """Implements `resolver.registrar.Registrar` over Postgres; one a process."""
+
+    def __init__(
+        self,
+        database: Database,
+        policy: Policy,
+        seal: Seal,
+        *,
+        spawn: Spawn,
+        on_written: OnWritten,
+        unique: Callable[[], UUID],
+        case_sensitive: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`on_written` is told of each commit of this process; `unique` gives the suffixes of minted handles."""
+        super().__init__(database, policy, clock)
+        self._seal = seal
+        self._unique = unique
+        self._case_sensitive = case_sensitive
+        self._queue = WriteQueue(database, policy, clock=clock, spawn=spawn, on_written=on_written)
+
+    async def write(self, write: Write) -> Verdict:
+        """Carry out a write; see `Registrar`.  It is finished even when who asked goes away meanwhile."""
+        fault = _name_fault(write)
+        if fault:
+            return Verdict(ResponseCode.INVALID_HANDLE, fault)
+        if write.operation in _PREFIX_OPERATIONS:
+            return await asyncio.shield(self._write_prefix(write))
+        job = take_in(write, self._seal)
+        if write.mint:
+            name = minted_name(write.identifier, str(self._unique()))
+            try:
+                identifier = parse_handle(name, case_sensitive=self._case_sensitive)
+            except IdentifierError as error:
+                return Verdict(ResponseCode.INVALID_HANDLE, str(error))
+            job = replace(
+                take_in(replace(write, identifier=identifier), self._seal), digest=job.digest
+            )
+        return await self._queue.submit(job)
+
+    async def _write_prefix(self, write: Write) -> Verdict:
+        try:
+            async with self._database.transaction() as connection:
+                plan = await self._plan_prefix(connection, write)
+                if isinstance(plan, Verdict):
+                    return plan
+                if plan.is_change:
+                    await _store_prefix(connection, write, plan)
+                return plan.verdict
+        except StoreError as error:
+            raise StoreUnavailable(str(error)) from error
+
+    async def _plan_prefix(self, connection: Connection, write: Write) -> Plan | Verdict:
+        facts, job = BatchFacts(int(self._clock())), take_in(write, self._seal)
+        await read_more(connection, facts, job.keys, write.identifier.prefixes)
+        for _ in range(MAX_ROUNDS):
+            found = decide(write, facts.of(job, self._policy))
+            if not isinstance(found, Missing):
+                return found
+            await read_more(connection, facts, found.keys)
+        return Verdict(ResponseCode.NOT_ADMINISTRATOR, "Groups are nested too deeply")
+
+
+async def _store_prefix(connection: Connection, write: Write, plan: Plan) -> None:
+    name = write.identifier.prefixes[0]
+    spelling = minted_name(write.identifier, "").decode().rstrip("/")
+    await set_prefix(connection, name, spelling, plan.prefix)
+    serial = await append_changes(connection, [name], [ChangeKind.PREFIX])
+    await append_prefix_version(connection, name, serial, who_and_why(write))
+
+
+def _name_fault(write: Write) -> str:
+    """Say what is wrong with a handle that nobody could ask for."""
+    text = write.identifier.text
+    if len(text.encode()) > MAX_HANDLE_BYTES:
+        return f"A handle has at most {MAX_HANDLE_BYTES} bytes"
+    if not text.isprintable() and write.operation is Operation.CREATE:
+        return "A character of the handle cannot be printed; use visible characters and spaces"
+    return ""

@@ -1,0 +1,182 @@
+"""WriteQueue: the writes that wait in one process share a transaction, each with its own verdict.
+
+A batch reads what its writes need, decides each by the rules, and stores what is planned in one statement.  While that
+is under way new writes gather; so the more there is to do, the less each one costs.  A record is in a batch once: a
+second write of it waits for the next.  A write whose record was changed in between by another process is decided anew.
+
+Laws: a verdict of SUCCESS is given after the commit; a write whose commit failed is never tried again here, since it
+may have been applied: its caller is told "busy", and finds out with the idempotency key.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from node.registry.encoding import RecordTooLong
+from node.registry.preparation import (
+    BatchFacts,
+    Job,
+    Policy,
+    Prepared,
+    prepare,
+    read_batch,
+    read_more,
+)
+from node.registry.rules import decide
+from node.store.database import Connection, Database, StoreError, StoreUnavailable
+from node.store.writing import Written, commit
+from resolver.access import Missing
+from resolver.registrar import Verdict
+from resolver.wire import ResponseCode
+
+BATCH_WRITES = 128
+WAITING_WRITES = 10_000  # beyond this many a write is refused
+WRITE_SECONDS = 10.0  # for a batch, from reading to the commit
+MAX_ROUNDS = 20  # of reading what a decision needs: groups within groups
+MAX_ATTEMPTS = 20  # of a write whose record others change all the time
+
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
+OnWritten = Callable[[Iterable[tuple[bytes, int]]], None]
+"""Told of (canonical key, serial) right after each commit."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    job: Job
+    told: asyncio.Future[Verdict]
+    attempts: int = 0
+
+    def tell(self, verdict: Verdict) -> None:
+        if not self.told.done():
+            self.told.set_result(verdict)
+
+
+class WriteQueue:
+    """Carries out writes, in batches, over one connection at a time."""
+
+    def __init__(
+        self,
+        database: Database,
+        policy: Policy,
+        *,
+        clock: Callable[[], float],
+        spawn: Spawn,
+        on_written: OnWritten,
+    ) -> None:
+        self._database = database
+        self._policy = policy
+        self._clock = clock
+        self._spawn = spawn
+        self._on_written = on_written
+        self._waiting: deque[_Waiting] = deque()
+        self._is_running = False
+
+    async def submit(self, job: Job) -> Verdict:
+        """Carry out one write and return its verdict.  Raises StoreUnavailable."""
+        if len(self._waiting) >= WAITING_WRITES:
+            raise StoreUnavailable("too many writes wait for Postgres")
+        waiting = _Waiting(job, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if not self._is_running:
+            self._is_running = True
+            self._spawn(self._run())
+        return await waiting.told
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                batch = self._take()
+                try:
+                    await self._carry_out(batch)
+                except (StoreUnavailable, StoreError) as error:
+                    _fail(batch, error)
+                except BaseException as error:
+                    _fail(batch, error)
+                    raise
+        finally:
+            self._is_running = False
+
+    def _take(self) -> list[_Waiting]:
+        """Take the oldest writes, each record once, and leave the others in their order."""
+        batch: list[_Waiting] = []
+        seen: set[bytes] = set()
+        left: deque[_Waiting] = deque()
+        while self._waiting and len(batch) < BATCH_WRITES:
+            waiting = self._waiting.popleft()
+            if waiting.told.done():  # who asked has gone before it was begun
+                continue
+            key = waiting.job.key
+            (left if key in seen else batch).append(waiting)
+            seen.add(key)
+        self._waiting.extendleft(reversed(left))
+        return batch
+
+    async def _carry_out(self, batch: list[_Waiting]) -> None:
+        async with self._database.connection_for(WRITE_SECONDS) as connection:
+            prepared = await self._decide(connection, batch)
+            written = await _store(connection, [each for _, each in prepared])
+        self._on_written([(key, each.serial) for key, each in written.items()])
+        for waiting, each in prepared:
+            if not each.plan.is_change or waiting.job.key in written:
+                waiting.tell(each.verdict)
+            else:
+                self._try_again(waiting)
+
+    async def _decide(
+        self, connection: Connection, batch: list[_Waiting]
+    ) -> list[tuple[_Waiting, Prepared]]:
+        """Tell who is refused, and return the others with what is to be stored for them."""
+        facts = await read_batch(connection, [each.job for each in batch], int(self._clock()))
+        prepared = []
+        for _ in range(MAX_ROUNDS):
+            left, missing = [], set[bytes]()
+            for waiting in batch:
+                found = self._decide_one(waiting.job, facts)
+                if isinstance(found, Missing):
+                    missing |= found.keys
+                    left.append(waiting)
+                elif isinstance(found, Prepared):
+                    prepared.append((waiting, found))
+                else:
+                    waiting.tell(found)
+            if not left:
+                return prepared
+            await read_more(connection, facts, missing)
+            batch = left
+        for waiting in batch:
+            waiting.tell(Verdict(ResponseCode.NOT_ADMINISTRATOR, "Groups are nested too deeply"))
+        return prepared
+
+    def _decide_one(self, job: Job, facts: BatchFacts) -> Verdict | Missing | Prepared:
+        told_before = facts.replay(job)
+        if told_before is not None:
+            return told_before
+        found = decide(job.write, facts.of(job, self._policy))
+        if isinstance(found, Verdict | Missing):
+            return found
+        try:
+            return prepare(job, found, facts)
+        except RecordTooLong as error:
+            return Verdict(ResponseCode.INVALID_VALUE, str(error))
+
+    def _try_again(self, waiting: _Waiting) -> None:
+        """Somebody else changed the record in between: decide anew, before those who came later."""
+        waiting.attempts += 1
+        if waiting.attempts >= MAX_ATTEMPTS:
+            _fail([waiting], StoreUnavailable("the record changes faster than it can be written"))
+        else:
+            self._waiting.appendleft(waiting)
+
+
+async def _store(connection: Connection, prepared: list[Prepared]) -> dict[bytes, Written]:
+    lines = [each.line for each in prepared if each.line is not None]
+    promises = [each.promise for each in prepared if each.promise is not None]
+    return await commit(connection, lines, promises) if lines or promises else {}
+
+
+def _fail(batch: Iterable[_Waiting], error: BaseException) -> None:
+    for waiting in batch:
+        if not waiting.told.done():
+            waiting.told.set_exception(StoreUnavailable(str(error)))

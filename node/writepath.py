@@ -1,0 +1,79 @@
+"""WritePath: everything that a process needs to write records and to know who asks, put together once."""
+
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+from uuid import uuid4
+
+from node.config import Settings
+from node.errors import Kind, RegistryError
+from node.registry.preparation import Policy
+from node.registry.registrar import RecordRegistrar
+from node.store.database import Database
+from node.store.keys import RecordKeys
+from resolver.identifier import IdentifierError
+from resolver.keys.seal import Seal, SealError
+from resolver.schemes import parse_handle
+from resolver.wire import Reference
+
+SEALING_KEY_FILE = "sealing.key"
+WRITE_CONNECTIONS = 4  # of one process: one writes, the others read for it
+
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
+OnWritten = Callable[[Iterable[tuple[bytes, int]]], None]
+
+
+class WritePath:
+    """The registrar of one process, and its keys."""
+
+    def __init__(
+        self, settings: Settings, spawn: Spawn, on_written: OnWritten = lambda _: None
+    ) -> None:
+        """`on_written` is told of (canonical key, serial) after each commit.  Raises RegistryError."""
+        self.seal = load_seal(settings)
+        self.database = Database(settings.database_url, max_connections=WRITE_CONNECTIONS)
+        self.keys = RecordKeys(self.database, self.seal)
+        self.registrar = RecordRegistrar(
+            self.database,
+            policy_of(settings),
+            self.seal,
+            spawn=spawn,
+            on_written=on_written,
+            unique=uuid4,
+            case_sensitive=settings.case_sensitive,
+            clock=time.time,
+        )
+
+    async def close(self) -> None:
+        """Let go of Postgres."""
+        await self.database.close()
+
+
+def load_seal(settings: Settings) -> Seal:
+    """Return the seal of this node, made at first start.  Raises RegistryError."""
+    path = settings.sealing_key or settings.data_dir / SEALING_KEY_FILE
+    try:
+        return Seal.load_or_make(path)
+    except SealError as error:
+        raise RegistryError(Kind.MISCONFIGURED, f"{error}.") from error
+    except OSError as error:
+        raise RegistryError(
+            Kind.FORBIDDEN, f"Cannot use the sealing key {path}: {error.strerror}."
+        ) from error
+
+
+def policy_of(settings: Settings) -> Policy:
+    """Return what holds for all writes of this node."""
+
+    def canonical(handle: bytes) -> bytes | None:
+        try:
+            return parse_handle(handle, case_sensitive=settings.case_sensitive).key
+        except IdentifierError:
+            return None
+
+    return Policy(tuple(_reference(name) for name in settings.server_admins), canonical)
+
+
+def _reference(name: str) -> Reference:
+    index, _, handle = name.partition(":")
+    return Reference(handle.encode(), int(index))
