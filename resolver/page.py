@@ -14,6 +14,7 @@ import orjson
 from resolver.answer import Answer, Status
 from resolver.identifier import Scheme
 from resolver.render import json_values
+from resolver.tombstone import Tombstone, tombstone_of
 from resolver.wording import Wording
 
 MAX_SHOWN_CHARACTERS = 4_000  # of one value; the JSON has the rest
@@ -58,8 +59,11 @@ def record_page(answer: Answer, asked: str, words: Wording) -> bytes:
 
 def outcome_page(answer: Answer, asked: str, words: Wording) -> bytes:
     """Return the page that says why there is no record, or where it is."""
-    heading, sentence = words.outcomes[answer.status]
+    tombstone = tombstone_of(answer)
+    heading, sentence = words.gone if tombstone is not None else words.outcomes[answer.status]
     body = f"<p><strong>{escape(asked)}</strong></p><p>{sentence}</p>"
+    if tombstone is not None:
+        body += _grave(tombstone, words)
     if answer.message and answer.status is Status.INVALID_HANDLE:
         body += f"<p>{escape(answer.message)}</p>"
     if answer.status is Status.NO_SUCH_VALUE:
@@ -131,6 +135,14 @@ def _linked(text: str) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + " …"
+
+
+def _grave(tombstone: Tombstone, words: Wording) -> str:
+    """Say when a record was deleted, and why."""
+    rows = [(words.deleted_at, tombstone.moment)]
+    rows += [(words.reason, tombstone.reason)] if tombstone.reason else []
+    cells = "".join(f"<tr><th>{name}</th><td>{escape(text)}</td></tr>" for name, text in rows)
+    return f"<table>{cells}</table>"
 
 
 def _sites(answer: Answer, asked: str, words: Wording) -> str:

@@ -28,6 +28,9 @@ class Wording:
     as_json: str
     server: str
     go: str
+    deleted_at: str
+    reason: str
+    gone: tuple[str, str]
     outcomes: dict[Status, tuple[str, str]]
 
 
@@ -51,6 +54,9 @@ ENGLISH = Wording(
     as_json="Record as JSON",
     server="Server",
     go="Open there",
+    deleted_at="Deleted (UTC)",
+    reason="Reason",
+    gone=("Identifier deleted", "There was a record of this identifier, and it was deleted."),
     outcomes={
         Status.NO_SUCH_HANDLE: (
             "Identifier not found",
@@ -93,6 +99,9 @@ CHINESE = Wording(
     as_json="JSON 格式的记录",
     server="服务器",
     go="前往查看",
+    deleted_at="删除时间（UTC）",
+    reason="原因",
+    gone=("标识已删除", "该标识曾经注册，其记录已被删除。"),
     outcomes={
         Status.NO_SUCH_HANDLE: ("标识不存在", "该前缀由本节点服务，但此标识未注册。"),
         Status.INVALID_HANDLE: ("不是有效的标识", "无法将该文本识别为标识。"),

@@ -29,6 +29,7 @@ from resolver.target import (
     prefers_json,
     read_body,
 )
+from resolver.tombstone import tombstone_of
 from resolver.wire import decode_values
 from resolver.wording import CHINESE, ENGLISH, Wording
 
@@ -38,6 +39,7 @@ RESERVED = frozenset(
 HTML_TYPE = "text/html;charset=utf-8"
 JSON_TYPE = "application/json;charset=utf-8"
 RETRY_AFTER_SECONDS = 1
+GONE = 410  # a deleted record; the body of a script's answer says 100, as the JSON API does
 
 _SEPARATORS = b"&;"
 _WRAPPED = re.compile(r"(info|urn):(hdl|doi|eidr)[/:](.*)", re.IGNORECASE | re.DOTALL)
@@ -124,6 +126,7 @@ def _respond(request: Request, answer: Answer, asked: str, parameters: Parameter
         if location is not None:
             return _redirect(location)
     status, body = json_answer(answer, asked)
+    status = GONE if tombstone_of(answer) is not None else status
     headers = {"Vary": "Accept, Accept-Language"}
     if answer.status is Status.UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)

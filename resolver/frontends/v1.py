@@ -16,6 +16,7 @@ from resolver.problem import PROBLEM_TYPE, Problem
 from resolver.render import json_values
 from resolver.service import Resolver
 from resolver.target import Parameters, TargetError, decode_path, parse_query
+from resolver.tombstone import Tombstone, tombstone_of
 
 ROOT = b"/v1/resolve/"
 JSON_TYPE = "application/json"
@@ -75,6 +76,9 @@ class ResolveApi:
 
 
 def _answer(answer: Answer, asked: bytes, identifier: Identifier | None) -> Response:
+    tombstone = tombstone_of(answer)
+    if tombstone is not None:
+        return _gone(tombstone, asked)
     if identifier is None or answer.status not in _ANSWERED:
         problem = _PROBLEMS[answer.status]
         return _problem(
@@ -91,6 +95,13 @@ def _answer(answer: Answer, asked: bytes, identifier: Identifier | None) -> Resp
         head["handle"] = answer.stored.handle.decode("utf-8", "replace")
     body = orjson.dumps(head)[:-1] + b',"values":' + json_values(answer) + b"}"
     return Response(body, _ANSWERED[answer.status], media_type=JSON_TYPE)
+
+
+def _gone(tombstone: Tombstone, asked: bytes) -> Response:
+    problem = Problem(410, "gone", tombstone.sentence())
+    name = asked.decode("utf-8", "replace")
+    body = problem.encode(identifier=name, at=tombstone.moment, reason=tombstone.reason)
+    return Response(body, problem.status, media_type=PROBLEM_TYPE)
 
 
 def _problem(problem: Problem, asked: bytes) -> Response:

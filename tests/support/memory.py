@@ -19,6 +19,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.values_by_key: dict[bytes, tuple[HandleValue, ...]] = {}
         self.spellings: dict[bytes, bytes] = {}
+        self.tombstones: dict[bytes, bytes] = {}
         self.homed: set[bytes] = set()
         self.delegated: set[bytes] = set()
         self.is_down = False
@@ -29,9 +30,17 @@ class MemoryStore:
         key = parse_handle(handle.encode()).key
         self.serial += 1
         self.values_by_key[key] = tuple(values)
+        self.tombstones.pop(key, None)
         self.spellings[key] = handle.encode()
         if key.startswith(PREFIX_HANDLE):
             self.homed.add(key.removeprefix(PREFIX_HANDLE))
+
+    def bury(self, handle: str, at: int, reason: str) -> None:
+        """Delete a record; what is left says when and why."""
+        key = parse_handle(handle.encode()).key
+        self.serial += 1
+        self.values_by_key.pop(key, None)
+        self.tombstones[key] = orjson.dumps({"at": at, "reason": reason})
 
     def load(self, file: Path) -> None:
         """Write the records of a Handle JSON file."""
@@ -46,7 +55,8 @@ class MemoryStore:
             raise SourceUnavailable
         found = self.values_by_key.get(key)
         if found is None:
-            return Stored(self.serial, None, 60, False, b"", b"", Tier.POSTGRES)
+            left = self.tombstones.get(key, b"")
+            return Stored(self.serial, None, 60, False, b"", left, Tier.POSTGRES)
         public = [value for value in found if value.is_public]
         return Stored(
             self.serial,
