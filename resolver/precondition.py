@@ -8,9 +8,10 @@ import re
 from dataclasses import dataclass
 
 from resolver.registrar import MUST_EXIST
-from resolver.target import TargetError
+from resolver.target import Parameters, TargetError
 
 MAX_KEY_CHARACTERS = 255
+MAX_REASON_CHARACTERS = 1_000
 MUST_NOT_EXIST = 0
 
 _VERSION = re.compile(r'"([1-9][0-9]{0,8})"')
@@ -41,6 +42,19 @@ def read_precondition(
     else:
         version = None if if_match is None else _read_match(if_match)
     return Precondition(version, "" if idempotency_key is None else _read_key(idempotency_key))
+
+
+def read_reason(parameters: Parameters) -> str:
+    """Return why something is written, `?reason=`; empty when it is not said.  Raises TargetError."""
+    try:
+        reason = (parameters.first(b"reason") or b"").decode()
+    except UnicodeDecodeError as error:
+        raise TargetError("reason must be UTF-8") from error
+    if len(reason) > MAX_REASON_CHARACTERS or not reason.isprintable():
+        raise TargetError(
+            f"reason must be one line of at most {MAX_REASON_CHARACTERS} printable characters"
+        )
+    return reason
 
 
 def read_etag(text: str) -> int:

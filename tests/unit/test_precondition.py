@@ -2,9 +2,15 @@
 
 import pytest
 
-from resolver.precondition import Precondition, etag, read_etag, read_precondition
+from resolver.precondition import (
+    Precondition,
+    etag,
+    read_etag,
+    read_precondition,
+    read_reason,
+)
 from resolver.registrar import MUST_EXIST
-from resolver.target import TargetError
+from resolver.target import TargetError, parse_query
 
 
 @pytest.mark.parametrize(
@@ -51,3 +57,17 @@ def test_what_cannot_be_meant_is_refused_by_name(
 def test_etag_is_read_back_and_foreign_ones_are_none() -> None:
     assert (etag(7), read_etag(etag(7))) == ('"7"', 7)
     assert [read_etag(text) for text in ("", "7", 'W/"7"', '"x"')] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [(b"", ""), (b"reason=", ""), (b"reason=a+b&reason=c", "a b"), ("reason=停产".encode(), "停产")],
+)
+def test_reason_is_read(query: bytes, reason: str) -> None:
+    assert read_reason(parse_query(query)) == reason
+
+
+@pytest.mark.parametrize("query", [b"reason=%ff", b"reason=%00", b"reason=a%0Ab", b"reason=" + b"x" * 1_001])
+def test_reason_that_a_log_or_the_database_could_not_hold_is_refused(query: bytes) -> None:
+    with pytest.raises(TargetError, match="reason"):
+        read_reason(parse_query(query))
