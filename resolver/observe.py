@@ -39,6 +39,8 @@ class Event(StrEnum):
     REDIS_ERROR = "redis_error"
     POSTGRES_ERROR = "postgres_error"
     FEED_ERROR = "feed_error"
+    LOGIN_FAILED = "login_failed"
+    LOGIN_REFUSED = "login_refused"
 
 
 class Gauge(StrEnum):
