@@ -15,8 +15,9 @@ sends a browser to the record's URL.  The native Handle protocol is answered on 
 `application/x-hdl-message`.
 
 Kinds of problems (`type` is `/docs#kind`): `bad_request`, `invalid_identifier`, `no_such_handle`, `no_such_value`,
-`not_responsible`, `authentication_needed`, `not_permitted`, `unavailable`; and the names of HTTP statuses, for
-requests that reach no route."""
+`not_responsible`, `gone`, `authentication_needed`, `not_permitted`, `unavailable`; of writes also `login_failed`,
+`record_exists`, `value_exists`, `invalid_value`, `condition_failed`, `not_supported`, `unsupported_media_type`; and the
+names of HTTP statuses, for requests that reach no route."""
 
 JsonObject = dict[str, object]
 
@@ -54,6 +55,10 @@ def _path(name: str, about: str) -> JsonObject:
     }
 
 
+def _header(name: str, about: str) -> JsonObject:
+    return {"name": name, "in": "header", "description": about, "schema": {"type": "string"}}
+
+
 def _query(name: str, about: str, schema: JsonObject) -> JsonObject:
     return {"name": name, "in": "query", "description": about, "schema": schema}
 
@@ -61,6 +66,7 @@ def _query(name: str, about: str, schema: JsonObject) -> JsonObject:
 _RUNNING = "Running the node"
 _TEXT: JsonObject = {"type": "string"}
 _FLAG: JsonObject = {"type": "boolean"}
+_VERSION: JsonObject = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
 _TYPES = _query(
     "type",
     "Values of this type; repeatable, a union with `index`. `URL.` asks for all below URL too.",
@@ -134,6 +140,7 @@ RESOLVE = Operation(
         300: "Another server is responsible: its site values",
         400: "The text is no identifier, or fits several schemes",
         404: "No such identifier, or none of these values, or not served here",
+        410: "The record was deleted: `at` and `reason`",
         503: "The record cannot be read at the moment",
     },
     tag="Resolution",
@@ -155,6 +162,7 @@ PROXY = Operation(
         302: "The URL value with the lowest index",
         400: "No identifier, or not a prefix of this server",
         404: "No such identifier",
+        410: "The record was deleted",
         503: "The record cannot be read at the moment",
     },
     tag="Resolution",
@@ -167,3 +175,100 @@ READY = Operation(
     tag=_RUNNING,
 )
 METRICS = Operation("Prometheus metrics", (), {200: "The text format"}, tag=_RUNNING)
+
+_RECORDS = "Records"
+_ANY_IDENTIFIER = _path("identifier", "The identifier in any spelling, of any scheme.")
+_REASON = _query("reason", "Why, in one line; it goes into the history.", _TEXT)
+_TERMS: tuple[JsonObject, ...] = (
+    _header("If-Match", "Only while the record is at this version: its ETag, or `*` for any."),
+    _header("If-None-Match", "`*`: only while there is no record."),
+    _header("Idempotency-Key", "The same write with the same key within a day is told the same."),
+)
+_WRITE_TERMS = (_ANY_IDENTIFIER, _SCHEME, _REASON, *_TERMS)
+_VALUES_BODY: JsonObject = {
+    "required": True,
+    "content": {"application/json": {"schema": {"type": ["array", "object"]}}},
+}
+_READ_PROBLEMS: dict[int | str, str] = {
+    400: "A parameter, or the identifier, cannot be read",
+    401: "Log in first, or the login was not accepted",
+    403: "The caller may not; or credentials came over plain HTTP from another machine",
+    404: "No such record; or its prefix is not served here",
+    429: "Too many wrong tries to log in; `Retry-After` says how long to wait",
+    503: "The database cannot be reached at the moment",
+}
+_WRITE_PROBLEMS: dict[int | str, str] = {
+    **_READ_PROBLEMS,
+    404: "No such record or value; or its prefix is not served here",
+    409: "There is such a record or value already",
+    412: "The record is not at the version of If-Match; `version` is where it is",
+}
+_VALUES_PROBLEMS: dict[int | str, str] = {
+    **_WRITE_PROBLEMS,
+    413: "The body is too long",
+    415: "The body is not application/json",
+}
+_WRITTEN: dict[int | str, str] = {200: "Replaced; the ETag is the new version", 201: "Created"}
+SHOW_RECORD = Operation(
+    "A record with all values that the caller may read, and its version",
+    (_ANY_IDENTIFIER, _SCHEME, _header("If-None-Match", "The ETag of what the caller has.")),
+    {
+        200: "The values; the ETag is the version",
+        304: "It is as the caller has it",
+        **_READ_PROBLEMS,
+        410: "The record was deleted: `at` and `reason`",
+    },
+    tag=_RECORDS,
+)
+PUT_RECORD = Operation(
+    "Create or replace a record; the body is its values, or an object with `values`",
+    (
+        *_WRITE_TERMS,
+        _query("overwrite", "Replace a record that is there; true unless said otherwise.", _FLAG),
+        _query("mint", "Append a UUID to the identifier, or to the prefix.", _FLAG),
+    ),
+    {**_WRITTEN, **_VALUES_PROBLEMS},
+    _VALUES_BODY,
+    tag=_RECORDS,
+)
+PATCH_RECORD = Operation(
+    "Add, modify or remove values: one of `add`, `modify` (lists of values) and `remove` (a list of indexes)",
+    _WRITE_TERMS,
+    {**_WRITTEN, **_VALUES_PROBLEMS},
+    _VALUES_BODY,
+    tag=_RECORDS,
+)
+DELETE_RECORD = Operation(
+    "Delete a record; a tombstone with the reason stays",
+    _WRITE_TERMS,
+    {200: "Deleted", **_WRITE_PROBLEMS},
+    tag=_RECORDS,
+)
+LIST_RECORDS = Operation(
+    "The names under a prefix, in the order of their keys",
+    (
+        _query("prefix", "The prefix.", _TEXT),
+        _query("after", "Names after this; the answer before gives it as `after`.", _TEXT),
+        _query("limit", "So many at most.", {"type": "integer", "minimum": 1, "maximum": 1_000}),
+        _query("count", "Count them all, as `total`.", _FLAG),
+    ),
+    {200: "The names; `after` when there are more", **_READ_PROBLEMS},
+    tag=_RECORDS,
+)
+SHOW_HISTORY = Operation(
+    "What was done to a record, by whom, from where and why; the newest first, secret keys left out",
+    (
+        _ANY_IDENTIFIER,
+        _SCHEME,
+        _query("before", "Revisions before this version.", _VERSION),
+        _query("limit", "So many at most.", {"type": "integer", "minimum": 1, "maximum": 100}),
+    ),
+    {200: "The revisions; `before` when there may be older ones", **_READ_PROBLEMS},
+    tag=_RECORDS,
+)
+REVERT_RECORD = Operation(
+    "Make a record what it was at a version",
+    (*_WRITE_TERMS, _query("version", "The version.", _VERSION)),
+    {**_WRITTEN, **_WRITE_PROBLEMS},
+    tag=_RECORDS,
+)

@@ -17,6 +17,7 @@ from node.web.docs import Docs
 from node.web.health import Check, Health
 from node.web.operations import Operation
 from node.web.problems import CATCH_ALL, install
+from node.web.records import RecordsApi
 from resolver.frontends.handles import HandlesApi
 from resolver.frontends.proxy import Proxy
 from resolver.frontends.tunnel import Tunnel
@@ -60,7 +61,12 @@ def build_app(
     return app
 
 
-def build_admin_app(collector_text: Callable[[], bytes], readiness: Readiness) -> FastAPI:
+def build_admin_app(
+    collector_text: Callable[[], bytes],
+    readiness: Readiness,
+    *,
+    records: RecordsApi | None = None,
+) -> FastAPI:
     """Return the application of the admin listener; `collector_text` gives the metrics of all workers."""
     app = _bare_app()
 
@@ -74,7 +80,26 @@ def build_admin_app(collector_text: Callable[[], bytes], readiness: Readiness) -
         Row("GET", "/readyz", health.ready, operations.READY),
     )
     _add(app, rows)
+    if records is not None:
+        _add(app, _record_rows(records))
     return app
+
+
+def _record_rows(records: RecordsApi) -> tuple[Row, ...]:
+    one = "/v1/records/{identifier:path}"
+    history, revert = "/v1/history/{identifier:path}", "/v1/revert/{identifier:path}"
+    return (
+        Row("GET", "/v1/records", records.list, operations.LIST_RECORDS),
+        Row("HEAD", "/v1/records", records.list),
+        Row("GET", one, records.show, operations.SHOW_RECORD),
+        Row("HEAD", one, records.show),
+        Row("PUT", one, records.put, operations.PUT_RECORD),
+        Row("PATCH", one, records.patch, operations.PATCH_RECORD),
+        Row("DELETE", one, records.delete, operations.DELETE_RECORD),
+        Row("GET", history, records.history, operations.SHOW_HISTORY),
+        Row("HEAD", history, records.history),
+        Row("POST", revert, records.revert, operations.REVERT_RECORD),
+    )
 
 
 def _public_rows(
