@@ -239,7 +239,7 @@ class Settings:
     @property
     def seal_path(self) -> Path:
         """The file of the key that seals secrets."""
-        return self.sealing_key or self.data_dir / "sealing-key"
+        return self.sealing_key or self.data_dir / "sealing.key"
 
     @property
     def announced(self) -> PublicAddress:
