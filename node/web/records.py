@@ -92,6 +92,8 @@ class RecordsApi:
 
     async def _put(self, asked: Asked) -> Response:
         mint = asked.parameters.flag(b"mint")
+        if mint and asked.name.find("/") == len(asked.name) - 1:
+            asked = replace(asked, name=asked.name[:-1])  # `88.1/` means the prefix itself
         overwrite = asked.parameters.flag(b"overwrite", absent=not mint)
         content = await _body(asked.request)
         values = _read_values(content.get("values") if isinstance(content, dict) else content)
@@ -177,7 +179,7 @@ class RecordsApi:
         if verdict.created:
             headers["Location"] = f"{RECORDS.decode()}/{quote(verdict.handle, safe='/:')}"
         body = _head(asked, verdict.handle, verdict.version) | {"created": verdict.created}
-        body |= {"replayed": True} if verdict.replayed else {}
+        headers |= {"Idempotent-Replayed": "true"} if verdict.replayed else {}
         return _respond(201 if verdict.created else 200, body, headers)
 
     async def _tell_if_gone(self, identifier: Identifier) -> None:

@@ -13,6 +13,7 @@ from resolver.client.outcomes import (
     Page,
     Record,
     Written,
+    is_replayed,
     names_in,
     read_object,
     read_record,
@@ -58,8 +59,7 @@ def ask_write(write: Write) -> Asked:
 def read_written(received: Received, asked: str) -> Written:
     """Read the answer.  Raises Refused, NodeUnreachable."""
     handle = text(_accepted(received), "handle") or asked
-    replayed = received.headers.get("idempotency-replayed") == "true"
-    return Written(handle, version_of(received), received.status == 201, replayed)
+    return Written(handle, version_of(received), received.status == 201, is_replayed(received))
 
 
 def ask_page(prefix: str, after: str, limit: int) -> Asked:

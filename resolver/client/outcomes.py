@@ -110,6 +110,11 @@ def version_of(received: Received) -> int:
     return read_etag(received.headers.get("etag", ""))
 
 
+def is_replayed(received: Received) -> bool:
+    """True when the answer is what an earlier write with the same idempotency key was told."""
+    return received.headers.get("idempotent-replayed") == "true"
+
+
 def number(content: Json, name: str) -> int:
     """Return a whole number, 0 for anything else."""
     found = content.get(name)

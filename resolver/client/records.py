@@ -110,9 +110,11 @@ class Client:
         overwrite: bool = True,
         mint: bool = False,
     ) -> Written:
-        """Create a record, or replace it with `overwrite`; `mint` appends a UUID to the name."""
+        """Create a record, or replace it with `overwrite`; `mint` appends a UUID to the name, or to the prefix."""
+        if mint and isinstance(name, str) and name.find("/") == len(name) - 1:
+            name = name[:-1]  # `88.1/` means the prefix itself: only that can be read
         write = _write(Operation.CREATE, name, terms, values)
-        return await self._write(replace(write, overwrite=overwrite, mint=mint))
+        return await self._write(replace(write, overwrite=overwrite and not mint, mint=mint))
 
     async def add(
         self, name: Name, values: Values, terms: Terms = ANY_TERMS, *, overwrite: bool = False

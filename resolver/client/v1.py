@@ -14,6 +14,7 @@ from resolver.client.outcomes import (
     Revision,
     Revisions,
     Written,
+    is_replayed,
     names_in,
     number,
     read_object,
@@ -62,8 +63,8 @@ def ask_write(write: Write) -> Asked:
 def read_written(received: Received, asked: str) -> Written:
     """Read the answer.  Raises Refused, NodeUnreachable."""
     content = _accepted(received)
-    created, replayed = (content.get(name) is True for name in ("created", "replayed"))
-    return Written(text(content, "handle") or asked, version_of(received), created, replayed)
+    handle, created = text(content, "handle") or asked, content.get("created") is True
+    return Written(handle, version_of(received), created, is_replayed(received))
 
 
 def ask_page(prefix: str, after: str, limit: int) -> Asked:

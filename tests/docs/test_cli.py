@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -17,6 +18,21 @@ def section(verb: str) -> str:
     return text.partition(f"## idnode {verb}\n")[2].partition("\n## ")[0]
 
 
+def arguments_of(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """The options and operands of a parser; and of the verbs below it, with their names."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, below in action.choices.items():
+                yield name
+                yield from arguments_of(below)
+        elif not isinstance(action, argparse._HelpAction):
+            yield (
+                action.option_strings[-1]
+                if action.option_strings
+                else str(action.metavar or action.dest)
+            )
+
+
 def test_verbs_are_documented_in_their_order() -> None:
     documented = re.findall(r"^## idnode (\w+)$", REFERENCE.read_text("utf-8"), re.MULTILINE)
     assert documented == [verb.name for verb in VERBS]
@@ -26,10 +42,7 @@ def test_verbs_are_documented_in_their_order() -> None:
 def test_arguments_of_a_verb_are_documented(verb: Verb) -> None:
     parser = argparse.ArgumentParser(add_help=False)
     import_module(verb.module).add_arguments(parser)
-    taken = set()
-    for action in parser._actions:
-        positional = str(action.metavar or action.dest)
-        taken.add(action.option_strings[-1] if action.option_strings else positional)
+    taken = set(arguments_of(parser))
     documented = set(re.findall(r"^\| `([^` ]+)[^`]*` \|", section(verb.name), re.MULTILINE))
     assert documented == taken
 
