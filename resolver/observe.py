@@ -21,6 +21,7 @@ class Protocol(StrEnum):
     UDP = "udp"
     TCP = "tcp"
     NATIVE_HTTP = "native_http"
+    BATCH = "batch"  # one item of many in one request
 
 
 class Event(StrEnum):
