@@ -36,10 +36,11 @@ _JSON_START = (
     b"HTTP/1.1 200 OK\r\ndate: %b\r\ncontent-type: application/json;charset=utf-8\r\n"
     b"access-control-allow-origin: *\r\n"
 )
-_JSON_TAIL = b"%bcontent-length: %d\r\n\r\n%b"
+_JSON_TAIL = b"%b%bcontent-length: %d\r\n\r\n%b"
 COMPRESSED_FROM_BYTES = (
     1_024  # the application compresses such bodies when it may; a ready reply is never compressed
 )
+_ETAG = b'etag: "%d"\r\n'
 _VARY = b"vary: Accept-Encoding\r\n"
 _ONLY_COMPRESSED = re.compile(
     rb"(?:identity|\*)[ \t]*;[ \t]*q=0(?:\.0*)?[ \t]*(?:,|$)", re.IGNORECASE
@@ -251,7 +252,8 @@ class HotHttp(HotTable):
             return
         expires_ns = perf_counter_ns() + stored.ttl_seconds * _NS
         vary = _VARY if len(body) >= COMPRESSED_FROM_BYTES else b""
-        tail = _JSON_TAIL % (vary, len(body), body)
+        tag = _ETAG % stored.version if stored.version else b""
+        tail = _JSON_TAIL % (vary, tag, len(body), body)
         key = raw_path if key == raw_path else key  # one object instead of two, for most handles
         self.put(raw_path, (expires_ns, counted, False, b"", tail, key, stored.serial, b""), era)
 

@@ -6,12 +6,13 @@ Idempotency-Key is draft-ietf-httpapi-idempotency-key-header, with or without th
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 from resolver.registrar import MUST_EXIST
 from resolver.target import Parameters, TargetError
 
 MAX_KEY_CHARACTERS = 255
-MAX_REASON_CHARACTERS = 1_000
+MAX_REASON_CHARACTERS = 1_024
 MUST_NOT_EXIST = 0
 
 _VERSION = re.compile(r'"([1-9][0-9]{0,8})"')
@@ -44,10 +45,14 @@ def read_precondition(
     return Precondition(version, "" if idempotency_key is None else _read_key(idempotency_key))
 
 
-def read_reason(parameters: Parameters) -> str:
-    """Return why something is written, `?reason=`; empty when it is not said.  Raises TargetError."""
+def read_reason(parameters: Parameters, header: bytes | None = None) -> str:
+    """Return why something is written: `X-Idnode-Reason`, percent-encoded, or else `?reason=`; empty when not said.
+
+    Raises TargetError.
+    """
+    said = parameters.first(b"reason") or b"" if header is None else unquote_to_bytes(header)
     try:
-        reason = (parameters.first(b"reason") or b"").decode()
+        reason = said.decode().strip()
     except UnicodeDecodeError as error:
         raise TargetError("reason must be UTF-8") from error
     if len(reason) > MAX_REASON_CHARACTERS or not reason.isprintable():

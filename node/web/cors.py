@@ -9,7 +9,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 METHODS = "GET, POST, HEAD, PUT, DELETE, OPTIONS"
-HEADERS = "X-Requested-With, Authorization, Origin, Accept, Content-Type"
+HEADERS = (
+    "X-Requested-With, Authorization, Origin, Accept, Content-Type, If-Match, If-None-Match, Idempotency-Key, "
+    "X-Idnode-Reason"
+)
 MAX_AGE_SECONDS = 86_400
 
 _SIMPLE = frozenset(

@@ -45,7 +45,8 @@ class Operation:
         return found
 
 
-def _path(name: str, about: str) -> JsonObject:
+def in_path(name: str, about: str) -> JsonObject:
+    """Return a parameter in the path."""
     return {
         "name": name,
         "in": "path",
@@ -55,86 +56,36 @@ def _path(name: str, about: str) -> JsonObject:
     }
 
 
-def _header(name: str, about: str) -> JsonObject:
+def in_header(name: str, about: str) -> JsonObject:
+    """Return a header that the operation reads."""
     return {"name": name, "in": "header", "description": about, "schema": {"type": "string"}}
 
 
-def _query(name: str, about: str, schema: JsonObject) -> JsonObject:
+def in_query(name: str, about: str, schema: JsonObject) -> JsonObject:
+    """Return a parameter in the query."""
     return {"name": name, "in": "query", "description": about, "schema": schema}
 
 
 _RUNNING = "Running the node"
-_TEXT: JsonObject = {"type": "string"}
-_FLAG: JsonObject = {"type": "boolean"}
+TEXT: JsonObject = {"type": "string"}
+FLAG: JsonObject = {"type": "boolean"}
 _VERSION: JsonObject = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
-_TYPES = _query(
+TYPES = in_query(
     "type",
     "Values of this type; repeatable, a union with `index`. `URL.` asks for all below URL too.",
     {"type": "array", "items": {"type": "string"}},
 )
-_INDEXES = _query(
+INDEXES = in_query(
     "index", "Values with this index; repeatable.", {"type": "array", "items": {"type": "integer"}}
 )
-_AUTH = _query("auth", "Skip the caches.", _FLAG)
-_SCHEME = _query(
-    "scheme", "The identifier's scheme; detected when absent.", {"enum": [*Scheme], **_TEXT}
+AUTH = in_query("auth", "Skip the caches.", FLAG)
+_SCHEME = in_query(
+    "scheme", "The identifier's scheme; detected when absent.", {"enum": [*Scheme], **TEXT}
 )
-_PRETTY = _query("pretty", "Indent the body.", _FLAG)
-_CALLBACK = _query("callback", "JSONP: call this function.", _TEXT)
-_HANDLE = _path("handle", "The handle, `prefix/suffix`; `?`, `#` and `%` percent-encoded.")
-_API_ERRORS: dict[int | str, str] = {
-    300: "Code 302 or 303: another server is responsible; its HS_SITE values",
-    400: "Code 4, 102 or 301: bad parameter, no handle, or not a prefix of this server",
-    403: "Code 402 or 401: some of these values are not public",
-    404: "Code 100: no such handle",
-    503: "Code 3: the record cannot be read at the moment",
-}
-
-SHOW_HANDLE = Operation(
-    "A record, or some of its values",
-    (
-        _HANDLE,
-        _TYPES,
-        _INDEXES,
-        _AUTH,
-        _query("publicOnly", "Public values only; true unless said otherwise.", _FLAG),
-        _PRETTY,
-        _CALLBACK,
-    ),
-    {200: "Code 1: the values by index; code 200: the record has none of these", **_API_ERRORS},
-)
-POST_HANDLE = Operation(
-    "As GET, with the parameters in the body",
-    (_HANDLE,),
-    SHOW_HANDLE.responses,
-    {
-        "content": {
-            "application/x-www-form-urlencoded": {"schema": {"type": "object"}},
-            "application/json": {"schema": {"type": "object"}},
-        }
-    },
-)
-_PUT_BODY: JsonObject = {"required": True, "content": {"application/json": {"schema": {}}}}
-_WRITE_ERRORS: dict[int | str, str] = {
-    400: "Code 4: the request itself is wrong",
-    401: "Code 402: log in (on TLS)",
-    403: "Code 402: log in, but not on plain HTTP",
-}
-PUT_HANDLE = Operation(
-    "Create or replace a record, or some of its values", (_HANDLE,), _WRITE_ERRORS, _PUT_BODY
-)
-DELETE_HANDLE = Operation("Delete a record, or some of its values", (_HANDLE,), _WRITE_ERRORS)
-LIST_HANDLES = Operation(
-    "The handles of a prefix; for administrators",
-    (_query("prefix", "The prefix.", _TEXT), _PRETTY, _CALLBACK),
-    {400: "Code 102: neither a handle nor a prefix", **_WRITE_ERRORS},
-)
-SHOW_SITE = Operation(
-    "Where this server is, and its public key", (_PRETTY, _CALLBACK), {200: "The site record"}
-)
+HANDLE = in_path("handle", "The handle, `prefix/suffix`; `?`, `#` and `%` percent-encoded.")
 RESOLVE = Operation(
     "Resolve an identifier of any scheme",
-    (_path("identifier", "The identifier in any spelling."), _SCHEME, _TYPES, _INDEXES, _AUTH),
+    (in_path("identifier", "The identifier in any spelling."), _SCHEME, TYPES, INDEXES, AUTH),
     {
         200: "The values",
         300: "Another server is responsible: its site values",
@@ -148,13 +99,13 @@ RESOLVE = Operation(
 PROXY = Operation(
     "Go to the identifier's URL, or see its record",
     (
-        _HANDLE,
+        HANDLE,
         _SCHEME,
-        _TYPES,
-        _INDEXES,
-        _AUTH,
-        _query("noredirect", "Show the record.", _FLAG),
-        _query("urlappend", "Text to add to the URL.", _TEXT),
+        TYPES,
+        INDEXES,
+        AUTH,
+        in_query("noredirect", "Show the record.", FLAG),
+        in_query("urlappend", "Text to add to the URL.", TEXT),
     ),
     {
         200: "The record as a page",
@@ -177,12 +128,12 @@ READY = Operation(
 METRICS = Operation("Prometheus metrics", (), {200: "The text format"}, tag=_RUNNING)
 
 _RECORDS = "Records"
-_ANY_IDENTIFIER = _path("identifier", "The identifier in any spelling, of any scheme.")
-_REASON = _query("reason", "Why, in one line; it goes into the history.", _TEXT)
+_ANY_IDENTIFIER = in_path("identifier", "The identifier in any spelling, of any scheme.")
+_REASON = in_query("reason", "Why, in one line; it goes into the history.", TEXT)
 _TERMS: tuple[JsonObject, ...] = (
-    _header("If-Match", "Only while the record is at this version: its ETag, or `*` for any."),
-    _header("If-None-Match", "`*`: only while there is no record."),
-    _header("Idempotency-Key", "The same write with the same key within a day is told the same."),
+    in_header("If-Match", "Only while the record is at this version: its ETag, or `*` for any."),
+    in_header("If-None-Match", "`*`: only while there is no record."),
+    in_header("Idempotency-Key", "The same write with the same key within a day is told the same."),
 )
 _WRITE_TERMS = (_ANY_IDENTIFIER, _SCHEME, _REASON, *_TERMS)
 _VALUES_BODY: JsonObject = {
@@ -211,7 +162,7 @@ _VALUES_PROBLEMS: dict[int | str, str] = {
 _WRITTEN: dict[int | str, str] = {200: "Replaced; the ETag is the new version", 201: "Created"}
 SHOW_RECORD = Operation(
     "A record with all values that the caller may read, and its version",
-    (_ANY_IDENTIFIER, _SCHEME, _header("If-None-Match", "The ETag of what the caller has.")),
+    (_ANY_IDENTIFIER, _SCHEME, in_header("If-None-Match", "The ETag of what the caller has.")),
     {
         200: "The values; the ETag is the version",
         304: "It is as the caller has it",
@@ -224,8 +175,8 @@ PUT_RECORD = Operation(
     "Create or replace a record; the body is its values, or an object with `values`",
     (
         *_WRITE_TERMS,
-        _query("overwrite", "Replace a record that is there; true unless said otherwise.", _FLAG),
-        _query("mint", "Append a UUID to the identifier, or to the prefix.", _FLAG),
+        in_query("overwrite", "Replace a record that is there; true unless said otherwise.", FLAG),
+        in_query("mint", "Append a UUID to the identifier, or to the prefix.", FLAG),
     ),
     {**_WRITTEN, **_VALUES_PROBLEMS},
     _VALUES_BODY,
@@ -247,10 +198,10 @@ DELETE_RECORD = Operation(
 LIST_RECORDS = Operation(
     "The names under a prefix, in the order of their keys",
     (
-        _query("prefix", "The prefix.", _TEXT),
-        _query("after", "Names after this; the answer before gives it as `after`.", _TEXT),
-        _query("limit", "So many at most.", {"type": "integer", "minimum": 1, "maximum": 1_000}),
-        _query("count", "Count them all, as `total`.", _FLAG),
+        in_query("prefix", "The prefix.", TEXT),
+        in_query("after", "Names after this; the answer before gives it as `after`.", TEXT),
+        in_query("limit", "So many at most.", {"type": "integer", "minimum": 1, "maximum": 1_000}),
+        in_query("count", "Count them all, as `total`.", FLAG),
     ),
     {200: "The names; `after` when there are more", **_READ_PROBLEMS},
     tag=_RECORDS,
@@ -260,15 +211,15 @@ SHOW_HISTORY = Operation(
     (
         _ANY_IDENTIFIER,
         _SCHEME,
-        _query("before", "Revisions before this version.", _VERSION),
-        _query("limit", "So many at most.", {"type": "integer", "minimum": 1, "maximum": 100}),
+        in_query("before", "Revisions before this version.", _VERSION),
+        in_query("limit", "So many at most.", {"type": "integer", "minimum": 1, "maximum": 100}),
     ),
     {200: "The revisions; `before` when there may be older ones", **_READ_PROBLEMS},
     tag=_RECORDS,
 )
 REVERT_RECORD = Operation(
     "Make a record what it was at a version",
-    (*_WRITE_TERMS, _query("version", "The version.", _VERSION)),
+    (*_WRITE_TERMS, in_query("version", "The version.", _VERSION)),
     {**_WRITTEN, **_WRITE_PROBLEMS},
     tag=_RECORDS,
 )

@@ -11,21 +11,30 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.middleware.gzip import GZipMiddleware
 
-from node.web import operations
+from node.web import handle_operations, lookup_operations, operations
 from node.web.cors import CrossOrigin
 from node.web.docs import Docs
 from node.web.health import Check, Health
 from node.web.operations import Operation
 from node.web.problems import CATCH_ALL, install
 from node.web.records import RecordsApi
+from node.web.reverse import ReverseApi
+from resolver.frontends.bulk import BulkApi
 from resolver.frontends.handles import HandlesApi
+from resolver.frontends.listing import ListingApi
 from resolver.frontends.proxy import Proxy
 from resolver.frontends.tunnel import Tunnel
 from resolver.frontends.v1 import ResolveApi
+from resolver.frontends.writes import WritesApi
 from resolver.hot import COMPRESSED_FROM_BYTES, HotHttp
+from resolver.httplogin import HttpLogin
+from resolver.jsonapi import Desk, Form, respond
 from resolver.observe import Tally
+from resolver.registrar import Registrar
+from resolver.render import json_error
 from resolver.responder import Responder
 from resolver.service import Resolver
+from resolver.wire import ResponseCode
 
 GZIP_LEVEL = 5
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -50,12 +59,16 @@ def build_app(
     tally: Tally,
     readiness: Readiness,
     *,
+    registrar: Registrar,
+    login: HttpLogin,
+    reverse: ReverseApi,
     hot: HotHttp | None = None,
 ) -> FastAPI:
     """Return the application of the public listener; it tells `hot` the answers that can be given again."""
     app = _bare_app()
-    handles = HandlesApi(service, tally, hot)
-    _add(app, _public_rows(handles, service, responder, tally, readiness))
+    _add(app, _handle_rows(service, registrar, login, tally, hot))
+    _add(app, _lookup_rows(service, tally, reverse))
+    _add(app, _public_rows(service, responder, tally, readiness))
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=GZIP_LEVEL)
     app.add_middleware(CrossOrigin)
     return app
@@ -102,8 +115,52 @@ def _record_rows(records: RecordsApi) -> tuple[Row, ...]:
     )
 
 
+def _handle_rows(
+    service: Resolver,
+    registrar: Registrar,
+    login: HttpLogin,
+    tally: Tally,
+    hot: HotHttp | None,
+) -> tuple[Row, ...]:
+    """The Handle JSON API."""
+    desk = Desk(login)
+    listing, writes = ListingApi(desk, service, registrar), WritesApi(desk, service, registrar)
+    handles = HandlesApi(desk, service, registrar, tally, listing.handles, hot)
+    return (
+        Row("GET", "/api/handles/{handle:path}", handles.show, handle_operations.SHOW_HANDLE),
+        Row("POST", "/api/handles/{handle:path}", handles.show, handle_operations.POST_HANDLE),
+        Row("HEAD", "/api/handles/{handle:path}", handles.show),
+        Row("PUT", "/api/handles/{handle:path}", writes.put, handle_operations.PUT_HANDLE),
+        Row("DELETE", "/api/handles/{handle:path}", writes.delete, handle_operations.DELETE_HANDLE),
+        Row("GET", "/api/handles", handles.show, handle_operations.LIST_HANDLES),
+        Row("HEAD POST", "/api/handles", handles.show),
+        Row("GET", "/api/site", handles.site, handle_operations.SHOW_SITE),
+        Row("HEAD", "/api/site", handles.site),
+        Row("GET HEAD", "/api/site/", handles.site),
+        Row("GET", "/api/prefixes", listing.prefixes, handle_operations.LIST_PREFIXES),
+        Row("POST", "/api/prefixes", listing.prefixes, handle_operations.HOME_PREFIX),
+        Row("DELETE", "/api/prefixes", listing.prefixes, handle_operations.UNHOME_PREFIX),
+        Row("HEAD", "/api/prefixes", listing.prefixes),
+        Row("GET HEAD POST DELETE", "/api/prefixes/", listing.prefixes),
+        Row("POST DELETE", "/api/prefixes/{prefix:path}", listing.prefixes),
+        Row("GET POST", "/api/verifications/{handle:path}", _no_verifications),
+        Row("GET POST PUT DELETE", "/api/sessions", _no_sessions),
+        Row("GET POST PUT DELETE", "/api/sessions/", _no_sessions),
+        Row("GET POST PUT DELETE", "/api/sessions/this", _no_sessions),
+    )
+
+
+def _lookup_rows(service: Resolver, tally: Tally, reverse: ReverseApi) -> tuple[Row, ...]:
+    """Look-ups in reverse, and of many identifiers at once."""
+    return (
+        Row("POST", "/v1/resolve", BulkApi(service, tally).resolve, lookup_operations.RESOLVE_MANY),
+        Row("GET", "/hrls/handles", reverse.search, lookup_operations.SEARCH),
+        Row("HEAD", "/hrls/handles", reverse.search),
+        Row("GET HEAD", "/hrls/handles/", reverse.search),
+    )
+
+
 def _public_rows(
-    handles: HandlesApi,
     service: Resolver,
     responder: Responder,
     tally: Tally,
@@ -113,23 +170,6 @@ def _public_rows(
     tunnel, docs, health = Tunnel(responder, tally), Docs(), Health(readiness)
     page = _page_or_message(Proxy(service, tally), tunnel)
     return (
-        Row("GET", "/api/handles/{handle:path}", handles.show, operations.SHOW_HANDLE),
-        Row("POST", "/api/handles/{handle:path}", handles.show, operations.POST_HANDLE),
-        Row("HEAD", "/api/handles/{handle:path}", handles.show),
-        Row("PUT", "/api/handles/{handle:path}", handles.write, operations.PUT_HANDLE),
-        Row("DELETE", "/api/handles/{handle:path}", handles.write, operations.DELETE_HANDLE),
-        Row("GET", "/api/handles", handles.show, operations.LIST_HANDLES),
-        Row("HEAD POST", "/api/handles", handles.show),
-        Row("GET", "/api/site", handles.site, operations.SHOW_SITE),
-        Row("HEAD", "/api/site", handles.site),
-        Row("GET HEAD", "/api/site/", handles.site),
-        Row("GET HEAD POST DELETE", "/api/prefixes", handles.prefixes),
-        Row("GET HEAD POST DELETE", "/api/prefixes/", handles.prefixes),
-        Row("POST DELETE", "/api/prefixes/{prefix:path}", handles.prefixes),
-        Row("GET POST", "/api/verifications/{handle:path}", handles.verifications),
-        Row("GET POST PUT DELETE", "/api/sessions", handles.sessions),
-        Row("GET POST PUT DELETE", "/api/sessions/", handles.sessions),
-        Row("GET POST PUT DELETE", "/api/sessions/this", handles.sessions),
         Row("GET", "/v1/resolve/{identifier:path}", resolve.show, operations.RESOLVE),
         Row("HEAD", "/v1/resolve/{identifier:path}", resolve.show),
         Row("GET", "/healthz", health.alive, operations.ALIVE),
@@ -141,6 +181,17 @@ def _public_rows(
         Row("GET", CATCH_ALL, page, operations.PROXY),
         Row("HEAD POST", CATCH_ALL, page),
     )
+
+
+async def _no_verifications(_request: Request) -> Response:
+    """Checking secret keys for other servers is not offered."""
+    code = ResponseCode.OPERATION_NOT_SUPPORTED
+    return respond(501, json_error(code, "Verification is not supported"), Form())
+
+
+async def _no_sessions(_request: Request) -> Response:
+    """Sessions need TLS; without it the reference answers 403 with an empty body."""
+    return Response(status_code=403)
 
 
 def _page_or_message(proxy: Proxy, tunnel: Tunnel) -> Endpoint:

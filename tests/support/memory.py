@@ -20,6 +20,7 @@ class MemoryStore:
         self.values_by_key: dict[bytes, tuple[HandleValue, ...]] = {}
         self.spellings: dict[bytes, bytes] = {}
         self.tombstones: dict[bytes, bytes] = {}
+        self.versions: dict[bytes, int] = {}  # of those that are not 1
         self.homed: set[bytes] = set()
         self.delegated: set[bytes] = set()
         self.is_down = False
@@ -66,6 +67,7 @@ class MemoryStore:
             encode_values(public),
             values_to_json(public),
             Tier.POSTGRES,
+            self.versions.get(key, 1),
         )
 
     async def values(self, key: bytes) -> Whole:

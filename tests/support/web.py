@@ -19,7 +19,9 @@ from resolver.observe import CELL_COUNT, RESOLUTIONS, Tally
 from resolver.responder import Responder, Surroundings
 from resolver.service import Resolver
 from resolver.wire import RsaPublicKey, SiteData, SiteInterface, SiteServer, encode_public_key
+from tests.support.identities import Gate
 from tests.support.memory import MemoryStore
+from tests.support.memory_registrar import MemoryRegistrar
 
 SITE = SiteData(
     major=2,
@@ -35,6 +37,11 @@ SITE = SiteData(
             (SiteInterface(3, 1, 2641), SiteInterface(2, 0, 2641), SiteInterface(3, 2, 8000)),
         ),
     ),
+)
+
+
+STRANGER = (
+    "192.0.2.77"  # the peer that clients seem to be: another machine, so plain HTTP is not secure
 )
 
 
@@ -62,15 +69,26 @@ class Web:
         service = Resolver(self.store, self.store, self.store, self.site)
         hot = HotWire(Freshness(), max_entries=0, max_bytes=0)
         world = Surroundings(time, _no_randomness, _unsigned)
-        self.responder = Responder(service, hot, self.tally, world)
+        self.gate, self.registrar = Gate(), MemoryRegistrar(self.store)
+        self.gate.identities.values = self.store.values_by_key
+        self.responder = Responder(
+            service, hot, self.tally, world, self.registrar, self.gate.authenticator
+        )
         self.app: FastAPI = build_app(
-            service, self.responder, self.tally, lambda: self.checks, hot=self.hot
+            service,
+            self.responder,
+            self.tally,
+            lambda: self.checks,
+            registrar=self.registrar,
+            login=self.gate.login,
+            hot=self.hot,
         )
 
-    def client(self) -> httpx.AsyncClient:
+    def client(self, *, secure: bool = False, peer: str = STRANGER) -> httpx.AsyncClient:
         """Return a client of the application, without sockets."""
-        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-        return httpx.AsyncClient(transport=transport, base_url="http://idnode.test")
+        scheme = "https" if secure else "http"
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=(peer, 40_000))
+        return httpx.AsyncClient(transport=transport, base_url=f"{scheme}://idnode.test")
 
     def counted(self) -> dict[tuple[str, ...], int]:
         """Return what was counted: (protocol, scheme, status, tier) -> how often."""

@@ -61,13 +61,29 @@ def test_etag_is_read_back_and_foreign_ones_are_none() -> None:
 
 @pytest.mark.parametrize(
     ("query", "reason"),
-    [(b"", ""), (b"reason=", ""), (b"reason=a+b&reason=c", "a b"), ("reason=停产".encode(), "停产")],
+    [
+        (b"", ""),
+        (b"reason=", ""),
+        (b"reason=a+b&reason=c", "a b"),
+        ("reason=停产".encode(), "停产"),
+    ],
 )
 def test_reason_is_read(query: bytes, reason: str) -> None:
     assert read_reason(parse_query(query)) == reason
 
 
-@pytest.mark.parametrize("query", [b"reason=%ff", b"reason=%00", b"reason=a%0Ab", b"reason=" + b"x" * 1_001])
+@pytest.mark.parametrize(
+    "query", [b"reason=%ff", b"reason=%00", b"reason=a%0Ab", b"reason=" + b"x" * 1_025]
+)
 def test_reason_that_a_log_or_the_database_could_not_hold_is_refused(query: bytes) -> None:
     with pytest.raises(TargetError, match="reason"):
         read_reason(parse_query(query))
+
+
+def test_reason_in_a_header_is_percent_encoded_and_comes_first() -> None:
+    asked = parse_query(b"reason=b")
+
+    assert read_reason(asked, b"%E5%81%9C%E4%BA%A7 1%25") == "停产 1%"
+    assert read_reason(asked, b"") == ""
+    with pytest.raises(TargetError, match="reason"):
+        read_reason(asked, b"a%0d%0aX: y")
