@@ -25,8 +25,10 @@ from resolver.keychecks import (
     answers,
     first_right,
     is_password,
+    is_public_key,
     proves,
 )
+from resolver.keys.certificates import read_peer_certificate
 from resolver.keys.proof import ProofError
 from resolver.observe import Event, Tally
 from resolver.registrar import Caller, KeyStore, Scope
@@ -152,7 +154,13 @@ class Authenticator:
 
     async def certificate(self, der: bytes, origin: str) -> Caller:
         """Prove by a client certificate whose private key TLS has seen: its public key must be an HS_PUBKEY value."""
-        raise AuthenticationFailed(ResponseCode.INVALID_CREDENTIAL, "Certificates come later")
+        try:
+            peer = read_peer_certificate(der)
+        except ValueError as error:
+            raise AuthenticationFailed(ResponseCode.INVALID_CREDENTIAL, str(error)) from error
+        key = self._canonical(peer.handle)
+        claim = _Claim(key, peer.index, PUBLIC_KEY, "certificate", origin)
+        return await self._prove(claim, is_public_key(peer.key), is_light=True)
 
     async def token(self, text: str, origin: str) -> Caller:
         """Prove by an API token.

@@ -133,6 +133,8 @@ def _basic(text: str) -> Password:
     user, colon, password = decoded.partition(b":")
     if not colon:
         raise CredentialError("Basic credentials must be index%3Ahandle:password in base64")
+    if user.isdigit():
+        raise CredentialError("the colon behind the index must be percent-encoded: 300%3Ahandle")
     return Password(read_name(unquote_to_bytes(user)), password)
 
 

@@ -192,7 +192,7 @@ def _is_forgeable(scope: Scope) -> bool:
     if site:
         return site not in ("same-origin", "none")
     origin = header_of(scope, b"origin")
-    return bool(origin) and origin.partition("://")[2] != header_of(scope, b"host")
+    return bool(origin) and (origin.partition("://")[2] or origin) != header_of(scope, b"host")
 
 
 def _is_loopback(host: str) -> bool:
