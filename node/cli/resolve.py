@@ -3,17 +3,13 @@
 import argparse
 import asyncio
 import secrets
-import sys
 from urllib.parse import urlsplit
 
 import orjson
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from node import config
 from node.address import Endpoint, loopback_if_any, read_endpoints
+from node.cli.output import Form, plain, print_rows
 from node.errors import Kind, RegistryError
 from node.process.running import find_running
 from resolver.client import NodeUnreachable, Query, Reply, ask_http, ask_tcp, ask_udp, wire_name
@@ -23,8 +19,6 @@ from resolver.schemes import parse
 from resolver.wire import ResponseCode
 
 WAYS = ("tcp", "udp", "http")
-PIPED_COLUMNS = 160  # the table's width where there is no terminal to measure
-MAX_SHOWN_CHARACTERS = 2_000  # of one value in the table; --json has all of it
 
 _EPILOG = """\
 examples:
@@ -142,7 +136,7 @@ def _failure(reply: Reply) -> RegistryError:
     )
     if reply.code in _REFERRALS and not reply.values:
         sentence = "another server has it, but its site is not told"
-    told = f" ({_plain(reply.message)})" if reply.message else ""
+    told = f" ({plain(reply.message)})" if reply.message else ""
     return RegistryError(kind, sentence + told)
 
 
@@ -160,32 +154,20 @@ def _json(query: Query, reply: Reply) -> str:
 
 
 def _show(identifier: str, reply: Reply) -> None:
-    heading = _plain(reply.referral.decode(errors="replace") or identifier)
-    table = Table(title=Text(heading), title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("index", justify="right", no_wrap=True)
-    table.add_column("type", overflow="fold")
-    table.add_column("data", overflow="fold")
-    table.add_column("ttl", no_wrap=True)
-    table.add_column("last changed", no_wrap=True)
-    for value in orjson.loads(values_to_json(reply.values)):
-        cells = (
-            str(value["index"]),
+    rows = [
+        (
+            value["index"],
             value["type"],
             _data(value["data"]["value"]),
-            str(value["ttl"]),
+            value["ttl"],
             value.get("timestamp", ""),
         )
-        table.add_row(*[Text(_plain(cell)) for cell in cells])
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPED_COLUMNS).print(table)
+        for value in orjson.loads(values_to_json(reply.values))
+    ]
+    columns = ("index", "type", "data", "ttl", "last changed")
+    title = reply.referral.decode(errors="replace") or identifier
+    print_rows(Form.TABLE, columns, rows, title=title)
 
 
 def _data(value: object) -> str:
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
-    return text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + " …"
-
-
-def _plain(text: str) -> str:
-    """Return text that cannot steer a terminal: what cannot be printed is shown by its number."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
