@@ -1,4 +1,4 @@
-"""The composition root: every object of a worker and of the keeper is made and put together here, and nowhere else.
+"""The composition root of a worker: every object of it is made and put together here, and nowhere else.
 
 Order: open what others lean on first, listen last; stop in the reverse.  A worker is ready when it knows its prefixes
 and has read the change feed; from then on a database that is away costs only the answers that are not in memory.
@@ -7,48 +7,36 @@ and has read the change feed; from then on a database that is away costs only th
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from ipaddress import ip_address
+from pathlib import Path
 from time import perf_counter_ns, time
 from typing import Any
 
-from fastapi import FastAPI
-
-from node.address import PublicAddress
 from node.config import Settings
 from node.counters import Counters
-from node.metrics import exposition
 from node.readpath import ReadPath
+from node.registry.patterns import SearchedTypes
+from node.registry.searching import ReverseLookup
+from node.serving import DRAIN_SECONDS, Spawn, checks_of, serving_http, survive, task_group
+from node.siblings import Siblings
+from node.site import KEY_FILE, own_site
 from node.sockets import Sockets
-from node.store.changes import prune_changes
-from node.store.database import Database, StoreError, StoreUnavailable
 from node.web.health import Check
-from node.web.routes import build_admin_app, build_app
-from resolver.frontends.fast import FastHttp, HttpServer, supports_uvicorn
+from node.web.reverse import ReverseApi
+from node.web.routes import build_app
+from node.writepath import WritePath
+from resolver.frontends.fast import FastHttp, supports_uvicorn
 from resolver.frontends.tcp import TcpConnection
 from resolver.frontends.udp import UdpFrontEnd
 from resolver.guard import Guard
 from resolver.keys import ServerKey
-from resolver.observe import Gauge, Tally, gauge_cell
-from resolver.responder import Responder, Sign, Surroundings
+from resolver.observe import Tally
+from resolver.responder import Profile, Responder, Sign, Surroundings
 from resolver.service import Resolver
 from resolver.tiers.redis import connect
-from resolver.wire import (
-    RsaPublicKey,
-    SiteData,
-    SiteInterface,
-    SiteServer,
-    encode_public_key,
-)
 
-KEY_FILE = "server-key.pem"
-FEED_SECONDS = 5  # a change feed that was not read for so long makes the worker unready
-DRAIN_SECONDS = 5.0
-PRUNE_SECONDS = 600.0
 _MAX_SIGNATURES = 64  # being made in threads at once; more wait
-
-Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +44,10 @@ log = logging.getLogger(__name__)
 class Worker:
     """One event loop that resolves, over HTTP, UDP and TCP, on the sockets of its slot."""
 
-    def __init__(self, settings: Settings, counters: Counters, spawn: Spawn) -> None:
+    def __init__(
+        self, settings: Settings, slot: int, directory: Path, counters: Counters, spawn: Spawn
+    ) -> None:
+        """`slot` is its number, `directory` where the workers meet."""
         self.settings = settings
         self._spawn = spawn
         self.tally = Tally(counters.cells)
@@ -69,6 +60,8 @@ class Worker:
             hot_entries=settings.hot_entries,
             memory_entries=settings.memory_entries,
         )
+        self.siblings = Siblings(directory, settings.workers, slot)
+        self.writing = WritePath(settings, self.tally, spawn, self._written)
         self.guard = Guard(
             self.tally,
             connections_max=settings.connections_max,
@@ -87,7 +80,16 @@ class Worker:
             case_sensitive=settings.case_sensitive,
         )
         world = Surroundings(time, os.urandom, _signer(key))
-        self.responder = Responder(self.service, self.reading.hot_wire, self.tally, world)
+        self.responder = Responder(
+            self.service,
+            self.reading.hot_wire,
+            self.tally,
+            world,
+            self.writing.registrar,
+            self.writing.authenticator,
+            profile=Profile(settings.native_profile),
+            session_seconds=settings.session_seconds,
+        )
 
     async def prepare(self, stop: asyncio.Event) -> None:
         """Read what the first answer needs; waits for the database as long as it takes, or until told to stop."""
@@ -113,10 +115,20 @@ class Worker:
         ]
         streams = [await loop.create_server(self._tcp, sock=each) for each in sockets.tcp]
         app = build_app(
-            self.service, self.responder, self.tally, self.checks, hot=self.reading.hot_http
+            self.service,
+            self.responder,
+            self.tally,
+            self.checks,
+            registrar=self.writing.registrar,
+            login=self.writing.login,
+            reverse=self._reverse(),
+            hot=self.reading.hot_http,
         )
         protocol = self._http_protocol()
-        async with _http(app, protocol, sockets.http, self.settings.idle_seconds) as http:
+        async with (
+            self.siblings.listening(self.responder.respond, self.reading.written),
+            serving_http(app, protocol, sockets.http, self.settings.idle_seconds) as http,
+        ):
             try:
                 yield
             finally:
@@ -137,11 +149,12 @@ class Worker:
         """Let go of Redis and Postgres."""
         if self.client is not None:
             await self.client.aclose()
+        await self.writing.close()
         await self.reading.close()
 
     def checks(self) -> list[Check]:
         """How the worker stands."""
-        return _checks([self.tally.cells])
+        return checks_of([self.tally.cells])
 
     def tick(self) -> None:
         """Once a second: what is renewed, forgotten and shown by the clock."""
@@ -154,12 +167,23 @@ class Worker:
             await asyncio.sleep(1)
             self.tick()
 
+    def _reverse(self) -> ReverseApi:
+        types = SearchedTypes.of(self.settings.reverse_types)
+        lookup = ReverseLookup(self.writing.database, types, self.reading.prefixes)
+        return ReverseApi(lookup, self.writing.login, self.service)
+
+    def _written(self, changes: Iterable[tuple[bytes, int]]) -> None:
+        """What this worker has committed is told before its caller: nobody reads anything older here afterwards."""
+        told = list(changes)
+        self.reading.written(told)
+        self.siblings.tell(told)
+
     def _is_busy(self, datagrams: Sequence[tuple[Any, UdpFrontEnd]]) -> bool:
         return self.guard.is_busy() or any(front_end.is_busy() for _, front_end in datagrams)
 
     def _spawn_answer(self, answer: Coroutine[Any, Any, None]) -> None:
         """Start the task of one answer: its failure is a fault to be told, and no reason to stop the worker."""
-        self._spawn(_survive(answer))
+        self._spawn(survive(answer))
 
     def _udp(self) -> UdpFrontEnd:
         return UdpFrontEnd(
@@ -186,15 +210,16 @@ class Worker:
 
 async def serve_worker(
     settings: Settings,
-    _slot: int,
+    slot: int,
+    directory: Path,
     sockets: Sockets,
     counters: Counters,
     stop: asyncio.Event,
     ready: Callable[[], None],
 ) -> None:
     """Resolve until told to stop."""
-    async with _task_group() as spawn:
-        worker = Worker(settings, counters, spawn)
+    async with task_group() as spawn:
+        worker = Worker(settings, slot, directory, counters, spawn)
         try:
             await worker.prepare(stop)
             async with worker.listening(sockets):
@@ -202,89 +227,6 @@ async def serve_worker(
                 await stop.wait()
         finally:
             await worker.close()
-
-
-async def serve_keeper(
-    settings: Settings,
-    sockets: Sockets,
-    readers: Sequence[Counters],
-    stop: asyncio.Event,
-    ready: Callable[[], None],
-) -> None:
-    """Serve the admin listener, and do what one process must do for all."""
-
-    def checks() -> list[Check]:
-        return _checks([each.cells for each in readers])
-
-    async with _task_group() as spawn:
-        database = Database(settings.database_url, max_connections=2)
-        spawn(_prune_for_ever(database))
-        app = build_admin_app(lambda: exposition(readers), checks)
-        try:
-            async with _http(app, "httptools", sockets.admin, settings.idle_seconds):
-                ready()
-                await stop.wait()
-        finally:
-            await database.close()
-
-
-def own_site(address: PublicAddress, key: RsaPublicKey) -> SiteData:
-    """Return this server's HS_SITE.
-
-    TCP stands first, for administration and queries both: the Chinese clients take the first interface for everything.
-    """
-    packed = ip_address(address.host).packed
-    interfaces = (
-        SiteInterface(3, 1, address.native_port),
-        SiteInterface(2, 0, address.native_port),
-        SiteInterface(3, 2, address.http_port),
-    )
-    server = SiteServer(1, packed.rjust(16, b"\0"), encode_public_key(key), interfaces)
-    return SiteData(2, 11, 1, True, False, 2, b"", ((b"desc", b"idnode"),), (server,))
-
-
-async def _survive(answer: Coroutine[Any, Any, None]) -> None:
-    try:
-        await answer
-    except Exception:
-        log.exception("an answer failed")
-
-
-@asynccontextmanager
-async def _task_group() -> AsyncIterator[Spawn]:
-    """A task group that ends with its block: what still runs then is cancelled."""
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            yield tasks.create_task
-            raise _Done
-    except* _Done:
-        pass
-
-
-class _Done(Exception):
-    """The block of a task group has come to its end."""
-
-
-@asynccontextmanager
-async def _http(
-    app: FastAPI, protocol: type[FastHttp] | str, sockets: Sequence[Any], idle_seconds: int
-) -> AsyncIterator[HttpServer]:
-    """Serve HTTP; what is under way at the end has DRAIN_SECONDS, from when the server was told to exit."""
-    server = HttpServer.of(app, protocol, idle_seconds=idle_seconds, drain_seconds=DRAIN_SECONDS)
-    serving = asyncio.create_task(server.serve(sockets=list(sockets)))
-    try:
-        yield server
-    finally:
-        server.should_exit = True
-        await serving
-
-
-async def _prune_for_ever(database: Database) -> None:
-    """Drop changes that every worker has read long ago."""
-    while True:
-        with suppress(StoreError, StoreUnavailable):  # the next round does it
-            await prune_changes(database)
-        await asyncio.sleep(PRUNE_SECONDS)
 
 
 def _signer(key: ServerKey) -> Sign:
@@ -296,30 +238,3 @@ def _signer(key: ServerKey) -> Sign:
             return await asyncio.to_thread(key.sign, block, sha256=sha256)
 
     return sign
-
-
-def _checks(slots: Sequence[Any]) -> list[Check]:
-    """How workers stand, by the levels they keep in their counters."""
-    now = time()
-
-    def lowest(gauge: Gauge) -> int:
-        return min((cells[gauge_cell(gauge)] for cells in slots), default=0)
-
-    age = int(now - lowest(Gauge.FEED_READ_AT))
-    connected = lowest(Gauge.POOL_SIZE) > 0
-    shared = lowest(Gauge.REDIS_UP) > 0
-    return [
-        Check(
-            "postgres",
-            connected,
-            "connected" if connected else "not reached; answers come from memory only",
-        ),
-        Check(
-            "change feed",
-            age <= FEED_SECONDS,
-            f"read {age} s ago" if age < 86_400 else "not read yet",
-        ),
-        Check(
-            "redis", True, "in use" if shared else "not in use; answers cost more, none is wrong"
-        ),
-    ]

@@ -1,6 +1,6 @@
 """The read path of one worker, put together: tiers, tables of ready replies, and the feed that keeps them true."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from time import monotonic, time
 from typing import Any
@@ -86,6 +86,16 @@ class Caches:
             self._drop_below(prefixes)
         if self.redis:
             self.redis.changed()
+
+    def written(self, changes: Iterable[tuple[bytes, int]]) -> None:
+        """Take in (canonical key, serial) of what was just written here: nothing older is given from now on.
+
+        The feed tells the same, in order and with all the rest.
+        """
+        for key, serial in changes:
+            self.freshness.given(key, serial)
+            self.memory.drop(key)
+            self._drop_ready(key)
 
     def restart(self, epoch: str, serial: int) -> None:
         """What was missed cannot be known: begin anew at this serial of this life of the database."""

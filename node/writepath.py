@@ -1,5 +1,6 @@
 """WritePath: everything that a process needs to write records and to know who asks, put together once."""
 
+import os
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
@@ -11,12 +12,18 @@ from node.registry.preparation import Policy
 from node.registry.registrar import RecordRegistrar
 from node.store.database import Database
 from node.store.keys import RecordKeys
+from node.store.tokens import TokenTable
+from resolver.authentication import Authenticator
+from resolver.httplogin import HttpLogin
+from resolver.httpsession import HttpSessions
 from resolver.identifier import IdentifierError
 from resolver.keys.seal import Seal, SealError
+from resolver.observe import Tally
 from resolver.schemes import parse_handle
 from resolver.wire import Reference
 
 SEALING_KEY_FILE = "sealing.key"
+SESSIONS_LABEL = b"http sessions"
 WRITE_CONNECTIONS = 4  # of one process: one writes, the others read for it
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
@@ -24,10 +31,14 @@ OnWritten = Callable[[Iterable[tuple[bytes, int]]], None]
 
 
 class WritePath:
-    """The registrar of one process, and its keys."""
+    """The registrar of one process, its keys, and who proves to be whom with them."""
 
     def __init__(
-        self, settings: Settings, spawn: Spawn, on_written: OnWritten = lambda _: None
+        self,
+        settings: Settings,
+        tally: Tally,
+        spawn: Spawn,
+        on_written: OnWritten = lambda _: None,
     ) -> None:
         """`on_written` is told of (canonical key, serial) after each commit.  Raises RegistryError."""
         self.seal = load_seal(settings)
@@ -42,6 +53,26 @@ class WritePath:
             unique=uuid4,
             case_sensitive=settings.case_sensitive,
             clock=time.time,
+        )
+        tokens = TokenTable(self.database)
+        self.authenticator = Authenticator(
+            self.keys,
+            tokens,
+            tally,
+            time.monotonic,
+            case_sensitive=settings.case_sensitive,
+            allow_weak=settings.allow_weak_algorithms,
+        )
+        sessions = HttpSessions(
+            self.authenticator,
+            tokens,
+            self.seal.derive(SESSIONS_LABEL),
+            time.time,
+            os.urandom,
+            session_seconds=settings.session_seconds,
+        )
+        self.login = HttpLogin(
+            self.authenticator, sessions, allow_cleartext=settings.allow_cleartext_login
         )
 
     async def close(self) -> None:

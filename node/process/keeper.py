@@ -11,8 +11,8 @@ import sys
 from collections.abc import Callable
 
 from node import config, log
-from node.app import serve_keeper
 from node.counters import Counters, slot_path
+from node.keeping import serve_keeper
 from node.process.lifeline import run_until_cut
 from node.process.running import run_directory
 from node.sockets import Sockets
@@ -31,7 +31,7 @@ def main() -> int:
     readers = tuple(Counters.open(slot_path(directory, slot)) for slot in range(settings.workers))
 
     async def serve(stop: asyncio.Event, ready: Callable[[], None]) -> None:
-        await serve_keeper(settings, given.sockets, readers, stop, ready)
+        await serve_keeper(settings, directory, given.sockets, readers, stop, ready)
 
     return run_until_cut(given.lifeline, given.ready, serve)
 

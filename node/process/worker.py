@@ -29,12 +29,13 @@ def main() -> int:
     given = parser.parse_args()
     log.configure(f"worker-{given.slot}")
     settings = config.load()
-    counters = Counters.open(slot_path(run_directory(settings.data_dir), given.slot))
+    directory = run_directory(settings.data_dir)
+    counters = Counters.open(slot_path(directory, given.slot))
     counters.begin(os.getpid())
     Tally(counters.cells).level(Gauge.STARTED_AT, int(time.time()))
 
     async def serve(stop: asyncio.Event, ready: Callable[[], None]) -> None:
-        await serve_worker(settings, given.slot, given.sockets, counters, stop, ready)
+        await serve_worker(settings, given.slot, directory, given.sockets, counters, stop, ready)
 
     return run_until_cut(given.lifeline, given.ready, serve)
 

@@ -1,0 +1,102 @@
+"""Keeping: what one process does for all: the admin listener, and the roles that only one may have."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from node.config import Settings
+from node.counters import Counters
+from node.metrics import exposition
+from node.readpath import ReadPath
+from node.registry.patterns import SearchedTypes
+from node.registry.reverse import ReverseIndex
+from node.serving import Spawn, checks_of, serving_http, task_group
+from node.siblings import Siblings
+from node.site import KEY_FILE, own_site
+from node.sockets import Sockets
+from node.store.changes import prune_changes
+from node.store.database import Database, StoreError, StoreUnavailable
+from node.store.tokens import prune_sessions
+from node.store.writing import forget_replays
+from node.web.health import Check
+from node.web.records import RecordsApi
+from node.web.routes import build_admin_app
+from node.writepath import WritePath
+from resolver.keys import ServerKey
+from resolver.observe import CELL_COUNT, Tally
+from resolver.service import Resolver
+
+PRUNE_SECONDS = 600.0
+REPLAYS_AT_ONCE = 1_000  # forgotten in one statement
+
+
+async def serve_keeper(
+    settings: Settings,
+    run_directory: Path,
+    sockets: Sockets,
+    readers: Sequence[Counters],
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+) -> None:
+    """Serve the admin listener, and do what one process must do for all."""
+
+    def checks() -> list[Check]:
+        return checks_of([each.cells for each in readers])
+
+    async with task_group() as spawn:
+        keeper = Keeper(settings, run_directory, spawn)
+        app = build_admin_app(lambda: exposition(readers), checks, records=keeper.records)
+        try:
+            async with serving_http(app, "httptools", sockets.admin, settings.idle_seconds):
+                ready()
+                await stop.wait()
+        finally:
+            await keeper.close()
+
+
+class Keeper:
+    """The parts of the keeper.  It answers few questions, so it keeps next to nothing of answers."""
+
+    def __init__(self, settings: Settings, run_directory: Path, spawn: Spawn) -> None:
+        self.tally = Tally([0] * CELL_COUNT)
+        self.database = Database(settings.database_url, max_connections=2)
+        self.reading = ReadPath(
+            settings.database_url, None, self.tally, spawn, hot_entries=1, memory_entries=1
+        )
+        self.siblings = Siblings(run_directory, settings.workers)
+        self.writing = WritePath(settings, self.tally, spawn, self.siblings.tell)
+        key = ServerKey.load_or_make(settings.data_dir / KEY_FILE)
+        self.service = Resolver(
+            self.reading.memory,
+            self.reading.vault,
+            self.reading.prefixes,
+            own_site(settings.announced, key.public_key()),
+            case_sensitive=settings.case_sensitive,
+        )
+        self.records = RecordsApi(self.writing.registrar, self.writing.login, self.service)
+        spawn(self.reading.records.run())
+        spawn(self.reading.feed.run())
+        types = SearchedTypes.of(settings.reverse_types)
+        self.reverse = ReverseIndex(self.database, types)
+        spawn(self.reverse.run())
+        spawn(_prune_for_ever(self.database))
+
+    async def close(self) -> None:
+        """Let go of Postgres and of the workers."""
+        self.siblings.close()
+        await self.writing.close()
+        await self.reading.close()
+        await self.database.close()
+
+
+async def _prune_for_ever(database: Database) -> None:
+    """Drop what nobody needs any more: changes that every worker has read long ago, old replays and sessions."""
+    while True:
+        with suppress(StoreError, StoreUnavailable):  # the next round does it
+            await prune_changes(database)
+            await prune_sessions(database)
+            async with database.connection() as connection:
+                while await forget_replays(connection, REPLAYS_AT_ONCE) == REPLAYS_AT_ONCE:
+                    pass
+        await asyncio.sleep(PRUNE_SECONDS)

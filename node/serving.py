@@ -1,0 +1,85 @@
+"""Serving: what every process that serves is made of: tasks that end together, HTTP on given sockets, its checks."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from time import time
+from typing import Any
+
+from fastapi import FastAPI
+
+from node.web.health import Check
+from resolver.frontends.fast import FastHttp, HttpServer
+from resolver.observe import Gauge, gauge_cell
+
+FEED_SECONDS = 5  # a change feed that was not read for so long makes the worker unready
+DRAIN_SECONDS = 5.0
+
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
+
+log = logging.getLogger(__name__)
+
+
+async def survive(answer: Coroutine[Any, Any, None]) -> None:
+    """Run the task of one answer: its failure is a fault to be told, and no reason to stop the process."""
+    try:
+        await answer
+    except Exception:
+        log.exception("an answer failed")
+
+
+@asynccontextmanager
+async def task_group() -> AsyncIterator[Spawn]:
+    """A task group that ends with its block: what still runs then is cancelled."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            yield tasks.create_task
+            raise _Done
+    except* _Done:
+        pass
+
+
+class _Done(Exception):
+    """The block of a task group has come to its end."""
+
+
+@asynccontextmanager
+async def serving_http(
+    app: FastAPI, protocol: type[FastHttp] | str, sockets: Sequence[Any], idle_seconds: int
+) -> AsyncIterator[HttpServer]:
+    """Serve HTTP; what is under way at the end has DRAIN_SECONDS, from when the server was told to exit."""
+    server = HttpServer.of(app, protocol, idle_seconds=idle_seconds, drain_seconds=DRAIN_SECONDS)
+    serving = asyncio.create_task(server.serve(sockets=list(sockets)))
+    try:
+        yield server
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def checks_of(slots: Sequence[Any]) -> list[Check]:
+    """How workers stand, by the levels they keep in their counters."""
+    now = time()
+
+    def lowest(gauge: Gauge) -> int:
+        return min((cells[gauge_cell(gauge)] for cells in slots), default=0)
+
+    age = int(now - lowest(Gauge.FEED_READ_AT))
+    connected = lowest(Gauge.POOL_SIZE) > 0
+    shared = lowest(Gauge.REDIS_UP) > 0
+    return [
+        Check(
+            "postgres",
+            connected,
+            "connected" if connected else "not reached; answers come from memory only",
+        ),
+        Check(
+            "change feed",
+            age <= FEED_SECONDS,
+            f"read {age} s ago" if age < 86_400 else "not read yet",
+        ),
+        Check(
+            "redis", True, "in use" if shared else "not in use; answers cost more, none is wrong"
+        ),
+    ]

@@ -1,0 +1,224 @@
+"""Siblings: what the workers of one node tell each other, over unix sockets in its run directory.
+
+Two things: messages of a session that another worker made are handed to it and answered as it says (a session lives in
+one worker); and what one has just written, so that the others give nothing older, before the change feed tells them.
+The second is a hint: one that is lost costs the quarter of a second until the feed is read.
+
+A frame is a length and one kind byte with its content.  Only processes of the same account are listened to.
+"""
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from resolver.exchange import Origin, Reply
+from resolver.observe import PROTOCOLS
+from resolver.wire import ENVELOPE_BYTES, MAX_MESSAGE_BYTES
+
+ANSWER_SECONDS = 15.0
+CONNECT_SECONDS = 1.0
+MAX_FRAME_BYTES = 4 * (MAX_MESSAGE_BYTES + ENVELOPE_BYTES)
+MAX_UNREAD_BYTES = 1 << 20  # of hints to one sibling; beyond, it is left to the feed
+MAX_IDLE = 32  # connections kept to one sibling
+
+_LENGTH = struct.Struct(">I")
+_FORWARD = struct.Struct(">BH")  # protocol, length of the address
+_REPLY = struct.Struct(">q?")  # cell (-1: none), whether more follows
+_CHANGE = struct.Struct(">QI")  # serial, length of the key
+_PEER = struct.Struct("3i")  # process, user, group (struct ucred)
+_ASK, _HINT = b"a", b"h"
+_NO_CELL = -1
+
+Answer = Callable[[bytes, Origin], Awaitable[Reply]]
+Changes = Iterable[tuple[bytes, int]]
+"""(canonical key, serial of its change)."""
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Siblings:
+    """The other workers as one process sees them; `slot` is its own (None: the keeper, which nobody asks)."""
+
+    def __init__(self, run_directory: Path, slots: int, slot: int | None = None) -> None:
+        self._directory = run_directory
+        self._slots = slots
+        self._slot = slot
+        self._idle: dict[int, list[Streams]] = {}
+        self._hints: dict[int, asyncio.StreamWriter] = {}
+        self._hinting: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def listening(
+        self, answer: Answer, learn: Callable[[Changes], None]
+    ) -> AsyncIterator[None]:
+        """Answer the siblings within the block: forwarded messages, and what they have written."""
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(OSError, EOFError, ValueError, struct.error):
+                if _is_ours(writer):
+                    await _serve(reader, writer, answer, learn)
+            writer.close()
+
+        with self._path(self._slot or 0) as path:
+            with suppress(FileNotFoundError):
+                os.unlink(path)  # of the worker that was here before
+            server = await asyncio.start_unix_server(serve, path)
+        try:
+            yield
+        finally:
+            server.close()
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the connections to the others."""
+        for _, writer in (each for streams in self._idle.values() for each in streams):
+            writer.close()
+        for writer in self._hints.values():
+            writer.close()
+        for task in self._hinting:
+            task.cancel()
+
+    async def forward(self, slot: int, data: bytes, origin: Origin) -> Reply:
+        """Return what the worker in a slot replies to a whole message.  Raises OSError when there is none."""
+        if slot >= self._slots or slot == self._slot:
+            raise ConnectionRefusedError(f"there is no other worker in slot {slot}")
+        address = origin.address.encode()
+        head = _FORWARD.pack(PROTOCOLS.index(origin.protocol), len(address))
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                streams = await self._connect(slot)
+                _write(streams[1], _ASK + head + address + data)
+                return await self._read_reply(slot, streams)
+        except (EOFError, struct.error) as error:
+            raise ConnectionResetError(f"the worker in slot {slot} has gone") from error
+
+    def tell(self, changes: Changes) -> None:
+        """Tell all others what has been written; nothing is waited for."""
+        hint = b"".join([_CHANGE.pack(serial, len(key)) + key for key, serial in changes])
+        for slot in range(self._slots):
+            if slot != self._slot and hint:
+                task = asyncio.create_task(self._tell(slot, _HINT + hint))
+                self._hinting.add(task)
+                task.add_done_callback(self._hinting.discard)
+
+    async def _tell(self, slot: int, hint: bytes) -> None:
+        with suppress(OSError):
+            writer = self._hints.get(slot)
+            if writer is None or writer.is_closing():
+                writer = self._hints[slot] = (await self._open(slot))[1]
+            if writer.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+                writer.close()
+            else:
+                _write(writer, hint)
+
+    async def _connect(self, slot: int) -> Streams:
+        idle = self._idle.setdefault(slot, [])
+        while idle:
+            reader, writer = idle.pop()
+            if not (writer.is_closing() or reader.at_eof()):
+                return reader, writer
+        return await self._open(slot)
+
+    async def _open(self, slot: int) -> Streams:
+        with self._path(slot) as path:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                return await asyncio.open_unix_connection(path)
+
+    async def _read_reply(self, slot: int, streams: Streams) -> Reply:
+        frame = await _read(streams[0])
+        cell, has_more = _REPLY.unpack_from(frame)
+        more = self._more(slot, streams) if has_more else None
+        if more is None:
+            self._keep(slot, streams)
+        return Reply(frame[_REPLY.size :], None if cell == _NO_CELL else cell, more)
+
+    async def _more(self, slot: int, streams: Streams) -> AsyncIterator[bytes]:
+        """Pass on the further messages of an answer; an empty frame ends them."""
+        try:
+            while frame := await _read(streams[0]):
+                yield frame
+        except BaseException:
+            streams[1].close()
+            raise
+        self._keep(slot, streams)
+
+    def _keep(self, slot: int, streams: Streams) -> None:
+        idle = self._idle.setdefault(slot, [])
+        if len(idle) < MAX_IDLE:
+            idle.append(streams)
+        else:
+            streams[1].close()
+
+    def _path(self, slot: int) -> "_ShortPath":
+        return _ShortPath(self._directory, f"worker-{slot}.socket")
+
+
+class _ShortPath:
+    """A path for a unix socket in any directory: theirs have at most 107 bytes, so it goes by a descriptor."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self._directory, self._name = directory, name
+
+    def __enter__(self) -> str:
+        self._descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+        return f"/proc/self/fd/{self._descriptor}/{self._name}"
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+
+async def _serve(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    answer: Answer,
+    learn: Callable[[Changes], None],
+) -> None:
+    while True:
+        frame = await _read(reader)
+        if frame[:1] == _HINT:
+            learn(list(_changes(frame[1:])))
+            continue
+        number, size = _FORWARD.unpack_from(frame, 1)
+        start = 1 + _FORWARD.size
+        address = frame[start : start + size].decode()
+        reply = await answer(frame[start + size :], Origin(PROTOCOLS[number], address))
+        cell = _NO_CELL if reply.cell is None else reply.cell
+        _write(writer, _REPLY.pack(cell, reply.more is not None) + reply.message)
+        if reply.more is not None:
+            async for message in reply.more:
+                _write(writer, message)
+                await writer.drain()
+            _write(writer, b"")
+        await writer.drain()
+
+
+def _changes(data: bytes) -> Iterator[tuple[bytes, int]]:
+    at = 0
+    while at < len(data):
+        serial, size = _CHANGE.unpack_from(data, at)
+        at += _CHANGE.size
+        yield data[at : at + size], serial
+        at += size
+
+
+def _write(writer: asyncio.StreamWriter, frame: bytes) -> None:
+    writer.write(_LENGTH.pack(len(frame)) + frame)
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    """Return the next frame.  Raises EOFError, ValueError when it is too long."""
+    (size,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+    if size > MAX_FRAME_BYTES:
+        raise ValueError(f"a frame of {size} bytes; {MAX_FRAME_BYTES} are allowed")
+    return await reader.readexactly(size)
+
+
+def _is_ours(writer: asyncio.StreamWriter) -> bool:
+    """True when the other end is a process of our own account."""
+    peer = writer.get_extra_info("socket")
+    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    return bool(_PEER.unpack(credentials)[1] == os.geteuid())
