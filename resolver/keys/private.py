@@ -58,13 +58,22 @@ def public_half(private: PrivateKey) -> PublicKey:
         case Sm2PrivateKey():
             return Sm2PublicKey(private.public_der)
         case rsa.RSAPrivateKey():
-            public = private.public_key().public_numbers()
-            return RsaPublicKey(public.e, public.n)
-        case dsa.DSAPrivateKey():
-            numbers = private.public_key().public_numbers()
-            group = numbers.parameter_numbers
-            return DsaPublicKey(q=group.q, p=group.p, g=group.g, y=numbers.y)
-    raise TypeError(f"{type(private).__name__} is no private key of ours")
+            return rsa_numbers(private.public_key())
+        case _:
+            return dsa_numbers(private.public_key())
+
+
+def rsa_numbers(public: rsa.RSAPublicKey) -> RsaPublicKey:
+    """Return the library's public key as the protocol has it."""
+    numbers = public.public_numbers()
+    return RsaPublicKey(numbers.e, numbers.n)
+
+
+def dsa_numbers(public: dsa.DSAPublicKey) -> DsaPublicKey:
+    """Return the library's public key as the protocol has it."""
+    numbers = public.public_numbers()
+    group = numbers.parameter_numbers
+    return DsaPublicKey(q=group.q, p=group.p, g=group.g, y=numbers.y)
 
 
 def to_pem(private: PrivateKey) -> bytes:
