@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import chain
 
 import asyncpg
 import pytest
@@ -189,14 +190,15 @@ async def test_pages_by_key_and_by_number_hold_each_handle_once(
     await catch_up(database, index)
     everything = (await find(lookup, "URL=*one.cn*")).handles
 
-    seen, last = [], b""
+    seen: list[tuple[bytes, ...]] = []
+    last: bytes | None = b""
     while last is not None:
         page = await find(lookup, "URL=*one.cn*", limit=4, after=last)
         seen.append(page.handles)
         last = page.last
 
     assert [len(page) for page in seen] == [4, 4, 2]
-    assert sum(seen, ()) == everything
+    assert tuple(chain.from_iterable(seen)) == everything
     numbered = [await find(lookup, "URL=*one.cn*", limit=4, skip=4 * page) for page in range(4)]
     assert [page.handles for page in numbered] == [*seen, ()]
 
