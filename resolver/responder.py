@@ -1,280 +1,273 @@
-"""One native request in, one native reply out: decode, decide by opcode, encode; the same for UDP, TCP and HTTP POST.
+"""One native request in, one native reply out: open, decide by opcode, compose; the same for UDP, TCP and HTTP POST.
 
 Rules: RFC 3652 §2–3, and what real clients need (each said where it is done).  Law: whatever comes in, `respond` gives
-a reply, or nothing where the transport must not answer; it does not raise.
+a reply, or nothing where the transport must not answer; it does not raise.  Challenges and sessions live in the worker
+that made them; every other one sends it the whole message and gives its reply.
 """
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter_ns
-from typing import NamedTuple
 
-from resolver.answer import Answer, Question, Status, Stored, Tier
-from resolver.hot import ANSWER_LIFE_SECONDS, HotWire
-from resolver.identifier import IdentifierError, Scheme
-from resolver.observe import Event, Protocol, Tally, cell
-from resolver.render import CODES, REFERRALS, wire_body
-from resolver.service import Resolver
+from resolver.administration import OPCODES, Administration
+from resolver.authentication import Authenticator
+from resolver.composer import Composer
+from resolver.exchange import (
+    Asked,
+    Origin,
+    Outcome,
+    Profile,
+    Reply,
+    Sign,
+    Surroundings,
+    is_login_client,
+    refused,
+)
+from resolver.handshakes import NOT_OVER_UDP, Handshakes
+from resolver.hot import HotWire
+from resolver.labour import Labour, Overworked
+from resolver.observe import Event, Tally
+from resolver.registrar import Registrar
+from resolver.resolution import Resolution
+from resolver.service import BUSY, Resolver
+from resolver.sessions import SessionError, mac_of, slot_of, unknown
+from resolver.source import SourceUnavailable
 from resolver.wire import (
-    HS_SIGNED,
-    NEWEST_VERSION,
-    Challenge,
-    Credential,
+    ENVELOPE_BYTES,
+    HEADER_BYTES,
     Envelope,
-    ErrorAnswer,
     Flag,
     Header,
     Message,
     Opcode,
-    ResolutionRequest,
     ResponseCode,
-    Version,
     WireError,
-    answer_version,
-    digest_request,
     encode_site,
-    response_code_in,
-    signature_hash,
-    signed_block,
+    unwrap,
 )
+
+__all__ = ["Origin", "Profile", "Reply", "Responder", "Sign", "Surroundings"]
 
 log = logging.getLogger(__name__)
 
-SITE_SERIAL = 1
-_LOGGED_BYTES = 512  # of a request that we could not answer
-_NONCE_BYTES = 16
-_ECHOED = Flag.CERTIFY | Flag.CACHE_CERTIFY | Flag.PUBLIC_ONLY
+_LOGGED_BYTES = ENVELOPE_BYTES + HEADER_BYTES  # of a request; what follows may be a secret
+_OVER_UDP = frozenset(
+    {
+        Opcode.RESOLUTION,
+        Opcode.GET_SITE_INFO,
+        Opcode.CHALLENGE_RESPONSE,
+        Opcode.SESSION_SETUP,
+        Opcode.SESSION_TERMINATE,
+    }
+)
+_OF_SESSIONS = frozenset({Opcode.CHALLENGE_RESPONSE, Opcode.SESSION_TERMINATE})
+_CHALLENGED = OPCODES | {Opcode.RESOLUTION}
 _SPECIAL = (
     Flag.AUTHORITATIVE | Flag.CERTIFY | Flag.ENCRYPT | Flag.REQUEST_DIGEST | Flag.DO_NOT_REFER
 )
-_READY_STATUSES = frozenset({Status.FOUND, Status.NO_SUCH_VALUE})
-_LOGIN_VERSION = (
-    2,
-    10,
-)  # what both Chinese clients say and Handle.Net 9 does not (see the module's sources)
 _NS = 1_000_000_000
 
-_LOGIN_CODES: dict[int, int] = {
-    ResponseCode.SERVER_NOT_RESPONSIBLE: ResponseCode.HANDLE_NOT_FOUND,
-    ResponseCode.SERVER_BACKUP: ResponseCode.SERVER_BUSY,
-}
-"""Codes that a client of the login profile cannot decode -> those it is given instead."""
-
-Sign = Callable[[bytes, bool], Awaitable[bytes]]
-"""(block, with SHA-256?) -> signature by the server's key; made in a thread."""
-
-
-class Reply(NamedTuple):
-    """A whole reply, and the cell where it is to be counted once it is sent; None when it answers no resolution."""
-
-    message: bytes
-    cell: int | None = None
-
-
-class _Reply(NamedTuple):
-    """What is decided about a request, before it is put in an envelope."""
-
-    code: int
-    body: bytes
-    status: Status
-    tier: Tier = Tier.NONE
-    stored: Stored | None = None
-    scheme: Scheme = Scheme.HANDLE
-    key: bytes = b""
-    session_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the responder needs of the world: time, randomness and a way to sign."""
-
-    epoch_seconds: Callable[[], float]
-    random_bytes: Callable[[int], bytes]
-    sign: Sign
+Handler = Callable[[Asked], Awaitable[Outcome]]
 
 
 class Responder:
     """Answers native messages; one per worker, shared by all its transports."""
 
     def __init__(
-        self, service: Resolver, hot: HotWire, tally: Tally, surroundings: Surroundings
+        self,
+        service: Resolver,
+        hot: HotWire,
+        tally: Tally,
+        surroundings: Surroundings,
+        registrar: Registrar,
+        authenticator: Authenticator,
+        *,
+        profile: Profile = Profile.AUTO,
+        session_seconds: int = 1_800,
     ) -> None:
-        self._service = service
+        """`profile` and `session_seconds` are the settings `native_profile` and `session_seconds`."""
         self._hot = hot
         self._tally = tally
         self._world = surroundings
+        self._profile = profile
         self._site = encode_site(service.site())
+        labour = Labour()
+        self._composer = Composer(surroundings, labour)
+        self._handshakes = Handshakes(authenticator, surroundings, labour, session_seconds)
+        self._handlers: dict[int, Handler] = {
+            Opcode.RESOLUTION: Resolution(service, registrar).answer,
+            Opcode.GET_SITE_INFO: self._tell_site,
+            Opcode.CHALLENGE_RESPONSE: self._take_proof,
+            Opcode.VERIFY_RESPONSE: self._handshakes.verify,
+            Opcode.SESSION_SETUP: self._handshakes.set_up,
+            Opcode.SESSION_TERMINATE: self._end_session,
+            Opcode.KEY_LOGIN: self._begin_login,
+            **dict.fromkeys(OPCODES, Administration(registrar, service.identify).carry_out),
+        }
 
-    async def respond(self, data: bytes, protocol: Protocol) -> Reply:
+    async def respond(self, data: bytes, origin: Origin) -> Reply:
         """Return the reply to a whole message; an empty one when a datagram could not be understood.
 
         Whoever sends it counts it: what is decided here may yet be too long, or too much for its receiver.
         """
         try:
-            return await self._respond(data, protocol)
+            return await self._respond(data, origin)
         except Exception:  # the top of a request: a broken record must not end the worker
             log.exception("not answered", extra={"request": data[:_LOGGED_BYTES].hex()})
             request_id = int.from_bytes(data[8:12])
             fault = WireError("Internal error", code=ResponseCode.ERROR, request_id=request_id)
             return Reply(self.refuse(fault))
 
-    async def _respond(self, data: bytes, protocol: Protocol) -> Reply:
-        try:
-            message = Message.decode(data)
-        except WireError as error:
-            if protocol is Protocol.UDP:
-                self._tally.happened(Event.UDP_UNREADABLE)
-                return Reply(b"")
-            return Reply(self.refuse(error))
-        if protocol is Protocol.UDP and not message.is_request:
-            self._tally.happened(
-                Event.UDP_UNREADABLE
-            )  # else two servers could be set talking for ever
-            return Reply(b"")
-        opcode = message.header.opcode
-        if opcode == Opcode.RESOLUTION and message.is_request:
-            return await self._resolve(data, message, protocol)
-        if opcode == Opcode.GET_SITE_INFO and message.is_request:
-            return Reply(await self._encode(message, ResponseCode.SUCCESS, self._site))
-        return Reply(await self._encode(message, *_not_offered(message, protocol)))
-
     def refuse(self, error: WireError) -> bytes:
         """Return the reply to bytes that are no message; the id is that of the request where it could be read."""
-        request_id = 0xFFFF_FFFF if error.request_id is None else error.request_id
-        envelope = Envelope(*NEWEST_VERSION, *NEWEST_VERSION, request_id=request_id)
-        header = Header(0, error.code, int(Flag.RECURSIVE), SITE_SERIAL, 0, self._expiration())
-        return Message(envelope, header, ErrorAnswer(str(error).encode()).encode()).encode()
+        return self._composer.refuse(error)
 
-    async def _resolve(self, data: bytes, message: Message, protocol: Protocol) -> Reply:
-        public_only = bool(message.header.flags & Flag.PUBLIC_ONLY) or _is_login_client(message)
-        era = self._hot.era
-        reply = await self._decide(message, public_only)
-        code = (
-            _LOGIN_CODES.get(ResponseCode(reply.code), reply.code)
-            if _is_login_client(message)
-            else reply.code
-        )
-        encoded = await self._encode(message, code, reply.body, reply.session_id)
-        if reply.stored is not None and _is_plain(message):
-            self._remember(data, encoded, reply, reply.stored, public_only, perf_counter_ns(), era)
-        return Reply(encoded, cell(protocol, reply.scheme, reply.status, reply.tier))
-
-    async def _decide(self, message: Message, public_only: bool) -> _Reply:
+    async def _respond(self, data: bytes, origin: Origin) -> Reply:
         try:
-            request = ResolutionRequest.decode(message.body)
+            envelope, content = unwrap(data)
+            if envelope.encrypted:
+                return await self._respond_sealed(data, envelope, content, origin)
+            asked = self._asked(Message.decode_content(envelope, content), origin)
         except WireError as error:
-            return _Reply(
-                error.code, ErrorAnswer(str(error).encode()).encode(), Status.INVALID_HANDLE
-            )
+            return self._refuse_unreadable(error, origin)
+        if origin.is_datagram and not asked.message.is_request:  # two servers could go on for ever
+            self._tally.happened(Event.UDP_UNREADABLE)
+            return Reply(b"")
+        slot = self._elsewhere(asked)
+        if slot is not None:
+            return await self._forward(slot, data, asked)
         try:
-            identifier = self._service.identify(request.handle)
-        except IdentifierError:  # as the reference server: no such handle, no text
-            return _Reply(ResponseCode.HANDLE_NOT_FOUND, bytes(4), Status.INVALID_HANDLE)
-        authoritative = bool(message.header.flags & Flag.AUTHORITATIVE)
-        question = Question(identifier, request.types, request.indexes, public_only, authoritative)
-        answer = await self._service.resolve(question)
-        if message.header.flags & Flag.DO_NOT_REFER and answer.status in REFERRALS:
-            answer = Answer(Status.NOT_RESPONSIBLE)
-        return self._reply_to(request, question, answer)
+            asked = self._handshakes.check(asked)
+        except SessionError as error:
+            return await self._reply(asked, refused(error.code, str(error)))
+        return await self._answer(data, asked)
 
-    def _reply_to(self, request: ResolutionRequest, question: Question, answer: Answer) -> _Reply:
-        session_id = None
-        body = wire_body(answer, request.handle)
-        if answer.status is Status.AUTHENTICATION_NEEDED:
-            session_id = int.from_bytes(self._world.random_bytes(4)) | 1
-            body = Challenge(self._world.random_bytes(_NONCE_BYTES)).encode()
-        identifier, stored = question.identifier, answer.stored
-        is_ready = (
-            stored is not None
-            and stored.handle == request.handle
-            and answer.status in _READY_STATUSES
+    async def _respond_sealed(
+        self, data: bytes, envelope: Envelope, content: bytes, origin: Origin
+    ) -> Reply:
+        """Answer a message that only its session can read."""
+        outside = Message(replace(envelope, encrypted=False), Header(Opcode.RESERVED), b"")
+        sealed = self._asked(outside, origin)
+        slot = slot_of(envelope.session_id)
+        if slot is not None and slot != self._world.slot:
+            return await self._forward(slot, data, sealed)
+        try:
+            asked = self._handshakes.open(sealed, content)
+        except SessionError as error:
+            return await self._reply(sealed, refused(error.code, str(error)))
+        return await self._answer(data, asked)
+
+    def _asked(self, message: Message, origin: Origin) -> Asked:
+        if self._profile is Profile.AUTO:
+            is_login = origin.login is not None or is_login_client(message.envelope)
+        else:
+            is_login = self._profile is Profile.LOGIN
+        return Asked(message, origin, is_login)
+
+    def _elsewhere(self, asked: Asked) -> int | None:
+        """Return the slot of the other worker that has the challenge or session of a request; None: ours, or none."""
+        session_id, origin = asked.message.envelope.session_id, asked.origin
+        slot = slot_of(session_id)
+        if slot is None or slot == self._world.slot:
+            return None
+        if origin.challenge is not None and origin.challenge_id == session_id:
+            return None  # a login, which stays with its connection
+        is_of_session = asked.opcode in _OF_SESSIONS or mac_of(asked.message) is not None
+        return slot if is_of_session else None
+
+    async def _forward(self, slot: int, data: bytes, asked: Asked) -> Reply:
+        """Give the reply of another worker; what a worker knew that is gone, nobody knows."""
+        try:
+            return await self._world.forward(slot, data, asked.origin)
+        except OSError:
+            gone = unknown()
+            return await self._reply(asked, refused(gone.code, str(gone)))
+
+    async def _answer(self, data: bytes, asked: Asked) -> Reply:
+        era = self._hot.era
+        outcome = await self._decide(asked)
+        reply = await self._reply(asked, outcome)
+        if outcome.stored is not None and _is_plain(asked):
+            self._hot.remember(
+                data,
+                reply.message,
+                public_only=asked.wants_public_only,
+                restricted=outcome.stored.restricted,
+                expires_ns=perf_counter_ns() + outcome.stored.ttl_seconds * _NS,
+                cell=outcome.ready_cell,
+                key=outcome.key,
+                serial=outcome.stored.serial,
+                era=era,
+            )
+        return reply
+
+    async def _reply(self, asked: Asked, outcome: Outcome) -> Reply:
+        message = await self._composer.compose(asked, outcome)
+        if outcome.pages is None:
+            return Reply(message, outcome.cell)
+        more = self._composer.compose_pages(asked, outcome, outcome.pages)
+        return Reply(message, outcome.cell, more)
+
+    async def _decide(self, asked: Asked) -> Outcome:
+        handler = self._handlers.get(asked.opcode)
+        if handler is None or not asked.message.is_request:
+            return _not_offered(asked)
+        if asked.origin.is_datagram and asked.opcode not in _OVER_UDP:
+            return refused(ResponseCode.PROTOCOL_ERROR, NOT_OVER_UDP)
+        try:
+            return await self._carry_out(asked, handler)
+        except SessionError as error:
+            return refused(error.code, str(error))
+        except Overworked as busy:
+            return refused(ResponseCode.SERVER_BUSY, str(busy))
+        except SourceUnavailable:
+            return refused(ResponseCode.SERVER_BUSY, BUSY)
+
+    async def _carry_out(self, asked: Asked, handler: Handler) -> Outcome:
+        """Do what is asked, or ask back who asks."""
+        outcome = await handler(asked)
+        if outcome.code != ResponseCode.AUTHENTICATION_NEEDED or asked.opcode not in _CHALLENGED:
+            return outcome
+        return replace(self._handshakes.challenge(asked), cell=outcome.cell)
+
+    async def _take_proof(self, asked: Asked) -> Outcome:
+        """Take the answer to a challenge (200), and do what waited for it: that is what the reply answers."""
+        proven = await self._handshakes.prove(asked)
+        if isinstance(proven, Outcome):
+            return proven
+        outcome = await self._carry_out(proven.asked, self._handlers[proven.asked.opcode])
+        return replace(
+            outcome,
+            opcode=proven.asked.opcode,
+            session_id=proven.session_id,
+            session=proven.session,
         )
-        return _Reply(
-            CODES[answer.status],
-            body,
-            answer.status,
-            answer.tier,
-            stored if is_ready else None,
-            identifier.scheme,
-            identifier.key,
-            session_id,
-        )
 
-    async def _encode(
-        self, message: Message, code: int, body: bytes, session_id: int | None = None
-    ) -> bytes:
-        """Put a reply in the version, flags and envelope that the request asks for; sign it when it says so."""
-        version = answer_version(message.envelope)
-        flags = Flag.AUTHORITATIVE | Flag.RECURSIVE | (message.header.flags & _ECHOED)
-        if message.header.flags & Flag.REQUEST_DIGEST or code == ResponseCode.AUTHENTICATION_NEEDED:
-            flags |= Flag.REQUEST_DIGEST
-            body = digest_request(version, message.header_and_body).encode() + body
-        session = message.envelope.session_id if session_id is None else session_id
-        envelope = Envelope(*version, *NEWEST_VERSION, session, message.envelope.request_id)
-        header = Header(
-            message.header.opcode,
-            response_code_in(version, code),
-            int(flags),
-            SITE_SERIAL,
-            0,
-            self._expiration(),
-            len(body),
-        )
-        reply = Message(envelope, header, body)
-        if message.header.flags & Flag.CERTIFY:
-            reply = await self._signed(reply, version)
-        return reply.encode()
+    async def _tell_site(self, _asked: Asked) -> Outcome:
+        return Outcome(code=ResponseCode.SUCCESS, body=self._site)
 
-    async def _signed(self, reply: Message, version: Version) -> Message:
-        """Sign with the server's key (HS_SIGNED): Handle.Net clients ask for it on prefix records."""
-        block = signed_block(version, reply.envelope, 0, reply.header_and_body)
-        hash_name = signature_hash(version)
-        signature = await self._world.sign(block, hash_name == b"SHA-256")
-        credential = Credential(HS_SIGNED, 0, hash_name, signature)
-        return replace(reply, credential=credential.encode())
+    async def _end_session(self, asked: Asked) -> Outcome:
+        return self._handshakes.end(asked)
 
-    def _remember(
-        self,
-        data: bytes,
-        encoded: bytes,
-        reply: _Reply,
-        stored: Stored,
-        public_only: bool,
-        now_ns: int,
-        era: int,
-    ) -> None:
-        self._hot.remember(
-            data,
-            encoded,
-            public_only=public_only,
-            restricted=stored.restricted,
-            expires_ns=now_ns + stored.ttl_seconds * _NS,
-            cell=cell(Protocol.UDP, reply.scheme, reply.status, Tier.MEMORY),
-            key=reply.key,
-            serial=stored.serial,
-            era=era,
-        )
+    async def _begin_login(self, asked: Asked) -> Outcome:
+        if self._profile is Profile.HANDLE:
+            return refused(ResponseCode.OPERATION_NOT_SUPPORTED, "Logins are not served here")
+        return self._handshakes.begin_login(asked)
 
-    def _expiration(self) -> int:
-        return int(self._world.epoch_seconds()) + ANSWER_LIFE_SECONDS
+    def _refuse_unreadable(self, error: WireError, origin: Origin) -> Reply:
+        if not origin.is_datagram:
+            return Reply(self.refuse(error))
+        self._tally.happened(Event.UDP_UNREADABLE)
+        return Reply(b"")
 
 
-def _is_login_client(message: Message) -> bool:
-    """True for ID-SDK (suggests 2.10) and id-pointer (writes 2.10): they can answer no challenge, only log in.
-
-    So restricted values are left out silently for them, and codes that they cannot decode are not sent.
-    """
-    envelope = message.envelope
-    suggested = (envelope.suggested_major, envelope.suggested_minor)
-    return _LOGIN_VERSION in (envelope.version, suggested)
-
-
-def _is_plain(message: Message) -> bool:
+def _is_plain(asked: Asked) -> bool:
     """True when the answer depends on nothing but the profile and the body, so that it may be kept ready."""
-    envelope = message.envelope
-    return not (
-        message.header.flags & _SPECIAL
+    message, envelope = asked.message, asked.message.envelope
+    return asked.opcode == Opcode.RESOLUTION and not (
+        asked.is_encrypted
+        or message.header.flags & _SPECIAL
         or message.credential
         or envelope.truncated
         or envelope.sequence
@@ -282,21 +275,15 @@ def _is_plain(message: Message) -> bool:
     )
 
 
-def _not_offered(message: Message, protocol: Protocol) -> tuple[ResponseCode, bytes]:
-    """Return the code and text for an operation that is not served (yet) or not on this transport."""
-    opcode = message.header.opcode
-    if opcode == Opcode.RESERVED or not message.is_request:
-        return ResponseCode.PROTOCOL_ERROR, ErrorAnswer(b"This is not a request").encode()
-    if opcode not in Opcode._value2member_map_:
-        return ResponseCode.OPERATION_NOT_SUPPORTED, ErrorAnswer(
-            b"Unknown operation %d" % opcode
-        ).encode()
-    if protocol is Protocol.UDP:
-        return ResponseCode.PROTOCOL_ERROR, ErrorAnswer(
-            b"Administration is not served over UDP"
-        ).encode()
-    if _is_login_client(message):
-        return ResponseCode.INSUFFICIENT_PERMISSIONS, ErrorAnswer(b"Log in first").encode()
-    return ResponseCode.OPERATION_NOT_SUPPORTED, ErrorAnswer(
-        b"Administration is not served yet"
-    ).encode()
+def _not_offered(asked: Asked) -> Outcome:
+    """Return the code and text for an operation that is not served."""
+    if asked.opcode == Opcode.RESERVED or not asked.message.is_request:
+        return refused(ResponseCode.PROTOCOL_ERROR, "This is not a request")
+    if asked.opcode == Opcode.PASSWORD_LOGIN:
+        text = "Passwords are not taken in the clear; log in with a key (2001)"
+        return refused(ResponseCode.INSUFFICIENT_PERMISSIONS, text)
+    if asked.opcode in Opcode._value2member_map_:
+        return refused(
+            ResponseCode.OPERATION_NOT_SUPPORTED, f"Operation {asked.opcode} is not served"
+        )
+    return refused(ResponseCode.OPERATION_NOT_SUPPORTED, f"Unknown operation {asked.opcode}")

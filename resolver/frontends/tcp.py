@@ -14,10 +14,11 @@ from typing import Any
 from resolver.guard import Guard
 from resolver.hot import HotWire
 from resolver.observe import Event, Protocol, Tally, shift
-from resolver.responder import Responder
+from resolver.responder import Origin, Reply, Responder
 from resolver.wire import MAX_MESSAGE_BYTES, FrameBuffer, WireError
 
 _MAX_QUEUED = 64  # requests of one connection that wait; more are left in the socket
+_PUBLIC_ONLY_AT, _PUBLIC_ONLY = 28, 0x01  # where a request says that it wants public values only
 _TO_TCP = shift(Protocol.UDP, Protocol.TCP)
 
 
@@ -47,6 +48,7 @@ class TcpConnection(asyncio.Protocol):
         self._may_write = asyncio.Event()
         self._may_write.set()
         self._transport: asyncio.Transport
+        self._origin: Origin
         self.last_used_ns = perf_counter_ns()
         self.request_began_ns = 0
         self.unread_since_ns = 0
@@ -55,6 +57,7 @@ class TcpConnection(asyncio.Protocol):
         """Called by the event loop."""
         self._transport = transport
         peer = transport.get_extra_info("peername")
+        self._origin = Origin(Protocol.TCP, peer[0] if peer else "")
         if not peer or not self._guard.admit(self, peer[0]):
             transport.abort()
 
@@ -80,7 +83,7 @@ class TcpConnection(asyncio.Protocol):
         """Answer whole requests from ready bytes, queue the others."""
         started = self.last_used_ns = perf_counter_ns()
         if not self._is_ordinary and not self.request_began_ns:
-            ready = self._hot.reply(data, started)
+            ready = self._ready(data, started)
             if ready is not None:
                 self._transport.write(ready[1])
                 self._tally.answered(ready[0] + _TO_TCP, perf_counter_ns() - started)
@@ -107,6 +110,12 @@ class TcpConnection(asyncio.Protocol):
         """See `Guard`; what the client has not read until now is thrown away."""
         self._transport.abort()
 
+    def _ready(self, message: bytes, now_ns: int) -> tuple[int, bytes] | None:
+        """Return a ready reply, with public values; whoever has logged in and asks for all may see others, too."""
+        if self._origin.login is not None and not _asks_public_only(message):
+            return None
+        return self._hot.reply(message, now_ns)
+
     def _read_on(self) -> None:
         """Take requests again, when few wait and the client reads."""
         if not self.is_held() and not self._transport.is_closing():
@@ -117,7 +126,7 @@ class TcpConnection(asyncio.Protocol):
         try:
             while (message := self._frames.next_message()) is not None:
                 self.request_began_ns = 0  # what is left began with these bytes
-                ready = None if self._is_ordinary else self._hot.reply(message, started)
+                ready = None if self._is_ordinary else self._ready(message, started)
                 if ready is None:
                     self._enqueue(message)
                 else:
@@ -157,14 +166,30 @@ class TcpConnection(asyncio.Protocol):
                     self._transport.close()
                     return
                 started = perf_counter_ns()
-                reply, cell = await self._responder.respond(message, Protocol.TCP)
+                reply = await self._responder.respond(message, self._origin)
                 if self._transport.is_closing():
                     return
-                self._transport.write(reply)
+                self._transport.write(reply.message)
                 self.last_used_ns = perf_counter_ns()
-                if cell is not None:
-                    self._tally.answered(cell, self.last_used_ns - started)
+                if reply.cell is not None:
+                    self._tally.answered(reply.cell, self.last_used_ns - started)
                 await self._may_write.wait()
+                await self._write_more(reply)
                 self._read_on()
         finally:
             self._is_ordinary = False
+
+    async def _write_more(self, reply: Reply) -> None:
+        """Write the further messages of an answer, no faster than the client reads them."""
+        if reply.more is None:
+            return
+        async for message in reply.more:
+            if self._transport.is_closing():
+                return
+            self._transport.write(message)
+            self.last_used_ns = perf_counter_ns()
+            await self._may_write.wait()
+
+
+def _asks_public_only(message: bytes) -> bool:
+    return len(message) > _PUBLIC_ONLY_AT and bool(message[_PUBLIC_ONLY_AT] & _PUBLIC_ONLY)

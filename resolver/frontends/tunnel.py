@@ -3,13 +3,14 @@
 Any path takes it; the content type alone says so, since some clients post to `/` and some to `/` + handle.
 """
 
+from collections.abc import AsyncIterator
 from time import perf_counter_ns
 
 from fastapi import Request
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 
 from resolver.observe import Protocol, Tally
-from resolver.responder import Responder
+from resolver.responder import Origin, Reply, Responder
 from resolver.target import read_body
 from resolver.wire import ENVELOPE_BYTES, MAX_MESSAGE_BYTES
 
@@ -33,7 +34,19 @@ class Tunnel:
         """Return the native answer, 200 whatever code it carries; 400 without a body for what is no message."""
         started = perf_counter_ns()
         message = await read_body(request.stream(), ENVELOPE_BYTES + MAX_MESSAGE_BYTES)
-        reply, cell = await self._responder.respond(message, Protocol.NATIVE_HTTP)
-        if cell is not None:
-            self._tally.answered(cell, perf_counter_ns() - started)
-        return Response(reply, 200 if reply else 400, media_type=MESSAGE_TYPE)
+        address = request.client.host if request.client else ""
+        reply = await self._responder.respond(message, Origin(Protocol.NATIVE_HTTP, address))
+        if reply.cell is not None:
+            self._tally.answered(reply.cell, perf_counter_ns() - started)
+        if reply.more is not None:
+            return StreamingResponse(_messages(reply), media_type=MESSAGE_TYPE)
+        status = 200 if reply.message else 400
+        return Response(reply.message, status, media_type=MESSAGE_TYPE)
+
+
+async def _messages(reply: Reply) -> AsyncIterator[bytes]:
+    """Give all messages of an answer that has several, one behind the other."""
+    yield reply.message
+    if reply.more is not None:
+        async for message in reply.more:
+            yield message

@@ -12,7 +12,7 @@ from typing import Any
 from resolver.guard import Guard
 from resolver.hot import HotWire
 from resolver.observe import Event, Protocol, Tally
-from resolver.responder import Responder
+from resolver.responder import Origin, Responder
 from resolver.wire import (
     DATAGRAM_BYTES,
     ENVELOPE_BYTES,
@@ -111,9 +111,10 @@ class UdpFrontEnd(asyncio.DatagramProtocol):
 
     async def _answer(self, message: bytes, addr: Address, started: int) -> None:
         try:
-            reply, cell = await self._responder.respond(message, Protocol.UDP)
-            if reply and self._send_pieces(reply, addr) and cell is not None:
-                self._tally.answered(cell, perf_counter_ns() - started)
+            reply = await self._responder.respond(message, Origin(Protocol.UDP, addr[0]))
+            is_sent = bool(reply.message) and self._send_pieces(reply.message, addr)
+            if is_sent and reply.cell is not None:
+                self._tally.answered(reply.cell, perf_counter_ns() - started)
         finally:
             self._under_way -= 1
 

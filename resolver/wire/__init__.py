@@ -17,7 +17,9 @@ from resolver.wire.answers import (
     SessionSetupAnswer,
     VerifyAnswer,
     decode_answer,
+    decode_session_key,
     encode_resolution_answer,
+    encode_session_key,
 )
 from resolver.wire.connection import (
     DatagramJoiner,
@@ -185,6 +187,7 @@ __all__ = [
     "decode_answer",
     "decode_public_key",
     "decode_request",
+    "decode_session_key",
     "decode_site",
     "decode_values",
     "decode_vlist",
@@ -193,6 +196,7 @@ __all__ = [
     "encode_admin",
     "encode_public_key",
     "encode_resolution_answer",
+    "encode_session_key",
     "encode_site",
     "encode_value",
     "encode_values",

@@ -209,6 +209,17 @@ class SessionSetupAnswer:
         return cls(reader.u16(), reader.string(), reader.slack())
 
 
+def encode_session_key(cipher: int, public_key: bytes) -> bytes:
+    """Return the data of a session setup answer in mode 4: the cipher's number, and HS_PUBKEY data to its end."""
+    return bytes(Writer().u32(cipher).raw(public_key))
+
+
+def decode_session_key(data: bytes) -> tuple[int, bytes]:
+    """Return the cipher's number and the HS_PUBKEY data of a session setup answer in mode 4.  Raises WireError."""
+    reader = Reader(data)
+    return reader.u32(), reader.rest()
+
+
 Answer = (
     ResolutionAnswer
     | SiteData

@@ -27,7 +27,7 @@ from node.readpath import Caches
 from resolver.answer import Stored
 from resolver.freshness import Freshness
 from resolver.observe import CELL_COUNT, Protocol, Tally
-from resolver.responder import Responder, Surroundings
+from resolver.responder import Origin, Surroundings
 from resolver.service import Resolver
 from resolver.tiers.redis import connect
 from resolver.wire import (
@@ -41,6 +41,7 @@ from resolver.wire import (
     ResponseCode,
 )
 from tests.support.memory import MemoryStore
+from tests.support.responders import responder_over
 from tests.support.servers import temporary_valkey
 from tests.support.truth import Truth
 from tests.support.web import SITE
@@ -176,7 +177,7 @@ class Worker:
         store = MemoryStore()
         store.homed.add(b"88.1")
         service = Resolver(self.caches.memory, store, store, SITE)
-        self.responder = Responder(service, self.caches.hot_wire, tally, _WORLD)
+        self.responder = responder_over(store, service, self.caches.hot_wire, tally, _WORLD)
         self.caches.restart(truth.epoch, truth.serial)
         assert self.caches.redis is not None
         self.spawn(self.caches.redis.run())
@@ -343,7 +344,7 @@ class Machine(RuleBasedStateMachine):
             worker.spawn(self._answer(worker, key, floor, data))
 
     async def _answer(self, worker: Worker, key: bytes, floor: int, data: bytes) -> None:
-        reply = await worker.responder.respond(data, Protocol.UDP)
+        reply = await worker.responder.respond(data, Origin(Protocol.UDP, "192.0.2.1"))
         self._check(worker, key, floor, reply.message)
 
     def _versions(self, key: bytes) -> list[int]:

@@ -13,7 +13,7 @@ from resolver.identifier import PREFIX_HANDLE, Identifier
 from resolver.registrar import Caller, History, Listing, Operation, Reading, Scope, Verdict, Write
 from resolver.schemes import parse_handle
 from resolver.source import SourceUnavailable
-from resolver.wire import AdminPermission, HandleValue, Permission, ResponseCode
+from resolver.wire import AdminPermission, HandleValue, Permission, Reference, ResponseCode
 from tests.support.memory import MemoryStore
 
 NOW = 1_700_000_000
@@ -31,8 +31,9 @@ class _AllRead(dict[bytes, RecordState | None]):
 class MemoryRegistrar:
     """Implements `resolver.registrar.Registrar`, without histories and idempotency."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryStore, server_admins: tuple[Reference, ...] = ()) -> None:
         self.store = store
+        self._server_admins = server_admins
         self.writes: list[Write] = []
 
     async def write(self, write: Write) -> Verdict:
@@ -122,7 +123,9 @@ class MemoryRegistrar:
             records[key] = RecordState(self._version(key), False, store.spellings[key], values)
         prefixes = dict.fromkeys(store.homed, PrefixState.HOMED)
         prefixes |= dict.fromkeys(store.delegated, PrefixState.DELEGATED)
-        return Facts(records, prefixes, NOW, (), lambda name: parse_handle(name).key)
+        return Facts(
+            records, prefixes, NOW, self._server_admins, lambda name: parse_handle(name).key
+        )
 
     def _store(self, write: Write, plan: Plan) -> None:
         key, store = write.identifier.key, self.store

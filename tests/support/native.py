@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from resolver.observe import Protocol
-from resolver.responder import Responder
+from resolver.responder import Origin, Responder
 from resolver.wire import DatagramJoiner, FrameBuffer, split_datagrams
 
 
@@ -39,7 +39,9 @@ class NativeServer:
 
     async def respond(self, message: bytes, protocol: Protocol) -> bytes:
         """Return the reply to a message, spoilt as told."""
-        return self.spoil((await self.responder.respond(message, protocol)).message)
+        return self.spoil(
+            (await self.responder.respond(message, Origin(protocol, self.host))).message
+        )
 
     async def _answer_stream(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

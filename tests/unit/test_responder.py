@@ -15,7 +15,7 @@ from resolver.freshness import Freshness
 from resolver.hot import ANSWER_LIFE_SECONDS, HotWire
 from resolver.identifier import Scheme
 from resolver.observe import CELL_COUNT, Event, Protocol, Tally, cell, event_cell
-from resolver.responder import Reply, Responder, Surroundings
+from resolver.responder import Origin, Reply, Surroundings
 from resolver.service import NOT_HERE, Resolver
 from resolver.source import SourceUnavailable
 from resolver.wire import (
@@ -40,6 +40,7 @@ from resolver.wire import (
     signed_block,
 )
 from tests.support.memory import MemoryStore
+from tests.support.responders import responder_over
 from tests.support.web import SITE
 
 NOW = 1_700_000_000
@@ -67,7 +68,7 @@ class Node:
         self.hot.tick(NOW)
         service = Resolver(self.store, self.store, self.store, SITE)
         world = Surroundings(lambda: NOW, lambda count: bytes([7]) * count, self.sign)
-        self.responder = Responder(service, self.hot, self.tally, world)
+        self.responder = responder_over(self.store, service, self.hot, self.tally, world)
 
     async def sign(self, block: bytes, sha256: bool) -> bytes:
         self.signed.append((block, sha256))
@@ -75,7 +76,7 @@ class Node:
 
     async def respond(self, request: Message | bytes, protocol: Protocol = Protocol.TCP) -> Reply:
         data = request if isinstance(request, bytes) else request.encode()
-        return await self.responder.respond(data, protocol)
+        return await self.responder.respond(data, Origin(protocol, "192.0.2.1"))
 
     async def ask(self, request: Message | bytes, protocol: Protocol = Protocol.TCP) -> Message:
         return Message.decode((await self.respond(request, protocol)).message)
@@ -181,15 +182,17 @@ class TestAnswers:
             (0, Protocol.TCP, NEWEST, ResponseCode.PROTOCOL_ERROR),
             (999, Protocol.TCP, NEWEST, ResponseCode.OPERATION_NOT_SUPPORTED),
             (Opcode.DELETE_HANDLE, Protocol.UDP, NEWEST, ResponseCode.PROTOCOL_ERROR),
-            (Opcode.DELETE_HANDLE, Protocol.TCP, NEWEST, ResponseCode.OPERATION_NOT_SUPPORTED),
-            (Opcode.CREATE_HANDLE, Protocol.TCP, ID_SDK, ResponseCode.INSUFFICIENT_PERMISSIONS),
-            (Opcode.CREATE_HANDLE, Protocol.TCP, ID_POINTER, ResponseCode.INSUFFICIENT_PERMISSIONS),
+            (Opcode.DELETE_HANDLE, Protocol.TCP, NEWEST, ResponseCode.AUTHENTICATION_NEEDED),
+            (Opcode.DELETE_HANDLE, Protocol.TCP, ID_SDK, ResponseCode.INSUFFICIENT_PERMISSIONS),
+            (Opcode.DELETE_HANDLE, Protocol.TCP, ID_POINTER, ResponseCode.INSUFFICIENT_PERMISSIONS),
         ],
     )
     async def test_what_is_not_served_has_a_code_that_its_client_knows(
         self, opcode: int, protocol: Protocol, version: tuple[int, int, int, int], code: int
     ) -> None:
-        request = replace(resolution(version=version), header=Header(opcode))
+        request = replace(
+            resolution(version=version), header=Header(opcode), body=NameRequest(b"88.1/x").encode()
+        )
 
         answer = await Node().ask(request, protocol)
 
@@ -307,7 +310,7 @@ class TestProfiles:
         assert digest is not None
         assert digest.digest == hashlib.sha256(request.header_and_body).digest()
         assert challenge == Challenge(bytes([7]) * 16)
-        assert answer.envelope.session_id == 0x07070707
+        assert answer.envelope.session_id == 0x01070707
 
     @pytest.mark.parametrize("version", LOGIN_CLIENTS)
     async def test_login_clients_are_not_challenged(
@@ -414,9 +417,10 @@ class TestReady:
         slow.put("0.NA/88.1", [])
         slow.put("88.1/x", [URL])
         world = Surroundings(lambda: NOW, bytes, node.sign)
-        responder = Responder(Resolver(slow, slow, slow, SITE), node.hot, node.tally, world)
+        service = Resolver(slow, slow, slow, SITE)
+        responder = responder_over(slow, service, node.hot, node.tally, world)
 
-        await responder.respond(resolution().encode(), Protocol.TCP)
+        await responder.respond(resolution().encode(), Origin(Protocol.TCP, "192.0.2.1"))
 
         assert len(node.hot) == 0
 
