@@ -11,7 +11,11 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from node.registry.patterns import SearchedTypes
+from node.registry.searching import ReverseLookup
+from node.store.database import Database
 from node.web.health import Check
+from node.web.reverse import ReverseApi
 from node.web.routes import build_app
 from resolver.freshness import Freshness
 from resolver.hot import HotHttp, HotWire
@@ -43,6 +47,11 @@ SITE = SiteData(
 STRANGER = (
     "192.0.2.77"  # the peer that clients seem to be: another machine, so plain HTTP is not secure
 )
+
+
+def _no_lookup(store: MemoryStore) -> ReverseLookup:
+    """Return a look-up that is switched off; its database is never asked."""
+    return ReverseLookup(Database(""), SearchedTypes.of(()), store)
 
 
 async def _unsigned(_block: bytes, _sha256: bool) -> bytes:
@@ -81,6 +90,7 @@ class Web:
             lambda: self.checks,
             registrar=self.registrar,
             login=self.gate.login,
+            reverse=ReverseApi(_no_lookup(self.store), self.gate.login, service),
             hot=self.hot,
         )
 
