@@ -61,7 +61,7 @@ def build_app(
     *,
     registrar: Registrar,
     login: HttpLogin,
-    reverse: ReverseApi,
+    reverse: ReverseApi | None = None,
     hot: HotHttp | None = None,
 ) -> FastAPI:
     """Return the application of the public listener; it tells `hot` the answers that can be given again."""
@@ -150,10 +150,14 @@ def _handle_rows(
     )
 
 
-def _lookup_rows(service: Resolver, tally: Tally, reverse: ReverseApi) -> tuple[Row, ...]:
-    """Look-ups in reverse, and of many identifiers at once."""
+def _lookup_rows(service: Resolver, tally: Tally, reverse: ReverseApi | None) -> tuple[Row, ...]:
+    """Look-ups of many identifiers at once, and in reverse."""
+    bulk = BulkApi(service, tally)
+    many = Row("POST", "/v1/resolve", bulk.resolve, lookup_operations.RESOLVE_MANY)
+    if reverse is None:
+        return (many,)
     return (
-        Row("POST", "/v1/resolve", BulkApi(service, tally).resolve, lookup_operations.RESOLVE_MANY),
+        many,
         Row("GET", "/hrls/handles", reverse.search, lookup_operations.SEARCH),
         Row("HEAD", "/hrls/handles", reverse.search),
         Row("GET HEAD", "/hrls/handles/", reverse.search),
