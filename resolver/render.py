@@ -47,7 +47,7 @@ HTTP_STATUS = {
     ResponseCode.PREFIX_REFERRAL: 300,
     ResponseCode.NOT_ADMINISTRATOR: 403,
     ResponseCode.INSUFFICIENT_PERMISSIONS: 403,
-    ResponseCode.AUTHENTICATION_NEEDED: 401,  # where credentials cannot be sent safely: 403
+    ResponseCode.AUTHENTICATION_NEEDED: 403,  # where a login can be asked for: 401, with a challenge
     ResponseCode.AUTHENTICATION_FAILED: 403,
     ResponseCode.INVALID_CREDENTIAL: 403,
 }

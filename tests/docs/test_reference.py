@@ -21,6 +21,8 @@ from resolver.observe import CELL_COUNT, Event, Protocol, Tally
 from resolver.render import CODES
 from resolver.service import Resolver
 from resolver.wire import ResponseCode
+from tests.support.identities import Gate
+from tests.support.web import Web
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -98,8 +100,7 @@ def documented_routes(heading: str) -> dict[str, set[str]]:
 
 
 def test_every_route_of_the_public_listener_is_documented() -> None:
-    app = build_app(NOTHING, NOTHING, NOTHING, list)
-    assert documented_routes("Public listener") == served_routes(app)
+    assert documented_routes("Public listener") == served_routes(Web().app)
 
 
 def test_every_route_of_the_admin_listener_is_documented() -> None:
@@ -131,7 +132,15 @@ class Deciding:
 async def test_outcome_has_the_codes_that_the_table_says(status: Status) -> None:
     row = next(row for row in rows("codes.md", "Outcomes") if row[0] == f"`{status.value}`")
     service = cast("Resolver", Deciding(status))
-    app = build_app(service, NOTHING, Tally([0] * CELL_COUNT), list)
+    app = build_app(
+        service,
+        NOTHING,
+        Tally([0] * CELL_COUNT),
+        list,
+        registrar=NOTHING,
+        login=Gate().login,
+        reverse=NOTHING,
+    )
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://idnode"
     ) as client:

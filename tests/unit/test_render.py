@@ -36,7 +36,7 @@ STORED = Stored(
 )
 FOUND = Answer(Status.FOUND, stored=STORED)
 
-# Status: response code (handle-protocol §6), HTTP status (features-and-contracts §2.5; 402 is 403 where no password may be sent)
+# Status: response code (handle-protocol §6), HTTP status (features-and-contracts §2.5; 402 is 401 where a login can be asked for)
 TABLE = {
     Status.FOUND: (1, 200),
     Status.NO_SUCH_HANDLE: (100, 404),
@@ -46,7 +46,7 @@ TABLE = {
     Status.SERVICE_REFERRAL: (302, 300),
     Status.PREFIX_REFERRAL: (303, 300),
     Status.NOT_PERMITTED: (401, 403),
-    Status.AUTHENTICATION_NEEDED: (402, 401),
+    Status.AUTHENTICATION_NEEDED: (402, 403),
     Status.UNAVAILABLE: (3, 503),
 }
 
