@@ -69,6 +69,7 @@ VERBS = (
     Verb("check", "node.cli.check", "say what would keep the node from working, and why"),
     Verb("migrate", "node.cli.migrate", "bring the database's schema up to this version"),
     Verb("load", "node.cli.load", "load records and prefixes from a file"),
+    Verb("record", "node.cli.record", "read and change records, see their history, undo"),
     Verb("resolve", "node.cli.resolve", "ask a node for an identifier, and show what it says"),
 )
 
