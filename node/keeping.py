@@ -46,7 +46,11 @@ async def serve_keeper(
 
     async with task_group() as spawn:
         keeper = Keeper(settings, run_directory, spawn)
-        app = build_admin_app(lambda: exposition(readers), checks, records=keeper.records)
+
+        def metrics() -> bytes:
+            return exposition(readers, keeper.reverse.levels)
+
+        app = build_admin_app(metrics, checks, records=keeper.records)
         try:
             async with serving_http(app, "httptools", sockets.admin, settings.idle_seconds):
                 ready()

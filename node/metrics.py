@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import (
@@ -55,16 +56,24 @@ GAUGES = {
 }
 
 
-def exposition(readers: Sequence[Counters]) -> bytes:
+class IndexLevels(NamedTuple):
+    """How far the index of reverse look-up is: changes not taken in yet, and whether it is being made."""
+
+    behind: int = 0
+    is_incomplete: bool = False
+
+
+def exposition(readers: Sequence[Counters], index: IndexLevels | None = None) -> bytes:
     """Return all series in the text form (CONTENT_TYPE); `readers` are the counters of every slot, in order."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Node(readers))
+    registry.register(_Node(readers, index or IndexLevels()))
     return generate_latest(registry)
 
 
 class _Node(Collector):
-    def __init__(self, readers: Sequence[Counters]) -> None:
+    def __init__(self, readers: Sequence[Counters], index: IndexLevels) -> None:
         self._readers = readers
+        self._index = index
 
     def collect(self) -> Iterable[Metric]:
         """Return every family of series, summed over the slots or by worker."""
@@ -73,6 +82,7 @@ class _Node(Collector):
         yield _latency(sums)
         yield _events(sums)
         yield from self._levels()
+        yield from _index(self._index)
         yield self._starts()
         yield from _processes(
             {f"worker-{slot}": each.process_id for slot, each in enumerate(self._readers)}
@@ -133,6 +143,19 @@ def _events(sums: Sequence[int]) -> Metric:
     for event in Event:
         family.add_metric([event.value], sums[event_cell(event)])
     return family
+
+
+def _index(levels: IndexLevels) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "idnode_reverse_behind",
+        "Changes that reverse look-up does not know yet.",
+        value=levels.behind,
+    )
+    yield GaugeMetricFamily(
+        "idnode_reverse_incomplete",
+        "1 while the index of reverse look-up is being made, and look-ups are refused; else 0.",
+        value=int(levels.is_incomplete),
+    )
 
 
 def _processes(process_ids: dict[str, int]) -> Iterator[Metric]:

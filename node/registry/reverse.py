@@ -11,8 +11,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable
-from typing import NamedTuple
 
+from node.metrics import IndexLevels
 from node.registry.patterns import SearchedTypes, grams_of, searched_texts
 from node.store.changes import ChangeKind, Page, Position, read_changes
 from node.store.database import Database, OwnConnection, StoreError, StoreUnavailable
@@ -36,13 +36,6 @@ RANGE_RECORDS = 300  # in one transaction
 LONGEST_PAUSE_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
-
-
-class IndexLevels(NamedTuple):
-    """How far the index is: changes not taken in yet, and whether it is being made anew."""
-
-    behind: int = 0
-    is_incomplete: bool = False
 
 
 class ReverseIndex:

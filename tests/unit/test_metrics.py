@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from node.counters import Counters, slot_path
-from node.metrics import GAUGES, exposition
+from node.metrics import GAUGES, IndexLevels, exposition
 from resolver.answer import Status, Tier
 from resolver.identifier import Scheme
 from resolver.observe import Event, Gauge, Protocol, Tally, cell
@@ -130,3 +130,9 @@ def test_every_alert_has_a_first_look_in_the_runbook() -> None:
 
     assert named
     assert [name for name in named if f"| {name} |" not in runbook] == []
+
+
+def test_lag_of_reverse_look_up_is_that_of_the_keeper(slots: tuple[Counters, Counters]) -> None:
+    shown = exposition(slots, IndexLevels(7, is_incomplete=True)).decode()
+    assert "idnode_reverse_behind 7.0" in shown
+    assert "idnode_reverse_incomplete 1.0" in shown
