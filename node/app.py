@@ -17,11 +17,12 @@ from node.config import Settings
 from node.counters import Counters
 from node.readpath import ReadPath
 from node.registry.patterns import SearchedTypes
-from node.registry.searching import ReverseLookup
+from node.registry.searching import MAX_SEARCHES, ReverseLookup
 from node.serving import DRAIN_SECONDS, Spawn, checks_of, serving_http, survive, task_group
 from node.siblings import Siblings
 from node.site import KEY_FILE, own_site
 from node.sockets import Sockets
+from node.store.database import Database
 from node.web.health import Check
 from node.web.reverse import ReverseApi
 from node.web.routes import build_app
@@ -62,6 +63,7 @@ class Worker:
         )
         self.siblings = Siblings(directory, settings.workers, slot)
         self.writing = WritePath(settings, self.tally, spawn, self._written)
+        self.searching = Database(settings.database_url, max_connections=MAX_SEARCHES)
         self.guard = Guard(
             self.tally,
             connections_max=settings.connections_max,
@@ -149,6 +151,7 @@ class Worker:
         """Let go of Redis and Postgres."""
         if self.client is not None:
             await self.client.aclose()
+        await self.searching.close()
         await self.writing.close()
         await self.reading.close()
 
@@ -169,7 +172,7 @@ class Worker:
 
     def _reverse(self) -> ReverseApi:
         types = SearchedTypes.of(self.settings.reverse_types)
-        lookup = ReverseLookup(self.writing.database, types, self.reading.prefixes)
+        lookup = ReverseLookup(self.searching, types, self.reading.prefixes)
         return ReverseApi(lookup, self.writing.login, self.service)
 
     def _written(self, changes: Iterable[tuple[bytes, int]]) -> None:
