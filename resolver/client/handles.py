@@ -7,7 +7,7 @@ import orjson
 
 from resolver.client.dialect import JSON_HEADERS, json_of, why, write_headers
 from resolver.client.exchange import Asked, Received, path_of
-from resolver.client.failures import failure
+from resolver.client.failures import UNREADABLE, NodeUnreachable, failure
 from resolver.client.outcomes import (
     Json,
     Page,
@@ -76,6 +76,8 @@ def read_page(received: Received, after: str, limit: int) -> Page:
 
 def _accepted(received: Received, *codes: ResponseCode) -> Json:
     refusal = read_refusal(received)
+    if received.status < 300 and not refusal.code:
+        raise NodeUnreachable(f"{UNREADABLE}: it has no responseCode")
     if received.status >= 300 or refusal.code not in (ResponseCode.SUCCESS, *codes):
         raise failure(refusal)
     return read_object(received)

@@ -1,0 +1,83 @@
+"""An HTTP server that is as bad as a network: it loses answers after the request has arrived, or is busy."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+Script = Callable[["Arrived"], bytes | None]
+"""What to answer; None closes the connection without an answer."""
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A request that has arrived whole."""
+
+    line: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def key(self) -> str:
+        """Its Idempotency-Key."""
+        return self.headers.get("idempotency-key", "")
+
+
+@dataclass
+class CuttingServer:
+    """What arrived, in order; `script` holds what to do with each, the last for all that follow."""
+
+    script: list[Script]
+    arrived: list[Arrived] = field(default_factory=list)
+    url: str = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while (request := await _read(reader)) is not None:
+                self.arrived.append(request)
+                answer = self.script[min(len(self.arrived), len(self.script)) - 1](request)
+                if answer is None:
+                    break
+                writer.write(answer)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def cutting(*script: Script) -> AsyncIterator[CuttingServer]:
+    """Run a server that does with each request what the script says."""
+    found = CuttingServer(list(script))
+    server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
+    found.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield found
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+def cut(_request: Arrived) -> None:
+    """Close without an answer."""
+
+
+def saying(status: int, body: str = "", **headers: str) -> Script:
+    """Answer with this status, JSON body, and headers (underscores for hyphens)."""
+    head = {"Content-Type": "application/json", "Content-Length": str(len(body.encode()))}
+    head |= {name.replace("_", "-"): text for name, text in headers.items()}
+    lines = [f"HTTP/1.1 {status} Said", *(f"{name}: {text}" for name, text in head.items())]
+    return lambda _request: ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
+
+
+async def _read(reader: asyncio.StreamReader) -> Arrived | None:
+    try:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        line, *rest = head.strip().split("\r\n")
+        headers = {name.lower(): text for name, _, text in (each.partition(": ") for each in rest)}
+        return Arrived(
+            line, headers, await reader.readexactly(int(headers.get("content-length", 0)))
+        )
+    except asyncio.IncompleteReadError:
+        return None
