@@ -79,7 +79,7 @@ class Worker:
             self.reading.vault,
             self.reading.prefixes,
             own_site(settings.announced, key.public_key()),
-            case_sensitive=settings.case_sensitive,
+        world = Surroundings(time, os.urandom, _signer(key), slot, self.siblings.forward)
         )
         world = Surroundings(time, os.urandom, _signer(key))
         self.responder = Responder(
