@@ -88,7 +88,7 @@ class Keeper:
 
     async def close(self) -> None:
         """Let go of Postgres and of the workers."""
-        self.siblings.close()
+        await self.siblings.close()
         await self.writing.close()
         await self.reading.close()
         await self.database.close()

@@ -23,7 +23,8 @@ ANSWER_SECONDS = 15.0
 CONNECT_SECONDS = 1.0
 MAX_FRAME_BYTES = 4 * (MAX_MESSAGE_BYTES + ENVELOPE_BYTES)
 MAX_UNREAD_BYTES = 1 << 20  # of hints to one sibling; beyond, it is left to the feed
-MAX_IDLE = 32  # connections kept to one sibling
+MAX_OPEN = 32  # connections to one sibling; further messages wait for one
+BACKLOG = 1_024  # of connections that wait to be accepted, from all siblings
 
 _LENGTH = struct.Struct(">I")
 _FORWARD = struct.Struct(">BH")  # protocol, length of the address
@@ -48,6 +49,7 @@ class Siblings:
         self._slots = slots
         self._slot = slot
         self._idle: dict[int, list[Streams]] = {}
+        self._gates: dict[int, asyncio.Semaphore] = {}
         self._hints: dict[int, asyncio.StreamWriter] = {}
         self._hinting: set[asyncio.Task[None]] = set()
 
@@ -56,31 +58,40 @@ class Siblings:
         self, answer: Answer, learn: Callable[[Changes], None]
     ) -> AsyncIterator[None]:
         """Answer the siblings within the block: forwarded messages, and what they have written."""
+        served: set[asyncio.Task[None] | None] = set()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with suppress(OSError, EOFError, ValueError, struct.error):
-                if _is_ours(writer):
-                    await _serve(reader, writer, answer, learn)
-            writer.close()
+            task = asyncio.current_task()
+            served.add(task)
+            try:
+                with suppress(OSError, EOFError, ValueError, struct.error):
+                    if _is_ours(writer):
+                        await _serve(reader, writer, answer, learn)
+            finally:
+                served.discard(task)
+                writer.close()
 
         with self._path(self._slot or 0) as path:
             with suppress(FileNotFoundError):
                 os.unlink(path)  # of the worker that was here before
-            server = await asyncio.start_unix_server(serve, path)
+            server = await asyncio.start_unix_server(serve, path, backlog=BACKLOG)
         try:
             yield
         finally:
             server.close()
-            self.close()
+            await _end(task for task in served if task is not None)
+            await self.close()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let go of the connections to the others."""
-        for _, writer in (each for streams in self._idle.values() for each in streams):
+        await _end(self._hinting)
+        idle = [writer for streams in self._idle.values() for _, writer in streams]
+        for writer in (*idle, *self._hints.values()):
             writer.close()
-        for writer in self._hints.values():
-            writer.close()
-        for task in self._hinting:
-            task.cancel()
+            with suppress(OSError):
+                await writer.wait_closed()
+        self._idle.clear()
+        self._hints.clear()
 
     async def forward(self, slot: int, data: bytes, origin: Origin) -> Reply:
         """Return what the worker in a slot replies to a whole message.  Raises OSError when there is none."""
@@ -90,9 +101,7 @@ class Siblings:
         head = _FORWARD.pack(PROTOCOLS.index(origin.protocol), len(address))
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                streams = await self._connect(slot)
-                _write(streams[1], _ASK + head + address + data)
-                return await self._read_reply(slot, streams)
+                return await self._ask(slot, _ASK + head + address + data)
         except (EOFError, struct.error) as error:
             raise ConnectionResetError(f"the worker in slot {slot} has gone") from error
 
@@ -115,43 +124,54 @@ class Siblings:
             else:
                 _write(writer, hint)
 
+    async def _ask(self, slot: int, frame: bytes) -> Reply:
+        gate = self._gates.setdefault(slot, asyncio.Semaphore(MAX_OPEN))
+        await gate.acquire()
+        streams = None
+        try:
+            streams = await self._connect(slot)
+            _write(streams[1], frame)
+            head = await _read(streams[0])
+            cell, has_more = _REPLY.unpack_from(head)
+            more = self._more(slot, streams) if has_more else None
+        except BaseException:
+            self._give_back(slot, streams, is_broken=True)
+            raise
+        if more is None:
+            self._give_back(slot, streams)
+        return Reply(head[_REPLY.size :], None if cell == _NO_CELL else cell, more)
+
     async def _connect(self, slot: int) -> Streams:
         idle = self._idle.setdefault(slot, [])
         while idle:
             reader, writer = idle.pop()
             if not (writer.is_closing() or reader.at_eof()):
                 return reader, writer
+            writer.close()
         return await self._open(slot)
+
+    def _give_back(self, slot: int, streams: Streams | None, *, is_broken: bool = False) -> None:
+        """Let the next message have this connection, or none in its place."""
+        if streams is not None and is_broken:
+            streams[1].close()
+        elif streams is not None:
+            self._idle.setdefault(slot, []).append(streams)
+        self._gates[slot].release()
 
     async def _open(self, slot: int) -> Streams:
         with self._path(slot) as path:
             async with asyncio.timeout(CONNECT_SECONDS):
                 return await asyncio.open_unix_connection(path)
 
-    async def _read_reply(self, slot: int, streams: Streams) -> Reply:
-        frame = await _read(streams[0])
-        cell, has_more = _REPLY.unpack_from(frame)
-        more = self._more(slot, streams) if has_more else None
-        if more is None:
-            self._keep(slot, streams)
-        return Reply(frame[_REPLY.size :], None if cell == _NO_CELL else cell, more)
-
     async def _more(self, slot: int, streams: Streams) -> AsyncIterator[bytes]:
         """Pass on the further messages of an answer; an empty frame ends them."""
+        is_broken = True
         try:
             while frame := await _read(streams[0]):
                 yield frame
-        except BaseException:
-            streams[1].close()
-            raise
-        self._keep(slot, streams)
-
-    def _keep(self, slot: int, streams: Streams) -> None:
-        idle = self._idle.setdefault(slot, [])
-        if len(idle) < MAX_IDLE:
-            idle.append(streams)
-        else:
-            streams[1].close()
+            is_broken = False
+        finally:
+            self._give_back(slot, streams, is_broken=is_broken)
 
     def _path(self, slot: int) -> "_ShortPath":
         return _ShortPath(self._directory, f"worker-{slot}.socket")
@@ -169,6 +189,13 @@ class _ShortPath:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)
 
 
 async def _serve(
