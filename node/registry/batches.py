@@ -97,7 +97,9 @@ def _add(batch: Batch, row: int, item: dict[str, object], line: bytes, rules: Lo
     identifier = parse_handle(handle.encode(), case_sensitive=rules.case_sensitive)
     if identifier.is_prefix_handle and "/" not in handle:
         raise ValueError(f"no identifier; a line that homes a prefix says so: 0.NA/{handle}")
-    _check_registrable(identifier)
+    check_name(identifier)
+    if "operation" in item:
+        raise ValueError('rows with an "operation" are for `idnode bulk run --kind operations`')
     record, order = _encode(identifier, item, line, rules)
     if identifier.is_prefix_handle:
         prefix = _prefix_row(identifier, item.get("delegated", rules.delegated))
@@ -151,7 +153,7 @@ def _reader(now: int) -> ValueReader:
     return ValueReader(now)
 
 
-def _check_registrable(identifier: Identifier) -> None:
+def check_name(identifier: Identifier) -> None:
     """Apply what holds for handles at registration only; see `handle.check_registrable`."""
     if identifier.scheme is Scheme.HANDLE and not identifier.is_prefix_handle:
         text = identifier.text
