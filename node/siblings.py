@@ -133,12 +133,11 @@ class Siblings:
             _write(streams[1], frame)
             head = await _read(streams[0])
             cell, has_more = _REPLY.unpack_from(head)
-            more = self._more(slot, streams) if has_more else None
         except BaseException:
             self._give_back(slot, streams, is_broken=True)
             raise
-        if more is None:
-            self._give_back(slot, streams)
+        more = _more(streams) if has_more else None
+        self._give_back(slot, None if has_more else streams)
         return Reply(head[_REPLY.size :], None if cell == _NO_CELL else cell, more)
 
     async def _connect(self, slot: int) -> Streams:
@@ -163,16 +162,6 @@ class Siblings:
             async with asyncio.timeout(CONNECT_SECONDS):
                 return await asyncio.open_unix_connection(path)
 
-    async def _more(self, slot: int, streams: Streams) -> AsyncIterator[bytes]:
-        """Pass on the further messages of an answer; an empty frame ends them."""
-        is_broken = True
-        try:
-            while frame := await _read(streams[0]):
-                yield frame
-            is_broken = False
-        finally:
-            self._give_back(slot, streams, is_broken=is_broken)
-
     def _path(self, slot: int) -> "_ShortPath":
         return _ShortPath(self._directory, f"worker-{slot}.socket")
 
@@ -189,6 +178,15 @@ class _ShortPath:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)
+
+
+async def _more(streams: Streams) -> AsyncIterator[bytes]:
+    """Pass on the further messages of an answer; an empty frame ends them.  The connection is used for nothing else."""
+    try:
+        while frame := await _read(streams[0]):
+            yield frame
+    finally:
+        streams[1].close()
 
 
 async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
