@@ -9,6 +9,7 @@ may have been applied: its caller is told "busy", and finds out with the idempot
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ WAITING_WRITES = 10_000  # beyond this many a write is refused
 WRITE_SECONDS = 10.0  # for a batch, from reading to the commit
 MAX_ROUNDS = 20  # of reading what a decision needs: groups within groups
 MAX_ATTEMPTS = 20  # of a write whose record others change all the time
+
+log = logging.getLogger(__name__)
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 OnWritten = Callable[[Iterable[tuple[bytes, int]]], None]
@@ -91,6 +94,9 @@ class WriteQueue:
                 try:
                     await self._carry_out(batch)
                 except (StoreUnavailable, StoreError) as error:
+                    _fail(batch, error)
+                except Exception as error:  # the top of a batch: it must not end the process
+                    log.exception("a batch of writes failed")
                     _fail(batch, error)
                 except BaseException as error:
                     _fail(batch, error)
@@ -150,16 +156,17 @@ class WriteQueue:
         return prepared
 
     def _decide_one(self, job: Job, facts: BatchFacts) -> Verdict | Missing | Prepared:
-        told_before = facts.replay(job)
-        if told_before is not None:
-            return told_before
-        found = decide(job.write, facts.of(job, self._policy))
-        if isinstance(found, Verdict | Missing):
-            return found
         try:
-            return prepare(job, found, facts)
+            told_before = facts.replay(job)
+            if told_before is not None:
+                return told_before
+            found = decide(job.write, facts.of(job, self._policy))
+            return found if isinstance(found, Verdict | Missing) else prepare(job, found, facts)
         except RecordTooLong as error:
             return Verdict(ResponseCode.INVALID_VALUE, str(error))
+        except Exception:  # a fault of ours; the other writes of the batch go on
+            log.exception("a write failed", extra={"record": job.key.decode("utf-8", "replace")})
+            return Verdict(ResponseCode.ERROR, "Internal error")
 
     def _try_again(self, waiting: _Waiting) -> None:
         """Somebody else changed the record in between: decide anew, before those who came later."""
