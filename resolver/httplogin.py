@@ -111,9 +111,18 @@ class HttpLogin:
             raise self._refused(scope, ResponseCode.AUTHENTICATION_FAILED, ENDED) from error
         except AuthenticationFailed as error:
             if error.retry_after:
-                headers = (("Retry-After", str(error.retry_after)),)
-                raise LoginFailed(429, error.code, error.message, headers) from error
+                raise _limited(error) from error
             raise self._refused(scope, error.code, error.message) from error
+
+    async def verifies(self, scope: Scope, proof: Proof, message: bytes) -> bool:
+        """Say whether a MAC was made with a secret key held here; who asks does not matter.
+
+        Raises LoginFailed after too many that were not, SourceUnavailable.
+        """
+        try:
+            return await self.authenticator.verifies_named(proof, message, origin_of(scope))
+        except AuthenticationFailed as error:
+            raise _limited(error) from error
 
     def challenge(
         self, scope: Scope, error: str = "", challenge: Challenge | None = None
@@ -162,6 +171,11 @@ class HttpLogin:
 
     def _refused(self, scope: Scope, code: ResponseCode, message: str) -> LoginFailed:
         return LoginFailed(401, code, message, tuple(self.challenge(scope, message)))
+
+
+def _limited(error: AuthenticationFailed) -> LoginFailed:
+    headers = (("Retry-After", str(error.retry_after)),)
+    return LoginFailed(429, error.code, error.message, headers)
 
 
 def origin_of(scope: Scope) -> str:

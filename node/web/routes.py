@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.middleware.gzip import GZipMiddleware
 
-from node.web import handle_operations, lookup_operations, operations
+from node.web import handle_operations, login_operations, lookup_operations, operations
 from node.web.cors import CrossOrigin
 from node.web.docs import Docs
 from node.web.health import Check, Health
@@ -23,18 +23,17 @@ from resolver.frontends.bulk import BulkApi
 from resolver.frontends.handles import HandlesApi
 from resolver.frontends.listing import ListingApi
 from resolver.frontends.proxy import Proxy
+from resolver.frontends.sessions import SessionsApi, Sign, VerificationsApi
 from resolver.frontends.tunnel import Tunnel
 from resolver.frontends.v1 import ResolveApi
 from resolver.frontends.writes import WritesApi
 from resolver.hot import COMPRESSED_FROM_BYTES, HotHttp
 from resolver.httplogin import HttpLogin
-from resolver.jsonapi import Desk, Form, respond
+from resolver.jsonapi import Desk
 from resolver.observe import Tally
 from resolver.registrar import Registrar
-from resolver.render import json_error
 from resolver.responder import Responder
 from resolver.service import Resolver
-from resolver.wire import ResponseCode
 
 GZIP_LEVEL = 5
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -63,10 +62,15 @@ def build_app(
     login: HttpLogin,
     reverse: ReverseApi | None = None,
     hot: HotHttp | None = None,
+    sign: Sign | None = None,
 ) -> FastAPI:
-    """Return the application of the public listener; it tells `hot` the answers that can be given again."""
+    """Return the application of the public listener; it tells `hot` the answers that can be given again.
+
+    `sign` proves this server to a client that opens a session.
+    """
     app = _bare_app()
     _add(app, _handle_rows(service, registrar, login, tally, hot))
+    _add(app, _login_rows(login, sign))
     _add(app, _lookup_rows(service, tally, reverse))
     _add(app, _public_rows(service, responder, tally, readiness))
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=GZIP_LEVEL)
@@ -143,10 +147,22 @@ def _handle_rows(
         Row("HEAD", "/api/prefixes", listing.prefixes),
         Row("GET HEAD POST DELETE", "/api/prefixes/", listing.prefixes),
         Row("POST DELETE", "/api/prefixes/{prefix:path}", listing.prefixes),
-        Row("GET POST", "/api/verifications/{handle:path}", _no_verifications),
-        Row("GET POST PUT DELETE", "/api/sessions", _no_sessions),
-        Row("GET POST PUT DELETE", "/api/sessions/", _no_sessions),
-        Row("GET POST PUT DELETE", "/api/sessions/this", _no_sessions),
+    )
+
+
+def _login_rows(login: HttpLogin, sign: Sign | None) -> tuple[Row, ...]:
+    """Sessions, and checking keys for other servers."""
+    sessions, verifications = SessionsApi(login, sign), VerificationsApi(Desk(login), login)
+    this, key = "/api/sessions/this", "/api/verifications/{handle:path}"
+    return (
+        Row("POST", "/api/sessions", sessions.create, login_operations.CREATE_SESSION),
+        Row("POST", "/api/sessions/", sessions.create),
+        Row("GET", this, sessions.show, login_operations.SHOW_SESSION),
+        Row("PUT", this, sessions.answer, login_operations.ANSWER_SESSION),
+        Row("POST", this, sessions.answer),
+        Row("DELETE", this, sessions.end, login_operations.END_SESSION),
+        Row("GET", key, verifications.verify, login_operations.VERIFY),
+        Row("POST", key, verifications.verify),
     )
 
 
@@ -185,17 +201,6 @@ def _public_rows(
         Row("GET", CATCH_ALL, page, operations.PROXY),
         Row("HEAD POST", CATCH_ALL, page),
     )
-
-
-async def _no_verifications(_request: Request) -> Response:
-    """Checking secret keys for other servers is not offered."""
-    code = ResponseCode.OPERATION_NOT_SUPPORTED
-    return respond(501, json_error(code, "Verification is not supported"), Form())
-
-
-async def _no_sessions(_request: Request) -> Response:
-    """Sessions need TLS; without it the reference answers 403 with an empty body."""
-    return Response(status_code=403)
 
 
 def _page_or_message(proxy: Proxy, tunnel: Tunnel) -> Endpoint:

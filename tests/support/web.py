@@ -58,6 +58,10 @@ async def _unsigned(_block: bytes, _sha256: bool) -> bytes:
     return bytes(256)
 
 
+async def _signed(block: bytes, _sha256: bool) -> bytes:
+    return b"signed " + block
+
+
 def _no_randomness(count: int) -> bytes:
     return bytes(count)
 
@@ -92,6 +96,7 @@ class Web:
             login=self.gate.login,
             reverse=ReverseApi(_no_lookup(self.store), self.gate.login, service),
             hot=self.hot,
+            sign=_signed,
         )
 
     def client(self, *, secure: bool = False, peer: str = STRANGER) -> httpx.AsyncClient:
