@@ -51,6 +51,7 @@ class WritePath:
             spawn=spawn,
             on_written=on_written,
             unique=uuid4,
+            count=tally.happened,
             case_sensitive=settings.case_sensitive,
             clock=time.time,
         )

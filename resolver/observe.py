@@ -42,6 +42,9 @@ class Event(StrEnum):
     FEED_ERROR = "feed_error"
     LOGIN_FAILED = "login_failed"
     LOGIN_REFUSED = "login_refused"
+    WRITTEN = "written"
+    WRITE_REFUSED = "write_refused"
+    WRITE_FAILED = "write_failed"
 
 
 class Gauge(StrEnum):

@@ -23,6 +23,7 @@ from node.store.writing import append_prefix_version, set_prefix
 from resolver.access import Missing
 from resolver.identifier import IdentifierError
 from resolver.keys.seal import Seal
+from resolver.observe import Event
 from resolver.registrar import Operation, Registrar, Verdict, Write
 from resolver.schemes import parse_handle
 from resolver.wire import MAX_HANDLE_BYTES, ResponseCode
@@ -42,18 +43,33 @@ class RecordRegistrar(RecordReader, Registrar):
         spawn: Spawn,
         on_written: OnWritten,
         unique: Callable[[], UUID],
+        count: Callable[[Event], None] = lambda _: None,
         case_sensitive: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`on_written` is told of each commit of this process; `unique` gives the suffixes of minted handles."""
+        """`on_written` is told of each commit of this process, `count` of what became of each write.
+
+        `unique` gives the suffixes of minted handles.
+        """
         super().__init__(database, policy, clock)
         self._seal = seal
         self._unique = unique
+        self._count = count
         self._case_sensitive = case_sensitive
         self._queue = WriteQueue(database, policy, clock=clock, spawn=spawn, on_written=on_written)
 
     async def write(self, write: Write) -> Verdict:
         """Carry out a write; see `Registrar`.  It is finished even when who asked goes away meanwhile."""
+        try:
+            verdict = await self._write(write)
+        except StoreUnavailable:
+            self._count(Event.WRITE_FAILED)
+            raise
+        is_done = verdict.code is ResponseCode.SUCCESS
+        self._count(Event.WRITTEN if is_done else Event.WRITE_REFUSED)
+        return verdict
+
+    async def _write(self, write: Write) -> Verdict:
         fault = _name_fault(write)
         if fault:
             return Verdict(ResponseCode.INVALID_HANDLE, fault)
