@@ -70,6 +70,7 @@ VERBS = (
     Verb("migrate", "node.cli.migrate", "bring the database's schema up to this version"),
     Verb("load", "node.cli.load", "load records and prefixes from a file"),
     Verb("record", "node.cli.record", "read and change records, see their history, undo"),
+    Verb("key", "node.cli.key", "make and show keys, and certify them for TLS"),
     Verb("resolve", "node.cli.resolve", "ask a node for an identifier, and show what it says"),
 )
 

@@ -50,14 +50,6 @@ def make_secret() -> str:
     return secrets.token_urlsafe(SECRET_BYTES)
 
 
-def load_secret(path: Path) -> bytes:
-    """Read a secret key from the first line of a file.  Raises ValueError when that is empty, OSError."""
-    secret = read_key_file(path).partition(b"\n")[0].rstrip(b"\r")
-    if not secret:
-        raise ValueError(f"{path}: its first line, which should be the secret key, is empty")
-    return secret
-
-
 def read_key_file(path: Path) -> bytes:
     """Read a file that holds no more than keys and certificates.  Raises ValueError when it is longer, OSError."""
     with path.open("rb") as file:
