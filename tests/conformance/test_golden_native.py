@@ -4,10 +4,9 @@
 different on purpose stands in DIFFERENT by name, with the reason; a row that no longer differs fails as well.
 """
 
-import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from time import time
@@ -21,12 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from node.config import Settings
 from resolver.handlejson import values_to_json
 from resolver.wire import (
-    Challenge,
     Credential,
-    DatagramJoiner,
-    Envelope,
-    ErrorAnswer,
-    Flag,
     Message,
     Opcode,
     ResolutionAnswer,
@@ -38,16 +32,20 @@ from resolver.wire import (
     signed_block,
 )
 from tests.support.exchange import Stream, asking, connected, happened
+from tests.support.golden import (
+    FIXTURE,
+    VECTORS,
+    Fields,
+    differences,
+    fields_of,
+    joined,
+    pieces_of,
+    request_of,
+)
 from tests.support.nodes import NodeProcess, eventually, node_in
 
 pytestmark = pytest.mark.slow
 
-FILES = Path(__file__).parent
-Fields = dict[str, object]
-VECTORS: dict[str, dict[str, Any]] = {
-    vector["name"]: vector
-    for vector in json.loads((FILES / "handle-golden.json").read_text("utf-8"))["vectors"]
-}
 READS = (Opcode.RESOLUTION, Opcode.GET_SITE_INFO)
 EXPIRATION = range(43_100, 43_300)  # half a day, in seconds from now
 EXPIRATION_AT = slice(36, 40)  # of a message
@@ -152,74 +150,6 @@ DIFFERENT: dict[str, dict[str, str]] = {
 DROPPED = {"udp_runt": "udp_runt", "udp_short_message": "udp_runt"}
 
 
-def pieces_of(name: str, side: str) -> list[bytes]:
-    """Return the recorded datagrams or frames of one side of an exchange."""
-    recorded = VECTORS[name].get(f"{side}_hex", [])
-    return [bytes.fromhex(each) for each in ([recorded] if isinstance(recorded, str) else recorded)]
-
-
-def joined(pieces: list[bytes]) -> bytes:
-    """Return the message that datagrams carry."""
-    if len(pieces) == 1:
-        return pieces[0]
-    joiner = DatagramJoiner()
-    *_, message = (joiner.add("recorded", piece, 0.0) for piece in pieces)
-    assert message is not None
-    return message
-
-
-def fields_of(datagrams: list[bytes], messages: int = 1) -> Fields:
-    """Return what a reply says, field by field; the expiration and the signature are looked at elsewhere."""
-    message = Message.decode(joined(datagrams))
-    envelope, header = message.envelope, message.header
-    digest, answer = decode_answer(message)
-    credential = Credential.decode(message.credential) if message.credential else None
-    return {
-        "messages": messages,
-        "datagrams": len(datagrams),
-        "truncated": any(Envelope.decode(each).truncated for each in datagrams),
-        "version": envelope.version,
-        "suggested": (envelope.suggested_major, envelope.suggested_minor),
-        "session id": envelope.session_id,
-        "request id": envelope.request_id,
-        "encrypted": envelope.encrypted,
-        "opcode": header.opcode,
-        "code": header.response_code,
-        "flags": Flag(header.flags),
-        "site serial": header.site_serial,
-        "recursion": header.recursion,
-        "digest": digest,
-        "signed": credential and (credential.kind, credential.hash_name, credential.counter),
-        **_body_of(answer),
-    }
-
-
-def _body_of(answer: object) -> Fields:
-    match answer:
-        case ResolutionAnswer():
-            return {"handle": answer.handle, "values": answer.values}
-        case SiteData():
-            return _site_fields(answer)
-        case Challenge():
-            return {"nonce": answer.nonce}
-        case ErrorAnswer():
-            return {"text": answer.text}
-        case _:
-            return {"body": answer}
-
-
-def _site_fields(site: SiteData) -> Fields:
-    interfaces = [each for server in site.servers for each in server.interfaces]
-    return {
-        "site attributes": site.attributes,
-        "site key": [server.public_key for server in site.servers],
-        "site ports": [each.port for each in interfaces],
-        "site interfaces": [(each.kind, each.protocol) for each in interfaces],
-        "site servers": [(server.server_id, server.address) for server in site.servers],
-        "site": replace(site, attributes=(), servers=()),
-    }
-
-
 @pytest.fixture(scope="module")
 def directory() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="idnode-", dir="/tmp") as made:
@@ -232,7 +162,7 @@ def running(directory: Path) -> Iterator[NodeProcess]:
     """A node with the fixture that may send as many datagrams as the reference."""
     with node_in(directory / "data", IDNODE_UDP_MAX_DATAGRAMS="16") as lent:
         lent.start()
-        load(lent, FILES / "handle-fixture.ndjson")
+        load(lent, FIXTURE)
         eventually(lambda: ask_stream(lent.settings(), request_of("tcp_resolve_found")).code == 1)
         yield lent
 
@@ -245,10 +175,6 @@ def settings(running: NodeProcess) -> Settings:
 def load(running: NodeProcess, file: Path) -> None:
     loaded = running.run("load", str(file))
     assert loaded.returncode == 0, loaded.stderr
-
-
-def request_of(name: str) -> bytes:
-    return b"".join(pieces_of(name, "request"))
 
 
 @dataclass(frozen=True)
@@ -309,12 +235,7 @@ def compare(ours: Reply, name: str) -> Fields:
     if not ours.messages:
         return {"messages": (1, 0)}
     assert expires_in_time(ours)
-    given = fields_of(ours.datagrams, ours.messages)
-    return {
-        field: (recorded.get(field), given.get(field))
-        for field in {**recorded, **given}
-        if recorded.get(field) != given.get(field)
-    }
+    return differences(recorded, fields_of(ours.datagrams, ours.messages))
 
 
 def expires_in_time(reply: Reply) -> bool:

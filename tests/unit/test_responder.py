@@ -310,7 +310,7 @@ class TestProfiles:
         assert digest is not None
         assert digest.digest == hashlib.sha256(request.header_and_body).digest()
         assert challenge == Challenge(bytes([7]) * 16)
-        assert answer.envelope.session_id == 0x01070707
+        assert answer.envelope.session_id == 0x070707
 
     @pytest.mark.parametrize("version", LOGIN_CLIENTS)
     async def test_login_clients_are_not_challenged(
