@@ -25,6 +25,11 @@ def slot_path(directory: Path, slot: int) -> Path:
     return directory / f"counters-{slot}"
 
 
+def keeper_path(directory: Path) -> Path:
+    """Return the file of the keeper's counters."""
+    return directory / "counters-keeper"
+
+
 class Counters:
     """The counters of one slot.  `cells` is what a `Tally` counts into: CELL_COUNT unsigned 64-bit integers."""
 

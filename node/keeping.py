@@ -24,7 +24,7 @@ from node.web.records import RecordsApi
 from node.web.routes import build_admin_app
 from node.writepath import WritePath
 from resolver.keys import ServerKey
-from resolver.observe import CELL_COUNT, Tally
+from resolver.observe import Tally
 from resolver.service import Resolver
 
 PRUNE_SECONDS = 600.0
@@ -35,6 +35,7 @@ async def serve_keeper(
     settings: Settings,
     run_directory: Path,
     sockets: Sockets,
+    own: Counters,
     readers: Sequence[Counters],
     stop: asyncio.Event,
     ready: Callable[[], None],
@@ -45,10 +46,10 @@ async def serve_keeper(
         return checks_of([each.cells for each in readers])
 
     async with task_group() as spawn:
-        keeper = Keeper(settings, run_directory, spawn)
+        keeper = Keeper(settings, run_directory, own, spawn)
 
         def metrics() -> bytes:
-            return exposition(readers, keeper.reverse.levels)
+            return exposition(readers, keeper.reverse.levels, own)
 
         app = build_admin_app(metrics, checks, records=keeper.records)
         try:
@@ -62,8 +63,10 @@ async def serve_keeper(
 class Keeper:
     """The parts of the keeper.  It answers few questions, so it keeps next to nothing of answers."""
 
-    def __init__(self, settings: Settings, run_directory: Path, spawn: Spawn) -> None:
-        self.tally = Tally([0] * CELL_COUNT)
+    def __init__(
+        self, settings: Settings, run_directory: Path, own: Counters, spawn: Spawn
+    ) -> None:
+        self.tally = Tally(own.cells)
         self.database = Database(settings.database_url, max_connections=2)
         self.reading = ReadPath(
             settings.database_url, None, self.tally, spawn, hot_entries=1, memory_entries=1

@@ -63,16 +63,24 @@ class IndexLevels(NamedTuple):
     is_incomplete: bool = False
 
 
-def exposition(readers: Sequence[Counters], index: IndexLevels | None = None) -> bytes:
-    """Return all series in the text form (CONTENT_TYPE); `readers` are the counters of every slot, in order."""
+def exposition(
+    readers: Sequence[Counters], index: IndexLevels | None = None, keeper: Counters | None = None
+) -> bytes:
+    """Return all series in the text form (CONTENT_TYPE); `readers` are the counters of every slot, in order.
+
+    Of the `keeper` only what happened is counted: it answers no resolutions.
+    """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Node(readers, index or IndexLevels()))
+    registry.register(_Node(readers, index or IndexLevels(), keeper))
     return generate_latest(registry)
 
 
 class _Node(Collector):
-    def __init__(self, readers: Sequence[Counters], index: IndexLevels) -> None:
+    def __init__(
+        self, readers: Sequence[Counters], index: IndexLevels, keeper: Counters | None
+    ) -> None:
         self._readers = readers
+        self._counting = [*readers, *([] if keeper is None else [keeper])]
         self._index = index
 
     def collect(self) -> Iterable[Metric]:
@@ -80,7 +88,7 @@ class _Node(Collector):
         sums = [sum(column) for column in zip(*(each.cells for each in self._readers), strict=True)]
         yield _resolutions(sums)
         yield _latency(sums)
-        yield _events(sums)
+        yield _events([each.cells for each in self._counting])
         yield from self._levels()
         yield from _index(self._index)
         yield self._starts()
@@ -136,12 +144,12 @@ def _latency(sums: Sequence[int]) -> Metric:
     return family
 
 
-def _events(sums: Sequence[int]) -> Metric:
+def _events(counting: Sequence[Sequence[int]]) -> Metric:
     family = CounterMetricFamily(
         "idnode_events", "What happened besides answers.", labels=["event"]
     )
     for event in Event:
-        family.add_metric([event.value], sums[event_cell(event)])
+        family.add_metric([event.value], sum(cells[event_cell(event)] for cells in counting))
     return family
 
 

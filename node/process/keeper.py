@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 
 from node import config, log
-from node.counters import Counters, slot_path
+from node.counters import Counters, keeper_path, slot_path
 from node.keeping import serve_keeper
 from node.process.lifeline import run_until_cut
 from node.process.running import run_directory
@@ -30,8 +30,10 @@ def main() -> int:
     directory = run_directory(settings.data_dir)
     readers = tuple(Counters.open(slot_path(directory, slot)) for slot in range(settings.workers))
 
+    own = Counters.open(keeper_path(directory))
+
     async def serve(stop: asyncio.Event, ready: Callable[[], None]) -> None:
-        await serve_keeper(settings, directory, given.sockets, readers, stop, ready)
+        await serve_keeper(settings, directory, given.sockets, own, readers, stop, ready)
 
     return run_until_cut(given.lifeline, given.ready, serve)
 
