@@ -79,9 +79,8 @@ class Worker:
             self.reading.vault,
             self.reading.prefixes,
             own_site(settings.announced, key.public_key()),
-        world = Surroundings(time, os.urandom, _signer(key), slot, self.siblings.forward)
         )
-        world = Surroundings(time, os.urandom, _signer(key))
+        world = Surroundings(time, os.urandom, _signer(key), slot, self.siblings.forward)
         self.responder = Responder(
             self.service,
             self.reading.hot_wire,
