@@ -18,12 +18,12 @@ import orjson
 from node import config
 from node.cli.output import Form, print_json, print_rows
 from node.errors import Kind, RegistryError
+from node.site import KEY_FILE
 from resolver.handlejson import values_to_json
 from resolver.keys import ServerKey
 from resolver.keys.certificates import AUTHORITY_CERTIFICATE_FILE, AUTHORITY_FILE, Authority
 from resolver.keys.files import load_private, make_secret, write_new
 from resolver.keys.private import KeyKind, make_private, public_half, to_pem
-from resolver.keys.server import KEY_FILE
 from resolver.wire import (
     DsaPublicKey,
     HandleValue,

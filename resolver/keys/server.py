@@ -9,7 +9,6 @@ from resolver.keys.files import load_private, write_unless_there
 from resolver.keys.private import KeyKind, make_private, rsa_numbers, to_pem
 from resolver.wire import RsaPublicKey
 
-KEY_FILE = "server-key.pem"  # in the data directory
 _KEY_BITS = 2048  # what every known Handle client verifies; longer answers do not fit UDP
 
 
