@@ -519,7 +519,7 @@ async def test_who_logs_in_reads_what_he_may_and_nobody_keeps_it(web: Web) -> No
             *web.store.values_by_key[f"{PREFIX}/ITEM-1".encode()],
             HandleValue(4, b"PIN", b"1234", permissions=0b1100),
             HandleValue(5, b"SEALED", b"x", permissions=0b0000),
-            HandleValue(300, b"HS_SECKEY", b"secret", permissions=0b1110),
+            HandleValue(300, b"HS_SECKEY", b"secret", permissions=0b1100),
         ),
     )
 
