@@ -33,7 +33,7 @@ class MemoryRegistrar:
 
     def __init__(self, store: MemoryStore, server_admins: tuple[Reference, ...] = ()) -> None:
         self.store = store
-        self._server_admins = server_admins
+        self.server_admins = server_admins
         self.writes: list[Write] = []
 
     async def write(self, write: Write) -> Verdict:
@@ -124,7 +124,7 @@ class MemoryRegistrar:
         prefixes = dict.fromkeys(store.homed, PrefixState.HOMED)
         prefixes |= dict.fromkeys(store.delegated, PrefixState.DELEGATED)
         return Facts(
-            records, prefixes, NOW, self._server_admins, lambda name: parse_handle(name).key
+            records, prefixes, NOW, self.server_admins, lambda name: parse_handle(name).key
         )
 
     def _store(self, write: Write, plan: Plan) -> None:
