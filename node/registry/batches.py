@@ -57,6 +57,7 @@ class Batch:
     rows: dict[bytes, int] = field(default_factory=dict)  # by key
     orders: dict[bytes, Order] = field(default_factory=dict)  # by key
     superseded: list[RowError] = field(default_factory=list)
+    bare: dict[int, str] = field(default_factory=dict)  # rows that are about a prefix alone
     prefixes: dict[bytes, PrefixRow] = field(default_factory=dict)  # by canonical name
     errors: list[RowError] = field(default_factory=list)
     under: Counter[tuple[bytes, ...]] = field(default_factory=Counter)
@@ -100,15 +101,30 @@ def _add(batch: Batch, row: int, item: dict[str, object], line: bytes, rules: Lo
     check_name(identifier)
     if "operation" in item:
         raise ValueError('rows with an "operation" are for `idnode bulk run --kind operations`')
-    record, order = _encode(identifier, item, line, rules)
+    bare = identifier.is_prefix_handle and "values" in item and item["values"] is None
+    encoded = None if bare else _encode(identifier, item, line, rules)
     if identifier.is_prefix_handle:
-        prefix = _prefix_row(identifier, item.get("delegated", rules.delegated))
-        batch.prefixes[prefix.prefix] = prefix
-    elif "delegated" in item:
+        _add_prefix(batch, identifier, item, rules)
+    elif "delegated" in item or "homed" in item:
         raise ValueError("only a prefix (0.NA/...) can be delegated")
     else:
         batch.under[identifier.prefixes] += 1
-    _put(batch, row, record, order)
+    if encoded is None:
+        batch.bare[row] = handle
+    else:
+        _put(batch, row, *encoded)
+
+
+def _add_prefix(
+    batch: Batch, identifier: Identifier, item: dict[str, object], rules: LoadRules
+) -> None:
+    """A line of a prefix homes or delegates it, unless it says `"homed": false`: then it is but a record."""
+    homed = item.get("homed", True)
+    if not isinstance(homed, bool):
+        raise ValueError('"homed" must be true or false')
+    if homed:
+        prefix = _prefix_row(identifier, item.get("delegated", rules.delegated))
+        batch.prefixes[prefix.prefix] = prefix
 
 
 def _encode(

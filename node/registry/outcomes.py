@@ -10,6 +10,7 @@ from node.registry.batches import Batch
 from node.registry.chunks import RowError
 from node.registry.loading import Effect
 from node.registry.merging import Difference
+from resolver.identifier import PREFIX_HANDLE
 
 
 class Outcome(StrEnum):
@@ -46,6 +47,10 @@ def results_of_load(batch: Batch, effect: Effect) -> list[RowResult]:
     """Return what became of the rows of a batch, in the order of the file."""
     found = [_of_error(each, Outcome.REFUSED) for each in batch.errors]
     found += [_of_error(each, Outcome.SUPERSEDED) for each in batch.superseded]
+    for row, handle in batch.bare.items():
+        name = handle.encode().upper().removeprefix(PREFIX_HANDLE)
+        homed = Outcome.CHANGED if name in effect.prefixes else Outcome.UNCHANGED
+        found.append(RowResult(row, handle, homed))
     for key, row in batch.rows.items():
         handle = batch.records[key].handle.decode()
         if key in effect.created:

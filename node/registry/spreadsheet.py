@@ -4,7 +4,11 @@ The head line names the columns, in any order: `handle,index,type,data` and, if 
 `permissions`.  One value a row; the rows of one handle stand beside each other.  An empty `ttl` or
 `permissions` means the usual.  Data is text, unless it is a JSON object with a format, such as
 `{"format":"admin","value":{...}}`.  A `0.NA/` row with nothing but the handle is a prefix without
-values.  A handle with a row that cannot be read is not loaded at all.
+values.  A handle with a row that cannot be read is not loaded at all.  An export adds the columns
+`timestamp`, `references`, `delegated` and `homed`.
+
+A spreadsheet takes a text that begins with `=`, `+`, `-`, `@`, tab or a line end for a formula.  An apostrophe in front
+of such a text, or of another apostrophe, is taken away here and put there by an export.
 """
 
 import csv
@@ -18,13 +22,28 @@ import orjson
 from node.registry.chunks import BLOCK_BYTES, MAX_CHUNK_LINES, MAX_LINE_BYTES, Chunk, RowError
 
 REQUIRED_COLUMNS = ("handle", "index", "type", "data")
-OPTIONAL_COLUMNS = ("ttl", "permissions")
+OPTIONAL_COLUMNS = ("ttl", "permissions", "timestamp", "references")
+PREFIX_COLUMNS = ("delegated", "homed")  # of the first row of a 0.NA/ handle
+EXPORTED_COLUMNS = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS, *PREFIX_COLUMNS)
+FORMATTED = '{"format"'
 
-_FORMATTED = '{"format"'
+_TEXT_COLUMNS = ("handle", "type", "data")
+_FORMULA = frozenset("=+-@\t\r\n'")
+_FLAGS = {"true": True, "false": False}
 
 
 class BadHead(ValueError):
     """The head line does not name the columns, so nothing in the file can be read."""
+
+
+def escape_formula(text: str) -> str:
+    """Return a text as a spreadsheet shows it and does not reckon with it."""
+    return f"'{text}" if text[:1] in _FORMULA and text else text
+
+
+def unescape_formula(text: str) -> str:
+    """Undo `escape_formula`."""
+    return text[1:] if text[:1] == "'" and text[1:2] in _FORMULA and len(text) > 1 else text
 
 
 class _Row(NamedTuple):
@@ -79,7 +98,9 @@ def _read_rows(text: io.TextIOWrapper) -> Iterator[_Row]:
         if fields is None:
             return
         if len(fields) == len(columns):
-            yield _Row(reader.line_num, fields[place], dict(zip(columns, fields, strict=True)))
+            value = dict(zip(columns, fields, strict=True))
+            value |= {name: unescape_formula(value[name]) for name in _TEXT_COLUMNS}
+            yield _Row(reader.line_num, value["handle"], value)
         elif fields:
             handle = fields[place] if place < len(fields) else ""
             fault = f"{len(fields)} fields; the head line names {len(columns)}"
@@ -91,7 +112,7 @@ def _read_head(reader: Iterator[list[str]]) -> list[str]:
         columns = [name.strip().lower() for name in next(reader, [])]
     except csv.Error as error:
         raise BadHead(f"the first line of the CSV file cannot be read: {error}") from error
-    known = {*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS}
+    known = set(EXPORTED_COLUMNS)
     if set(REQUIRED_COLUMNS) <= set(columns) <= known and len(set(columns)) == len(columns):
         return columns
     shown = ",".join(columns).encode(errors="replace").decode()
@@ -111,7 +132,7 @@ def _join(group: list[_Row], *, again: bool) -> bytes:
     bare = len(group) == 1 and _is_bare_prefix(group[0])
     values = [] if bare else [_value(row) for row in group]
     try:
-        return orjson.dumps({"handle": group[0].handle, "values": values})
+        return orjson.dumps({"handle": group[0].handle, **_flags(group[0]), "values": values})
     except TypeError as error:
         raise _RefusedRow(group[0], "the row is not valid UTF-8") from error
 
@@ -125,12 +146,30 @@ def _is_bare_prefix(row: _Row) -> bool:
 def _value(row: _Row) -> dict[str, object]:
     value: dict[str, object] = {name: row.value[name] for name in REQUIRED_COLUMNS[1:]}
     value |= {name: row.value[name] for name in OPTIONAL_COLUMNS if row.value.get(name)}
-    if row.value["data"].startswith(_FORMATTED):
-        try:
-            value["data"] = orjson.loads(row.value["data"])
-        except ValueError as error:
-            raise _RefusedRow(row, f"data is not a JSON object: {error}") from error
+    if row.value["data"].startswith(FORMATTED):
+        value["data"] = _json(row, "data")
+    if "references" in value:
+        value["references"] = _json(row, "references")
     return value
+
+
+def _json(row: _Row, name: str) -> object:
+    try:
+        return orjson.loads(row.value[name])
+    except ValueError as error:
+        raise _RefusedRow(row, f"{name} is not JSON: {error}") from error
+
+
+def _flags(row: _Row) -> dict[str, bool]:
+    """Return what the row says of its prefix.  Raises _RefusedRow."""
+    found = {}
+    for name in PREFIX_COLUMNS:
+        text = row.value.get(name, "").lower()
+        if text and text not in _FLAGS:
+            raise _RefusedRow(row, f"{name} must be true, false or empty")
+        if text:
+            found[name] = _FLAGS[text]
+    return found
 
 
 def _position(stream: BinaryIO) -> int:

@@ -8,7 +8,7 @@ import pytest
 from node.registry import jobrun, jobrunner
 from node.registry.jobs import BadOrder, TooManyJobs
 from node.store.database import Database
-from node.store.jobs import JOB_LOCK, JobFormat, JobKind, JobState
+from node.store.jobs import JOB_LOCK, JobFormat, JobKind, JobState, advance_job
 from tests.support.jobs import JobBench, Json, lines
 
 pytestmark = pytest.mark.db
@@ -209,7 +209,7 @@ async def test_a_job_that_was_cut_short_goes_on_exactly_where_it_was(
         )
     )
     job = await bench.hand_in(content, kind=kind)
-    advance, calls = jobrun.advance_job, []
+    advance, calls = advance_job, []
 
     async def advance_and_die(*arguments: object) -> bool:
         calls.append(arguments)
@@ -257,7 +257,7 @@ async def test_a_job_is_cancelled_between_rows_and_what_is_done_stays(
 ) -> None:
     monkeypatch.setattr("node.registry.chunks.MAX_CHUNK_LINES", 10)
     job = await bench.hand_in(lines(PREFIX, *(record(f"x{n}") for n in range(50))))
-    advance, calls = jobrun.advance_job, []
+    advance, calls = advance_job, []
 
     async def cancel_and_advance(*arguments: object) -> bool:
         calls.append(arguments)
