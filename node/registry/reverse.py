@@ -88,7 +88,8 @@ class ReverseIndex:
         state = self._note(await read_index_state(connection))
         page = await read_changes(self._database, state.position.serial, self._range_records)
         if state.rules != self._types.rules or not page.continues(state.position):
-            log.warning(
+            log.log(
+                logging.WARNING if state.rules else logging.INFO,
                 "reverse look-up is made anew",
                 extra={"rules": self._types.rules, "before": state.rules, "behind": state.behind},
             )

@@ -5,7 +5,8 @@ hidden or deleted is never told.  Each look-up has a limit and SEARCH_SECONDS; f
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import NamedTuple
 
 from node.registry.patterns import Pattern, PatternError, SearchedTypes, searched_texts
@@ -14,8 +15,9 @@ from node.store.reverse import (
     SEARCH_SECONDS,
     Candidate,
     SearchTooBroad,
-    find_candidates,
+    find_keys,
     prepare_search,
+    read_candidates,
 )
 from resolver.identifier import PREFIX_HANDLE
 from resolver.source import Prefixes
@@ -23,7 +25,8 @@ from resolver.source import Prefixes
 MAX_SEARCHES = 2  # of one worker under way at once
 MAX_WAITING = 16  # beyond these one is refused
 MAX_PATTERNS = 16
-PAGE_CANDIDATES = 500  # read, and compared, in one go
+FIRST_KEYS, MOST_KEYS = 500, 10_000  # found in one statement; four times as many each time
+COMPARED_AT_ONCE = 200  # records, between two looks at the clock
 _ZERO_NA = PREFIX_HANDLE.rstrip(b"/")
 
 
@@ -99,22 +102,16 @@ class ReverseLookup:
         state = await prepare_search(connection)
         if not state.is_usable(self._types.rules):
             raise IndexIncomplete("the index of reverse look-up is being made; try again later")
-        deadline = asyncio.get_running_loop().time() + SEARCH_SECONDS
         grams = list({gram for pattern in wanted.patterns for gram in pattern.grams()})
+        enough = wanted.skip + wanted.limit + 1  # one more tells that there is more
         hits: list[Candidate] = []
-        after, enough = (
-            wanted.after,
-            wanted.skip + wanted.limit + 1,
-        )  # one more tells that there is more
-        while True:
-            left = deadline - asyncio.get_running_loop().time()
-            if left <= 0:
-                raise SearchTooBroad
-            page = await find_candidates(connection, grams, after, PAGE_CANDIDATES, left)
-            hits += [each for each in page if self._is_hit(each, wanted)]
-            if len(page) < PAGE_CANDIDATES or len(hits) >= enough:
-                return _cut(hits, wanted)
-            after = page[-1].key
+        async with aclosing(_keys(connection, grams, wanted.after)) as pages:
+            async for keys in pages:
+                found = await read_candidates(connection, keys)
+                hits += [each for each in found if self._is_hit(each, wanted)]
+                if len(hits) >= enough:
+                    break
+        return _cut(hits, wanted)
 
     def _is_hit(self, candidate: Candidate, wanted: Wanted) -> bool:
         if not self._is_served(candidate, wanted.within):
@@ -133,6 +130,23 @@ class ReverseLookup:
             candidate.prefix == _ZERO_NA and self._prefixes.is_delegated(prefix)
         )
         return is_known or b":" in prefix  # a namespace of another scheme lies in one that is homed
+
+
+async def _keys(
+    connection: Connection, grams: Sequence[int], after: bytes
+) -> AsyncGenerator[Sequence[bytes], None]:
+    """Yield the keys of what may match, some at a time.  Raises SearchTooBroad after SEARCH_SECONDS."""
+    clock = asyncio.get_running_loop().time
+    deadline, size = clock() + SEARCH_SECONDS, FIRST_KEYS
+    while True:
+        keys = await find_keys(connection, grams, after, size, deadline - clock())
+        for start in range(0, len(keys), COMPARED_AT_ONCE):
+            if clock() > deadline:
+                raise SearchTooBroad
+            yield keys[start : start + COMPARED_AT_ONCE]
+        if len(keys) < size:
+            return
+        after, size = keys[-1], min(size * 4, MOST_KEYS)
 
 
 def _cut(hits: Sequence[Candidate], wanted: Wanted) -> Found:

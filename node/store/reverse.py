@@ -43,11 +43,14 @@ delete from reverse where key > $1 and ($2::bytea is null or key <= $2) and key 
 """
 _TAKEN_IN = "update reverse_state set serial = $1 where epoch = $2"
 _MADE_UPTO = "update reverse_state set made_upto = $1"
+# Keys alone, so that this limit, and nothing that is joined, decides between the index of grams and the order of keys.
+_KEYS = """
+select key from reverse where grams operator(pg_catalog.@>) $1::int[] and key > $2
+order by key limit $3
+"""
 _CANDIDATES = """
-select r.key, r.prefix, r.handle, r.wire
-from reverse v join record r on r.key = v.key
-where v.grams operator(pg_catalog.@>) $1::int[] and v.key > $2 and r.gone is null
-order by v.key limit $3
+select key, prefix, handle, wire from record
+where key = any($1::bytea[]) and gone is null order by key
 """
 
 
@@ -177,17 +180,24 @@ async def prepare_search(connection: Connection) -> IndexState:
     return await read_index_state(connection)
 
 
-async def find_candidates(
+async def find_keys(
     connection: Connection, grams: Sequence[int], after: bytes, limit: int, seconds: float
-) -> list[Candidate]:
-    """Return the next records that have all these grams, in the order of their keys.
+) -> list[bytes]:
+    """Return the next keys, in their order, of records that have all these grams.
 
     Raises SearchTooBroad when that takes longer.
     """
     milliseconds = max(1, int(seconds * 1_000))
     try:
         await connection.execute(f"set local statement_timeout = {milliseconds}")
-        rows = await connection.fetch(_CANDIDATES, grams, after, limit)
+        return [row[0] for row in await connection.fetch(_KEYS, grams, after, limit)]
     except asyncpg.QueryCanceledError as error:
         raise SearchTooBroad from error
-    return [Candidate(*row) for row in rows]
+
+
+async def read_candidates(connection: Connection, keys: Sequence[bytes]) -> list[Candidate]:
+    """Return those of these records that exist, in the order of their keys.  Raises SearchTooBroad."""
+    try:
+        return [Candidate(*row) for row in await connection.fetch(_CANDIDATES, keys)]
+    except asyncpg.QueryCanceledError as error:
+        raise SearchTooBroad from error
