@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from node.counters import Counters
 from node.metrics import exposition
+from node.web.records import RecordsApi
 from node.web.routes import build_admin_app, build_app
 from resolver.answer import Answer, Question, Status, Tier
 from resolver.identifier import Identifier, Scheme
@@ -104,7 +105,9 @@ def test_every_route_of_the_public_listener_is_documented() -> None:
 
 
 def test_every_route_of_the_admin_listener_is_documented() -> None:
-    assert documented_routes("Admin listener") == served_routes(build_admin_app(bytes, list))
+    records = RecordsApi(NOTHING, NOTHING, NOTHING)
+    app = build_admin_app(bytes, list, records=records)
+    assert documented_routes("Admin listener") == served_routes(app)
 
 
 def test_every_response_code_is_documented_by_number_and_name() -> None:
