@@ -22,7 +22,8 @@ def main() -> int:
     with TemporaryDirectory(prefix="idnode-judges-") as directory:
         # Embedded servers run under another account when we are root: let it pass through.
         Path(directory).chmod(0o711)
-        with node_in(Path(directory) / "data") as lent:
+        settings = {"IDNODE_SERVER_ADMINS": f"300:{PREFIX}/ADMIN"}
+        with node_in(Path(directory) / "data", **settings) as lent:
             url = f"http://{lent.start().http_listen[0]}"
             records = Path(directory) / "records.ndjson"
             records.write_bytes(judge("--print-records", stdout=subprocess.PIPE).stdout)
