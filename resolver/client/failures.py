@@ -157,5 +157,7 @@ def failure(refusal: Refusal) -> Refused:
     else:
         unknown = (ServerFault, f"the server answers with HTTP status {refusal.status}")
         kind, sentence = _BY_STATUS.get(refusal.status, unknown)
+    if kind is Gone and refusal.message:
+        return kind(refusal.message, refusal)
     told = f" ({refusal.message})" if refusal.message else ""
     return kind(sentence + told, refusal)

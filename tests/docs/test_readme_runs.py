@@ -112,6 +112,17 @@ def test_own_file_is_loaded_and_answered(stand: Stand) -> None:
     eventually(lambda: "https://example.cn/pump-1" in stand.type(ask), limit_seconds=1)
 
 
+def test_record_is_written_read_and_deleted_as_told(stand: Stand) -> None:
+    put, get, history, delete, ask = typed("Write a record")
+
+    assert "created 88.118.8/pump-1, version 1" in stand.type(put)
+    assert "https://example.cn/pump-1" in stand.type(get)
+    assert "operator" in stand.type(history)
+    assert "deleted 88.118.8/pump-1" in stand.type(delete)
+    eventually(lambda: re.match(r"410 .*because: sold", stand.type(ask)), limit_seconds=2)
+    assert "version 3" in stand.type(".venv/bin/idnode record revert 88.118.8/pump-1 1")
+
+
 def test_readme_says_the_commands_of_the_makefile() -> None:
     first = re.search(r"## Start\n.*?```sh\n(.*?)```", README, re.DOTALL)
     assert first is not None
