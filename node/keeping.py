@@ -1,16 +1,20 @@
 """Keeping: what one process does for all: the admin listener, and the roles that only one may have."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from socket import gethostname
 
 from node.config import Settings
 from node.counters import Counters
 from node.metrics import exposition
 from node.readpath import ReadPath
+from node.registry.operators import Operators
 from node.registry.patterns import SearchedTypes
 from node.registry.reverse import ReverseIndex
+from node.registry.tokens import OPERATOR_TOKEN_FILE, Tokens, ensure_operator_token
 from node.serving import Spawn, checks_of, serving_http, task_group
 from node.siblings import Siblings
 from node.site import KEY_FILE, own_site
@@ -19,16 +23,22 @@ from node.store.changes import prune_changes
 from node.store.database import Database, StoreError, StoreUnavailable
 from node.store.tokens import prune_sessions
 from node.store.writing import forget_replays
+from node.web.asked import AdminDesk
 from node.web.health import Check
 from node.web.records import RecordsApi
 from node.web.routes import build_admin_app
-from node.writepath import WritePath
+from node.web.tokens import TokensApi
+from node.writepath import WritePath, policy_of
 from resolver.keys import ServerKey
 from resolver.observe import Tally
 from resolver.service import Resolver
 
 PRUNE_SECONDS = 600.0
 REPLAYS_AT_ONCE = 1_000  # forgotten in one statement
+PREPARE_SECONDS = 5.0  # that a start waits for what can be made later too
+AGAIN_SECONDS = 5.0  # between tries to make it
+
+log = logging.getLogger(__name__)
 
 
 async def serve_keeper(
@@ -51,8 +61,9 @@ async def serve_keeper(
         def metrics() -> bytes:
             return exposition(readers, keeper.reverse.levels, own)
 
-        app = build_admin_app(metrics, checks, records=keeper.records)
+        app = build_admin_app(metrics, checks, records=keeper.records, tokens=keeper.tokens)
         try:
+            await keeper.prepare()
             async with serving_http(app, "httptools", sockets.admin, settings.idle_seconds):
                 ready()
                 await stop.wait()
@@ -66,6 +77,8 @@ class Keeper:
     def __init__(
         self, settings: Settings, run_directory: Path, own: Counters, spawn: Spawn
     ) -> None:
+        self._settings = settings
+        self._spawn = spawn
         self.tally = Tally(own.cells)
         self.database = Database(settings.database_url, max_connections=2)
         self.reading = ReadPath(
@@ -82,6 +95,11 @@ class Keeper:
             case_sensitive=settings.case_sensitive,
         )
         self.records = RecordsApi(self.writing.registrar, self.writing.login, self.service)
+        self.tokens = TokensApi(
+            Tokens(self.writing.database, case_sensitive=settings.case_sensitive),
+            Operators(policy_of(settings), self.writing.keys),
+            AdminDesk(self.writing.login, self.service),
+        )
         spawn(self.reading.records.run())
         spawn(self.reading.feed.run())
         types = SearchedTypes.of(settings.reverse_types)
@@ -89,12 +107,32 @@ class Keeper:
         spawn(self.reverse.run())
         spawn(_prune_for_ever(self.database))
 
+    async def prepare(self) -> None:
+        """Make the operator token; while the database is away that is done later, and the rest now."""
+        if not await self._has_operator_token():
+            self._spawn(self._make_operator_token())
+
     async def close(self) -> None:
         """Let go of Postgres and of the workers."""
         await self.siblings.close()
         await self.writing.close()
         await self.reading.close()
         await self.database.close()
+
+    async def _make_operator_token(self) -> None:
+        while not await self._has_operator_token():  # noqa: ASYNC110  nobody tells when the database is back
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _has_operator_token(self) -> bool:
+        path = self._settings.data_dir / OPERATOR_TOKEN_FILE
+        name = f"operator of {path.parent} on {gethostname()}"
+        try:
+            async with asyncio.timeout(PREPARE_SECONDS):
+                await ensure_operator_token(self.database, path, name)
+        except (StoreError, StoreUnavailable, OSError) as error:  # a time-out is an OSError
+            log.warning("no operator token yet", extra={"reason": str(error)})
+            return False
+        return True
 
 
 async def _prune_for_ever(database: Database) -> None:

@@ -71,6 +71,7 @@ VERBS = (
     Verb("load", "node.cli.load", "load records and prefixes from a file"),
     Verb("record", "node.cli.record", "read and change records, see their history, undo"),
     Verb("key", "node.cli.key", "make and show keys, and certify them for TLS"),
+    Verb("token", "node.cli.token", "make, list and revoke API tokens"),
     Verb("resolve", "node.cli.resolve", "ask a node for an identifier, and show what it says"),
 )
 

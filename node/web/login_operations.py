@@ -1,6 +1,8 @@
 """What the OpenAPI document says of sessions, verifications and tokens; the rest is in `operations`."""
 
+from node.registry.tokens import MAX_DAYS, MAX_NAME_CHARACTERS, MAX_PREFIXES
 from node.web.operations import FLAG, TEXT, JsonObject, Operation, in_path, in_query
+from resolver.registrar import Scope
 
 Responses = dict[int | str, str]
 
@@ -72,4 +74,49 @@ VERIFY = Operation(
         503: "Code 3: the database cannot be reached at the moment; try again",
     },
     tag=_SESSIONS,
+)
+
+_TOKENS = "API tokens"
+_TOKEN_BODY: JsonObject = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["name"],
+                "additionalProperties": False,
+                "properties": {
+                    "name": {"type": "string", "minLength": 1, "maxLength": MAX_NAME_CHARACTERS},
+                    "owner": {"type": "string", "description": "A key, such as 300:88.118/ADMIN."},
+                    "scopes": {"type": "array", "items": {"enum": [*Scope]}},
+                    "prefixes": {"type": "array", "items": TEXT, "maxItems": MAX_PREFIXES},
+                    "days": {"type": "integer", "minimum": 0, "maximum": MAX_DAYS},
+                    "operator": FLAG,
+                },
+            }
+        }
+    },
+}
+_TOKEN_PROBLEMS: Responses = {
+    400: "The request cannot be understood; the detail says why",
+    401: "Log in; or the login was not accepted",
+    403: "For the operator and the administrators of this server; or a login over plain HTTP",
+    429: "Too many wrong tries to log in",
+    503: "The database cannot be reached at the moment",
+}
+LIST_TOKENS = Operation(
+    "All API tokens, without their texts", (), {200: "The tokens", **_TOKEN_PROBLEMS}, tag=_TOKENS
+)
+MAKE_TOKEN = Operation(
+    "Make an API token",
+    (),
+    {201: "The token; it is shown this once", 413: "The body is too long", **_TOKEN_PROBLEMS},
+    _TOKEN_BODY,
+    _TOKENS,
+)
+REVOKE_TOKEN = Operation(
+    "Revoke an API token",
+    (in_path("token", "Its id, or its name."),),
+    {204: "It counts for nothing from now on", 404: "There is no such token", **_TOKEN_PROBLEMS},
+    tag=_TOKENS,
 )

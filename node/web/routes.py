@@ -19,6 +19,7 @@ from node.web.operations import Operation
 from node.web.problems import CATCH_ALL, install
 from node.web.records import RecordsApi
 from node.web.reverse import ReverseApi
+from node.web.tokens import TokensApi
 from resolver.frontends.bulk import BulkApi
 from resolver.frontends.handles import HandlesApi
 from resolver.frontends.listing import ListingApi
@@ -83,6 +84,7 @@ def build_admin_app(
     readiness: Readiness,
     *,
     records: RecordsApi | None = None,
+    tokens: TokensApi | None = None,
 ) -> FastAPI:
     """Return the application of the admin listener; `collector_text` gives the metrics of all workers."""
     app = _bare_app()
@@ -99,6 +101,8 @@ def build_admin_app(
     _add(app, rows)
     if records is not None:
         _add(app, _record_rows(records))
+    if tokens is not None:
+        _add(app, _token_rows(tokens))
     return app
 
 
@@ -116,6 +120,15 @@ def _record_rows(records: RecordsApi) -> tuple[Row, ...]:
         Row("GET", history, records.history, operations.SHOW_HISTORY),
         Row("HEAD", history, records.history),
         Row("POST", revert, records.revert, operations.REVERT_RECORD),
+    )
+
+
+def _token_rows(tokens: TokensApi) -> tuple[Row, ...]:
+    return (
+        Row("GET", "/v1/tokens", tokens.list, login_operations.LIST_TOKENS),
+        Row("HEAD", "/v1/tokens", tokens.list),
+        Row("POST", "/v1/tokens", tokens.make, login_operations.MAKE_TOKEN),
+        Row("DELETE", "/v1/tokens/{token}", tokens.revoke, login_operations.REVOKE_TOKEN),
     )
 
 

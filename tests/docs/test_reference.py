@@ -16,6 +16,7 @@ from node.counters import Counters
 from node.metrics import exposition
 from node.web.records import RecordsApi
 from node.web.routes import build_admin_app, build_app
+from node.web.tokens import TokensApi
 from resolver.answer import Answer, Question, Status, Tier
 from resolver.identifier import Identifier, Scheme
 from resolver.observe import CELL_COUNT, Event, Protocol, Tally
@@ -106,7 +107,8 @@ def test_every_route_of_the_public_listener_is_documented() -> None:
 
 def test_every_route_of_the_admin_listener_is_documented() -> None:
     records = RecordsApi(NOTHING, NOTHING, NOTHING)
-    app = build_admin_app(bytes, list, records=records)
+    tokens = TokensApi(NOTHING, NOTHING, NOTHING)
+    app = build_admin_app(bytes, list, records=records, tokens=tokens)
     assert documented_routes("Admin listener") == served_routes(app)
 
 
