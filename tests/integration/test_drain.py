@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from node import app
+from node import app, serving
 from node.address import Endpoint
 from node.config import Settings
 from node.counters import Counters
@@ -32,7 +32,7 @@ async def made_worker(listeners: Listeners, path: Path) -> AsyncIterator[app.Wor
     """Make a worker without a database: enough to tell where this server is."""
     counters = Counters.open(path / "counters")
     async with asyncio.TaskGroup() as tasks:
-        worker = app.Worker(listeners.settings, counters, tasks.create_task)
+        worker = app.Worker(listeners.settings, 0, path, counters, tasks.create_task)
         yield worker
         await worker.close()
     counters.close()
@@ -69,6 +69,7 @@ async def test_http_and_native_requests_that_do_not_end_share_one_deadline(
 ) -> None:
     """One waits for the rest of its body, the other for a client that does not read."""
     monkeypatch.setattr(app, "DRAIN_SECONDS", 2.0)
+    monkeypatch.setattr(serving, "DRAIN_SECONDS", 2.0)
     true, loop = listeners.settings, asyncio.get_running_loop()
     async with made_worker(listeners, tmp_path) as worker:
         with (

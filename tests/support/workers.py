@@ -111,7 +111,7 @@ async def running_worker(settings: Settings, directory: Path) -> AsyncIterator[R
     counters = Counters.open(directory / "counters")
     try:
         async with spawning() as spawn:
-            worker = Worker(listeners.settings, counters, spawn)
+            worker = Worker(listeners.settings, 0, directory, counters, spawn)
             try:
                 await worker.prepare(asyncio.Event())
                 async with worker.listening(listeners.slots[0]):
