@@ -23,7 +23,7 @@ from resolver.identifier import PREFIX_HANDLE
 from resolver.source import Prefixes
 
 MAX_SEARCHES = 2  # of one worker under way at once
-MAX_WAITING = 16  # beyond these one is refused
+MAX_WAITING = 8  # beyond these one is refused
 MAX_PATTERNS = 16
 FIRST_KEYS, MOST_KEYS = 500, 10_000  # found in one statement; four times as many each time
 COMPARED_AT_ONCE = 200  # records, between two looks at the clock
