@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import httpx
+
 Script = Callable[["Arrived"], bytes | None]
 """What to answer; None closes the connection without an answer."""
 
@@ -51,6 +53,39 @@ async def cutting(*script: Script) -> AsyncIterator[CuttingServer]:
     """Run a server that does with each request what the script says."""
     found = CuttingServer(list(script))
     server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
+    found.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield found
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@asynccontextmanager
+async def losing_answers(url: str, times: int) -> AsyncIterator[CuttingServer]:
+    """Run a server that hands every request on to another, and loses so many answers of writes carried out."""
+    found, lost = CuttingServer([]), 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal lost
+        async with httpx.AsyncClient(trust_env=False) as behind:
+            while (request := await _read(reader)) is not None:
+                found.arrived.append(request)
+                method, target, _ = request.line.split(" ")
+                answer = await behind.request(
+                    method, url + target, headers=request.headers, content=request.body
+                )
+                if method != "GET" and answer.is_success and lost < times:
+                    lost += 1
+                    break
+                head = {"ETag": answer.headers.get("etag", "")}
+                if "idempotent-replayed" in answer.headers:
+                    head["Idempotent_Replayed"] = "true"
+                writer.write(saying(answer.status_code, answer.text, **head)(request) or b"")
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
     found.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield found
