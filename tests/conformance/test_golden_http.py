@@ -2,6 +2,10 @@
 
 Recorded on loopback from the Handle.Net reference server 9.2.0 (raw requests; `handle-golden.json`), with the records
 of `handle-fixture.ndjson`.  What is different on purpose is listed below by name, with the reason.
+
+They came over plain HTTP, where the reference lets nobody log in; so does this server, except from the same machine.
+Our side is therefore asked as if from another one.  Writing, which was recorded over TLS, is in
+`test_golden_http_writes`.
 """
 
 import asyncio
@@ -16,7 +20,7 @@ import pytest_asyncio
 
 from resolver.wire import ENVELOPE_BYTES, decode_site
 from tests.support.memory import MemoryStore
-from tests.support.web import Web, serving
+from tests.support.web import Web, from_afar, serving
 
 FILES = Path(__file__).parent
 VECTORS: dict[str, dict[str, str]] = {
@@ -29,7 +33,8 @@ RECORDED_EXPIRATION = b"k\x046u"
 OWN_BODY = {
     "http_redirect": "our own short page, with the same link",
     "http_noredirect": "our own record page; the reference shows its maker's logo and contact",
-    "http_put_no_auth": "the message without the name of the reference's Java class",
+    "http_put_no_auth": "the message says what is wrong, instead of naming the reference's Java class",
+    "http_json_create_plain_http": "a message says why the login was not looked at",
     "http_native_post": "compared as a message: the expiration is the time of the answer",
 }
 SAME_BODY = sorted(set(VECTORS) - set(OWN_BODY))
@@ -54,7 +59,7 @@ async def address() -> AsyncIterator[tuple[str, int]]:
     own = next(
         value for value in store.values_by_key[b"0.NA/20.500.12345"] if value.type == b"HS_SITE"
     )
-    async with serving(Web(store, site=decode_site(own.data)).app) as bound:
+    async with serving(from_afar(Web(store, site=decode_site(own.data)).app)) as bound:
         yield bound
 
 
@@ -114,8 +119,16 @@ async def test_put_without_values_is_told_apart_from_put_without_login(
 
     assert json.loads(ours.body) == {
         "responseCode": 4,
-        "message": "Invalid JSON in PUT request",
+        "message": "Invalid JSON in PUT request: value None: index must be a number from 0 to 2147483647, not None",
     }
+
+
+async def test_login_over_plain_http_is_not_looked_at(address: tuple[str, int]) -> None:
+    ours, recorded = await ask(address, "http_json_create_plain_http")
+    body = json.loads(ours.body)
+
+    assert "https" in body.pop("message")
+    assert body == json.loads(recorded.body)
 
 
 async def test_native_message_by_post_is_answered_as_recorded(address: tuple[str, int]) -> None:

@@ -10,6 +10,7 @@ from time import time
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from node.registry.patterns import SearchedTypes
 from node.registry.searching import ReverseLookup
@@ -114,8 +115,17 @@ class Web:
         }
 
 
+def from_afar(app: ASGIApp) -> ASGIApp:
+    """Return the application as another machine's clients see it."""
+
+    async def seen(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "client": (STRANGER, 40_000)}, receive, send)
+
+    return seen
+
+
 @asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[tuple[str, int]]:
+async def serving(app: ASGIApp) -> AsyncIterator[tuple[str, int]]:
     """Serve an application on a free port; yield its address."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         config = uvicorn.Config(
