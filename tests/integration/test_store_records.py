@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from node.store.changes import ChangeKind, append_changes
 from node.store.database import Database, migrate
 from node.store.lookups import BATCH_KEYS, LookupQueue
 from node.store.records import VAULT_READS, VAULT_WAITING, RecordSource, RecordVault
-from resolver.answer import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Tier
+from resolver.answer import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Stored, Tier
 from resolver.source import SourceUnavailable
 from resolver.wire import HandleValue, encode_values
 from tests.support.rows import put_changes, put_record
@@ -43,7 +44,8 @@ async def test_a_record_is_returned_as_it_was_stored(
 ) -> None:
     serial = await put_record(database, b"88.1/X", wire=b"\0\0\0\1w", json=b"[1]", ttl=300)
     stored = await source.lookup(b"88.1/X")
-    assert stored == (serial, b"88.1/x", 300, False, b"\0\0\0\1w", b"[1]", Tier.POSTGRES)
+    values = (b"\0\0\0\1w", b"[1]")
+    assert stored == Stored(serial, b"88.1/x", 300, False, *values, Tier.POSTGRES, version=1)
 
 
 async def test_no_such_record_is_a_negative_answer_with_the_serial(
@@ -51,7 +53,21 @@ async def test_no_such_record_is_a_negative_answer_with_the_serial(
 ) -> None:
     serial = await put_changes(database, [b"A", b"B"])
     stored = await source.lookup(b"88.1/NONE")
-    assert stored == (serial, None, NEGATIVE_TTL_SECONDS, False, b"", b"", Tier.POSTGRES)
+    assert stored == Stored(serial, None, NEGATIVE_TTL_SECONDS, False, b"", b"", Tier.POSTGRES)
+
+
+async def test_a_tombstone_is_a_negative_answer_that_says_why(
+    database: Database, source: RecordSource
+) -> None:
+    await put_record(database, b"88.1/X", wire=b"\0\0\0\0")
+    why = b'{"at":1,"reason":"sold"}'
+    async with database.transaction() as connection:
+        await connection.execute("update record set gone = $1, version = 2", why)
+        serial = await append_changes(connection, [b"88.1/X"], [ChangeKind.RECORD])
+    stored = await source.lookup(b"88.1/X", at_least=serial)
+    assert (stored.handle, stored.json, stored.version) == (None, why, 2)
+    vault = RecordVault(database)
+    assert (await vault.values(b"88.1/X")).values is None
 
 
 async def test_a_record_with_restricted_values_says_so(
