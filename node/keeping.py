@@ -7,10 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 from socket import gethostname
 
+from node.bulk import Bulk
 from node.config import Settings
 from node.counters import Counters
 from node.metrics import exposition
 from node.readpath import ReadPath
+from node.registry.jobrunner import JobRunner
 from node.registry.operators import Operators
 from node.registry.patterns import SearchedTypes
 from node.registry.reverse import ReverseIndex
@@ -25,6 +27,7 @@ from node.store.tokens import prune_sessions
 from node.store.writing import forget_replays
 from node.web.asked import AdminDesk
 from node.web.health import Check
+from node.web.operators import OperatorDesk
 from node.web.records import RecordsApi
 from node.web.routes import build_admin_app
 from node.web.tokens import TokensApi
@@ -61,7 +64,14 @@ async def serve_keeper(
         def metrics() -> bytes:
             return exposition(readers, keeper.reverse.levels, own)
 
-        app = build_admin_app(metrics, checks, records=keeper.records, tokens=keeper.tokens)
+        app = build_admin_app(
+            metrics,
+            checks,
+            records=keeper.records,
+            tokens=keeper.tokens,
+            jobs=keeper.bulk.jobs,
+            exports=keeper.bulk.exports,
+        )
         try:
             await keeper.prepare()
             async with serving_http(app, "httptools", sockets.admin, settings.idle_seconds):
@@ -95,17 +105,19 @@ class Keeper:
             case_sensitive=settings.case_sensitive,
         )
         self.records = RecordsApi(self.writing.registrar, self.writing.login, self.service)
+        desk = AdminDesk(self.writing.login, self.service)
+        operators = Operators(policy_of(settings), self.writing.keys)
         self.tokens = TokensApi(
-            Tokens(self.writing.database, case_sensitive=settings.case_sensitive),
-            Operators(policy_of(settings), self.writing.keys),
-            AdminDesk(self.writing.login, self.service),
+            Tokens(self.writing.database, case_sensitive=settings.case_sensitive), operators, desk
         )
+        self.bulk = Bulk(settings, self.writing, self.service, OperatorDesk(desk, operators))
         spawn(self.reading.records.run())
         spawn(self.reading.feed.run())
         types = SearchedTypes.of(settings.reverse_types)
         self.reverse = ReverseIndex(self.database, types)
         spawn(self.reverse.run())
-        spawn(_prune_for_ever(self.database))
+        spawn(self.bulk.runner.run())
+        spawn(_prune_for_ever(self.database, self.bulk.runner))
 
     async def prepare(self) -> None:
         """Make the operator token; while the database is away that is done later, and the rest now."""
@@ -135,12 +147,13 @@ class Keeper:
         return True
 
 
-async def _prune_for_ever(database: Database) -> None:
-    """Drop what nobody needs any more: changes that every worker has read long ago, old replays and sessions."""
+async def _prune_for_ever(database: Database, runner: JobRunner) -> None:
+    """Drop what nobody needs any more: changes that every worker has read long ago, old replays, sessions and jobs."""
     while True:
         with suppress(StoreError, StoreUnavailable):  # the next round does it
             await prune_changes(database)
             await prune_sessions(database)
+            await runner.prune()
             async with database.connection() as connection:
                 while await forget_replays(connection, REPLAYS_AT_ONCE) == REPLAYS_AT_ONCE:
                     pass

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import orjson
 
 from node.registry.loadfile import LoadFormat
+from node.registry.manifests import Manifest
 from node.registry.merging import WITHHELD
 from node.registry.spreadsheet import EXPORTED_COLUMNS, FORMATTED, escape_formula
 from node.store.exports import BarePrefix, ExportRow, Snapshot, spans
@@ -74,6 +75,19 @@ class Exporter:
         for span in spans(self._wanted.prefix):
             async for page in self._snapshot.records(span):
                 yield self._count(await asyncio.to_thread(self._write_records, page))
+
+    def manifest(self, name: str, at: int) -> Manifest:
+        """Return what was written, as the file `name`, at an epoch second."""
+        return Manifest(
+            records=self.tallies.records,
+            withheld=self.tallies.withheld,
+            left_out=self.tallies.left_out,
+            epoch=self._snapshot.position.epoch,
+            serial=self._snapshot.position.serial,
+            at=at,
+            sha256=self.tallies.digest.hexdigest(),
+            name=name,
+        )
 
     def _count(self, block: bytes) -> bytes:
         self.tallies.digest.update(block)

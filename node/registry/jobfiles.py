@@ -16,7 +16,7 @@ MAX_UPLOAD_BYTES = 8 << 30
 RESERVE_BYTES = 1 << 30  # of the disk that uploads leave free
 BLOCK_BYTES = 1 << 16
 
-_UPLOAD, _RESULTS = ".upload", ".results.ndjson"
+_UPLOAD, _DRAFT, _RESULTS = ".upload", ".draft", ".results.ndjson"
 _FILE_MODE, _DIRECTORY_MODE = 0o600, 0o700
 
 
@@ -57,9 +57,16 @@ class JobFiles:
         with suppress(OSError):
             self.results(name).unlink(missing_ok=True)
 
-    def names(self) -> set[str]:
-        """Return the names of all jobs with an upload here that was complete or not."""
-        return {path.name.removesuffix(_UPLOAD) for path in self._directory.glob("*" + _UPLOAD)}
+    def sweep(self, waiting: set[str], before: float) -> None:
+        """Remove uploads that no job waits for and that were not touched since: what a crash left behind.
+
+        `before` is an epoch second.
+        """
+        for path in self._directory.glob("*"):
+            if path.suffix in (_UPLOAD, _DRAFT) and path.stem not in waiting:
+                with suppress(OSError):
+                    if path.stat().st_mtime < before:
+                        path.unlink()
 
     def receive(self) -> "Upload":
         """Begin an upload.  Raises FilesFailed."""
@@ -84,7 +91,7 @@ class Upload:
         self.name = name
         self.size = 0
         self._files = files
-        self._draft = files.upload(name).with_suffix(".draft")
+        self._draft = files.upload(name).with_suffix(_DRAFT)
         self._owner = owner
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._descriptor = os.open(self._draft, flags, _FILE_MODE)

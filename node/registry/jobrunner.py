@@ -87,9 +87,12 @@ class JobRunner:
         return True
 
     async def prune(self) -> None:
-        """Forget jobs that ended long ago.  Raises StoreUnavailable, StoreError."""
+        """Forget jobs that ended long ago, and uploads that never became one.  Raises StoreUnavailable, StoreError."""
+        files = self._means.files
         for name in await prune_jobs(self._database):
-            self._means.files.drop(name)
+            files.drop(name)
+        waiting = {job.asked.file for job in await waiting_jobs(self._database)}
+        files.sweep(waiting, self._means.clock() - STALE_SECONDS)
 
     async def _carry_out(self, connection: OwnConnection, job: Job) -> None:
         log.info("job begun", extra={"job": job.id, "row": job.reached.row, "starts": job.starts})

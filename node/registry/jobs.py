@@ -15,6 +15,7 @@ from node.store.jobs import (
     list_jobs,
     make_job,
 )
+from resolver.precondition import MAX_REASON_CHARACTERS
 from resolver.registrar import Caller
 
 MAX_NAME_CHARACTERS = 255
@@ -49,6 +50,8 @@ class Order(NamedTuple):
             raise BadOrder("rows of operations are NDJSON or a batch file; CSV holds records")
         if self.delegated and kind is not JobKind.LOAD:
             raise BadOrder("delegated is for kind=load")
+        if len(self.reason) > MAX_REASON_CHARACTERS or not self.reason.isprintable():
+            raise BadOrder(f"a reason is one line of at most {MAX_REASON_CHARACTERS} characters")
         name = "".join(each for each in self.name if each.isprintable())[:MAX_NAME_CHARACTERS]
         return self._replace(kind=kind, name=name)
 

@@ -28,7 +28,7 @@ EXPORTED_COLUMNS = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS, *PREFIX_COLUMNS)
 FORMATTED = '{"format"'
 
 _TEXT_COLUMNS = ("handle", "type", "data")
-_FORMULA = frozenset("=+-@\t\r\n'")
+_FORMULA = frozenset("=+-@\t\r\n＝＋－＠'")
 _FLAGS = {"true": True, "false": False}
 
 

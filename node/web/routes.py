@@ -11,10 +11,18 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.middleware.gzip import GZipMiddleware
 
-from node.web import handle_operations, login_operations, lookup_operations, operations
+from node.web import (
+    handle_operations,
+    job_operations,
+    login_operations,
+    lookup_operations,
+    operations,
+)
 from node.web.cors import CrossOrigin
 from node.web.docs import Docs
+from node.web.exports import ExportApi
 from node.web.health import Check, Health
+from node.web.jobs import JobsApi
 from node.web.operations import Operation
 from node.web.problems import CATCH_ALL, install
 from node.web.records import RecordsApi
@@ -85,6 +93,8 @@ def build_admin_app(
     *,
     records: RecordsApi | None = None,
     tokens: TokensApi | None = None,
+    jobs: JobsApi | None = None,
+    exports: ExportApi | None = None,
 ) -> FastAPI:
     """Return the application of the admin listener; `collector_text` gives the metrics of all workers."""
     app = _bare_app()
@@ -103,6 +113,8 @@ def build_admin_app(
         _add(app, _record_rows(records))
     if tokens is not None:
         _add(app, _token_rows(tokens))
+    if jobs is not None and exports is not None:
+        _add(app, _bulk_rows(jobs, exports))
     return app
 
 
@@ -129,6 +141,26 @@ def _token_rows(tokens: TokensApi) -> tuple[Row, ...]:
         Row("HEAD", "/v1/tokens", tokens.list),
         Row("POST", "/v1/tokens", tokens.make, login_operations.MAKE_TOKEN),
         Row("DELETE", "/v1/tokens/{token}", tokens.revoke, login_operations.REVOKE_TOKEN),
+    )
+
+
+def _bulk_rows(jobs: JobsApi, exports: ExportApi) -> tuple[Row, ...]:
+    one, results = "/v1/jobs/{job}", "/v1/jobs/{job}/results"
+    return (
+        Row("GET", "/v1/jobs", jobs.list, job_operations.LIST_JOBS),
+        Row("HEAD", "/v1/jobs", jobs.list),
+        Row("POST", "/v1/jobs", jobs.submit, job_operations.SUBMIT_JOB),
+        Row("GET", one, jobs.show, job_operations.SHOW_JOB),
+        Row("HEAD", one, jobs.show),
+        Row("DELETE", one, jobs.cancel, job_operations.CANCEL_JOB),
+        Row("GET", results, jobs.results, job_operations.SHOW_RESULTS),
+        Row("GET", "/v1/export", exports.export, job_operations.EXPORT),
+        Row(
+            "GET",
+            "/v1/export/manifests/{export}",
+            exports.manifest,
+            job_operations.SHOW_MANIFEST,
+        ),
     )
 
 
@@ -229,7 +261,7 @@ def _page_or_message(proxy: Proxy, tunnel: Tunnel) -> Endpoint:
 
 async def _robots(_request: Request) -> Response:
     """Robots may follow links, but not read the interfaces."""
-    return Response("User-agent: *\nDisallow: /api/\nDisallow: /v1/\n", media_type="text/plain")
+    return Response("User-agent: *\nDisallow: /api/\nDisallow: /v1/\nDisallow: /hrls/\n", media_type="text/plain")
 
 
 async def _no_icon(_request: Request) -> Response:

@@ -1,6 +1,7 @@
 """Jobs: what becomes of each row, what a dry run says, and that a job that was cut short loses nothing."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -307,7 +308,7 @@ async def test_orders_that_make_no_sense_are_refused_and_leave_no_file(bench: Jo
         await bench.hand_in(b"", format=JobFormat.CSV, kind=JobKind.OPERATIONS)
     with pytest.raises(BadOrder, match="batch"):
         await bench.hand_in(b"", format=JobFormat.BATCH, kind=JobKind.LOAD)
-    assert bench.files.names() == set()
+    assert not list(bench.files.upload("x").parent.iterdir())
 
 
 async def test_no_more_jobs_are_taken_than_may_wait(
@@ -317,7 +318,7 @@ async def test_no_more_jobs_are_taken_than_may_wait(
     await bench.hand_in(lines(PREFIX))
     with pytest.raises(TooManyJobs):
         await bench.hand_in(lines(PREFIX))
-    assert len(bench.files.names()) == 1
+    assert len(list(bench.files.upload("x").parent.iterdir())) == 1
 
 
 async def test_the_runner_finds_jobs_by_itself_and_keeps_their_files_to_itself(
@@ -333,3 +334,22 @@ async def test_the_runner_finds_jobs_by_itself_and_keeps_their_files_to_itself(
         task.cancel()
     files = [path.stat().st_mode & 0o777 for path in bench.files.upload("x").parent.iterdir()]
     assert set(files) == {0o600}
+
+
+async def test_what_ended_long_ago_is_forgotten_and_what_a_crash_left_behind_is_removed(
+    bench: JobBench,
+) -> None:
+    over = await bench.hand_in(lines(PREFIX))
+    assert await bench.runner.run_next()
+    waits = await bench.hand_in(lines(PREFIX))
+    with bench.files.receive() as lost:
+        lost.write(b"x")
+        lost.finish()
+    directory = bench.files.upload("x").parent
+    for path in directory.iterdir():
+        os.utime(path, (1, 1))
+    async with bench.database.connection() as connection:
+        await connection.execute("update job set ended_at = now() - interval '31 days'")
+    await bench.runner.prune()
+    assert await bench.jobs.find(over.id) is None
+    assert [path.stem for path in directory.iterdir()] == [waits.asked.file]
