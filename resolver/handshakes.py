@@ -145,8 +145,8 @@ class Handshakes:
         session = asked.session or self._find(session_id)
         means = "session" if session else "challenge"
         caller = await self._caller(asked, pending, means)
-        if session is not None and isinstance(caller, Caller):
-            caller = self._now_of(session, caller, asked)
+        if isinstance(caller, Caller) and not self._is_of(session, caller, asked):
+            caller = refused(ResponseCode.AUTHENTICATION_FAILED, _OTHER_IDENTITY)
         if isinstance(caller, Outcome):
             ours = session.session_id if session else 0
             return replace(caller, opcode=opcode, session_id=ours)
@@ -243,13 +243,9 @@ class Handshakes:
         except (WireError, AuthenticationFailed) as error:
             return refused(error.code, str(error))
 
-    def _now_of(self, session: Session, caller: Caller, asked: Asked) -> Caller | Outcome:
-        """Say whose a session is; that does not change."""
-        if session.caller is None:
-            self._sessions.know(session, caller, asked.origin.address)
-        elif (session.caller.handle, session.caller.index) != (caller.handle, caller.index):
-            return refused(ResponseCode.AUTHENTICATION_FAILED, _OTHER_IDENTITY)
-        return caller
+    def _is_of(self, session: Session | None, caller: Caller, asked: Asked) -> bool:
+        """Say whose a session is from now on; false when it is another's."""
+        return session is None or self._sessions.know(session, caller, asked.origin.address)
 
     async def _log_in(self, asked: Asked, waiting: Pending) -> Outcome:
         """Finish a login: the answer to opcode 200 carries opcode 2001 (§11)."""

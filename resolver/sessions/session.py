@@ -140,11 +140,14 @@ class Sessions:
         self._strangers.renew(session.session_id)
         self._known.renew(session.session_id)
 
-    def know(self, session: Session, caller: Caller, source: str) -> None:
-        """Say whose the session is, and from where that was proven."""
+    def know(self, session: Session, caller: Caller, source: str) -> bool:
+        """Say whose the session is, and from where that was proven; false when it is somebody else's already."""
+        if session.caller is not None:
+            return (session.caller.handle, session.caller.index) == (caller.handle, caller.index)
         session.caller = caller
         if self._strangers.take(session.session_id) is not None:
             self._known.put(session.session_id, session, source, 1)
+        return True
 
     def end(self, session_id: int) -> None:
         """End a session, if there is one."""
