@@ -32,9 +32,8 @@ from node.store.jobs import (
 
 POLL_SECONDS = 1.0
 TROUBLED_SECONDS = 5.0  # after Postgres was away
-MAX_STARTS = (
-    5  # without coming any further; a job that brings the keeper down must not do so for ever
-)
+STALE_SECONDS = 86_400.0  # after which an upload that is no job's is taken for lost
+MAX_STARTS = 5  # without coming any further: a job may bring the keeper down, but not for ever
 
 log = logging.getLogger(__name__)
 
