@@ -86,7 +86,7 @@ def _options(home: Home, settings: Settings) -> list[str]:
         "listen_addresses": "",
         "unix_socket_directories": str(home.sockets),
         "unix_socket_permissions": "0700",
-        "max_connections": str(60 + 8 * settings.workers),
+        "max_connections": str(60 + 16 * settings.workers),
         "shared_buffers": "128MB",
         "max_wal_size": "2GB",
         "wal_compression": "pglz",  # this build has no lz4

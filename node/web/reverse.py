@@ -57,7 +57,7 @@ class ReverseApi:
         try:
             caller = await self._caller(request)
             if not self._lookup.is_offered:
-                raise _Refusal(Problem(501, "not_offered", OFF))
+                raise _Refusal(Problem(501, "not_supported", OFF))
             parameters = parse_query(request.scope["query_string"])
             found = await self._lookup.find(self._wanted(parameters, caller))
         except _Refusal as refusal:
@@ -75,11 +75,11 @@ class ReverseApi:
         try:
             caller = await self._login.caller(request.scope)
         except LoginFailed as error:
-            kind = {401: "authentication_failed", 429: "too_many_tries"}.get(error.status)
-            problem = Problem(error.status, kind or "not_permitted", error.message)
+            kind = "authentication_needed" if error.status == 403 else "login_failed"
+            problem = Problem(error.status, kind, error.message)
             raise _Refusal(problem, error.headers) from error
         if caller is None and not self._login.is_secure(request.scope):
-            raise _Refusal(Problem(403, "not_permitted", INSECURE))
+            raise _Refusal(Problem(403, "authentication_needed", INSECURE))
         if caller is None:
             challenge = tuple(self._login.challenge(request.scope))
             raise _Refusal(Problem(401, "authentication_needed", LOGIN), challenge)

@@ -157,7 +157,7 @@ async def test_who_does_not_log_in_is_told_how(client: httpx.AsyncClient) -> Non
 
 async def test_wrong_password_is_refused(client: httpx.AsyncClient) -> None:
     reply = await client.get("/hrls/handles?URL=*dkrz*", auth=(ADMIN[0], "guess"))
-    assert (reply.status_code, reply.json()["type"]) == (401, "/docs#authentication_failed")
+    assert (reply.status_code, reply.json()["type"]) == (401, "/docs#login_failed")
 
 
 async def test_too_many_wrong_passwords_are_not_looked_at(client: httpx.AsyncClient) -> None:
@@ -165,7 +165,7 @@ async def test_too_many_wrong_passwords_are_not_looked_at(client: httpx.AsyncCli
         reply = await client.get("/hrls/handles?URL=*dkrz*", auth=(ADMIN[0], "guess"))
         if reply.status_code == 429:
             break
-    assert (reply.status_code, reply.json()["type"]) == (429, "/docs#too_many_tries")
+    assert (reply.status_code, reply.json()["type"]) == (429, "/docs#login_failed")
     assert reply.headers["retry-after"]
 
 
@@ -175,7 +175,7 @@ async def test_plain_http_from_another_machine_is_refused(
 ) -> None:
     async with client_of(await application(filled, gate, "*"), "192.0.2.7") as client:
         reply = await client.get("/hrls/handles?URL=*dkrz*", auth=auth)
-    assert (reply.status_code, reply.json()["type"]) == (403, "/docs#not_permitted")
+    assert (reply.status_code, reply.json()["type"]) == (403, "/docs#authentication_needed")
     assert "www-authenticate" not in reply.headers
 
 
@@ -199,7 +199,7 @@ async def test_token_stays_within_its_prefixes(client: httpx.AsyncClient, gate: 
 async def test_reverse_look_up_can_be_switched_off(filled: Database, gate: Gate) -> None:
     async with client_of(await application(filled, gate)) as client:
         reply = await ask(client, "URL=*dkrz*")
-    assert (reply.status_code, reply.json()["type"]) == (501, "/docs#not_offered")
+    assert (reply.status_code, reply.json()["type"]) == (501, "/docs#not_supported")
 
 
 async def test_index_by_other_rules_is_not_asked(filled: Database, gate: Gate) -> None:
