@@ -14,6 +14,7 @@ from node.address import Endpoint, loopback_if_any
 from node.config import Settings
 from node.errors import Kind, RegistryError
 from node.process.running import find_running
+from node.registry.tokens import OPERATOR_TOKEN_FILE
 from resolver.client import (
     Basic,
     Busy,
@@ -32,7 +33,6 @@ from resolver.client import (
     Token,
 )
 
-OPERATOR_TOKEN_FILE = "operator-token"  # noqa: S105  a file's name; below the data directory
 MAX_SECRET_BYTES = 65_536
 
 _KINDS: tuple[tuple[type[ClientError], Kind], ...] = (

@@ -159,12 +159,13 @@ class RecordsApi:
         precondition = read_precondition(
             headers.get("if-match"), headers.get("if-none-match"), headers.get("idempotency-key")
         )
+        header = dict(asked.request.scope["headers"]).get(b"x-idnode-reason")
         return Write(
             operation=operation,
             identifier=self._desk.identify(asked),
             caller=asked.caller,
             origin=origin_of(asked.request.scope),
-            reason=read_reason(asked.parameters),
+            reason=read_reason(asked.parameters, header),
             if_version=precondition.if_version,
             idempotency_key=precondition.idempotency_key,
         )

@@ -180,6 +180,27 @@ async def test_history_tells_everything_but_secrets(operator: httpx.AsyncClient)
     assert [value["index"] for value in creation["values"]] == [1]
 
 
+async def test_reason_may_come_in_a_header(operator: httpx.AsyncClient) -> None:
+    await operator.put(NAME, json=[URL], headers={"X-Idnode-Reason": "%E5%81%9C%E4%BA%A7"})
+
+    found = (await operator.get("/v1/history/88.1/x")).json()
+    assert found["revisions"][0]["reason"] == "停产"
+
+
+async def test_openapi_document_tells_every_operation(operator: httpx.AsyncClient) -> None:
+    paths = (await operator.get("/openapi.json")).json()["paths"]
+
+    told = {path: sorted(paths[path]) for path in paths if path.startswith("/v1/")}
+    assert told == {
+        "/v1/records": ["get"],
+        "/v1/records/{identifier}": ["delete", "get", "patch", "put"],
+        "/v1/history/{identifier}": ["get"],
+        "/v1/revert/{identifier}": ["post"],
+    }
+    operations = [each for path in told for each in paths[path].values()]
+    assert len({each["operationId"] for each in operations}) == len(operations)
+
+
 async def test_history_is_paged(operator: httpx.AsyncClient) -> None:
     for number in range(5):
         await operator.put(NAME, json=[{**URL, "data": f"https://e.org/{number}"}])
