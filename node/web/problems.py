@@ -21,7 +21,9 @@ from resolver.target import BodyTooLarge, prefers_json
 from resolver.wire import ResponseCode
 
 API_ROOT = "/api"
-KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"})
+KNOWN_METHODS = frozenset(
+    {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "QUERY"}
+)
 CATCH_ALL = "/{handle:path}"
 
 _HANDLE_TYPE = "application/json;charset=utf-8"

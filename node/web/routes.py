@@ -3,6 +3,7 @@
 Law of the order: `/{handle}` takes everything, so it is last; the first segments before it are reserved.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,6 +11,7 @@ from importlib.metadata import version
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Route
 
 from node.web import (
     handle_operations,
@@ -261,7 +263,10 @@ def _page_or_message(proxy: Proxy, tunnel: Tunnel) -> Endpoint:
 
 async def _robots(_request: Request) -> Response:
     """Robots may follow links, but not read the interfaces."""
-    return Response("User-agent: *\nDisallow: /api/\nDisallow: /v1/\nDisallow: /hrls/\n", media_type="text/plain")
+    return Response(
+        "User-agent: *\nDisallow: /api/\nDisallow: /v1/\nDisallow: /hrls/\n",
+        media_type="text/plain",
+    )
 
 
 async def _no_icon(_request: Request) -> Response:
@@ -294,3 +299,6 @@ def _add(app: FastAPI, rows: tuple[Row, ...]) -> None:
             openapi_extra=operation.extra() if operation else None,
             include_in_schema=operation is not None,
         )
+    for route in app.routes:
+        if isinstance(route, Route):  # names may hold line ends, which `.` does not match
+            route.path_regex = re.compile(route.path_regex.pattern, re.DOTALL)

@@ -101,6 +101,13 @@ async def test_name_without_slash_is_a_prefix_and_shows_where_it_is_served(web: 
     assert [value["type"] for value in reply.json()["values"]] == ["HS_SITE"]
 
 
+@pytest.mark.parametrize("path", ["88.118.8/a%0Ab", "88.118.8/a%0A"])
+async def test_name_with_a_line_end_is_not_a_handle(web: Web, path: str) -> None:
+    reply = await get(web, f"/api/handles/{path}")
+
+    assert (reply.status_code, reply.json()["responseCode"]) == (400, 102)
+
+
 async def test_text_that_is_no_utf8_is_not_a_handle(web: Web) -> None:
     reply = await get(web, "/api/handles/88.118.8/%ff")
 
@@ -267,9 +274,9 @@ async def test_delete_needs_a_login(web: Web, query: str) -> None:
         ("PUT", "/api/site", 405, 4),
         ("PATCH", "/api/handles/88.118.8/x", 405, 4),
         ("TRACE", "/api/handles/88.118.8/x", 405, 4),
+        ("QUERY", "/api/handles/88.118.8/x", 405, 4),
         ("GET", "/api/prefixes/88.118.8", 405, 4),
         ("BREW", "/api/handles/88.118.8/x", 501, 4),
-        ("POST", "/api/verifications/1:88.118.8/x", 501, 5),
         ("POST", "/api/prefixes?prefix=88.1", 403, 402),
         ("GET", "/api/prefixes/", 403, 402),
     ],
