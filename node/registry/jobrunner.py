@@ -26,6 +26,7 @@ from node.store.jobs import (
     begin_job,
     end_job,
     prune_jobs,
+    release_lock,
     try_lock,
     waiting_jobs,
 )
@@ -101,6 +102,7 @@ class JobRunner:
             state, why = await self._outcome(JobRun(job, connection, self._means))
         with store_errors():
             await end_job(connection, job.id, state, why)
+            await release_lock(connection)
         self._means.files.drop_upload(job.asked.file)
         log.info("job ended", extra={"job": job.id, "state": state.value, "reason": why})
 

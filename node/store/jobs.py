@@ -170,6 +170,11 @@ async def try_lock(connection: Connection) -> bool:
     return taken
 
 
+async def release_lock(connection: Connection) -> None:
+    """Let another job begin; a connection that is cut does so too, but when Postgres notices."""
+    await connection.execute("select pg_advisory_unlock($1)", JOB_LOCK)
+
+
 async def begin_job(connection: Connection, number: int) -> Job | None:
     """Note that a job is being carried out; None when it is over."""
     row = await connection.fetchrow(_BEGIN, number)

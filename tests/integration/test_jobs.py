@@ -221,13 +221,13 @@ async def test_a_job_that_was_cut_short_goes_on_exactly_where_it_was(
 
     monkeypatch.setattr(jobrun, "advance_job", advance_and_die)
     with pytest.raises(KeyboardInterrupt):
-        await bench.runner.run_next()
+        await bench.carry_out()
     half, _ = await bench.look(job)
     assert half.state is JobState.RUNNING
     assert half.reached.row == 20 * (stop - 1)
     results = bench.files.results(job.asked.file)
     assert results.stat().st_size > half.reached.results  # those of rows whose commit never came
-    assert await bench.another_runner().run_next()
+    await bench.carry_out(bench.another_runner())
     done, found = await bench.look(job)
     assert done.state is JobState.DONE
     assert [each["row"] for each in found] == list(range(1, 101))
@@ -247,7 +247,7 @@ async def test_one_job_runs_at_a_time_and_another_machine_stands_by(
         await connection.execute("select pg_advisory_lock($1)", JOB_LOCK)
         assert not await bench.runner.run_next()
         await connection.execute("select pg_advisory_unlock($1)", JOB_LOCK)
-    assert await bench.runner.run_next()
+    await bench.carry_out()
     done, _ = await bench.look(job)
     assert done.state is JobState.DONE
     assert not bench.files.has_upload(job.asked.file)
@@ -267,7 +267,7 @@ async def test_a_job_is_cancelled_between_rows_and_what_is_done_stays(
         return await advance(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(jobrun, "advance_job", cancel_and_advance)
-    assert await bench.runner.run_next()
+    await bench.carry_out()
     over, results = await bench.look(job)
     assert over.state is JobState.CANCELLED
     assert [each["row"] for each in results] == list(range(1, 21))
@@ -286,7 +286,7 @@ async def test_a_job_that_waits_is_cancelled_at_once(bench: JobBench) -> None:
 
 async def test_what_cannot_be_read_at_all_fails_the_job_with_the_reason(bench: JobBench) -> None:
     job = await bench.hand_in(b"a,b\n1,2\n", format=JobFormat.CSV)
-    assert await bench.runner.run_next()
+    await bench.carry_out()
     failed = await bench.jobs.find(job.id)
     assert failed is not None
     assert (failed.state, "handle,index,type,data" in failed.message) == (JobState.FAILED, True)
@@ -296,7 +296,7 @@ async def test_a_job_that_never_comes_further_is_given_up(bench: JobBench) -> No
     job = await bench.hand_in(lines(PREFIX))
     async with bench.database.connection() as connection:
         await connection.execute("update job set starts = $1", jobrunner.MAX_STARTS)
-    assert await bench.runner.run_next()
+    await bench.carry_out()
     failed = await bench.jobs.find(job.id)
     assert failed is not None
     assert failed.state is JobState.FAILED
@@ -340,7 +340,7 @@ async def test_what_ended_long_ago_is_forgotten_and_what_a_crash_left_behind_is_
     bench: JobBench,
 ) -> None:
     over = await bench.hand_in(lines(PREFIX))
-    assert await bench.runner.run_next()
+    await bench.carry_out()
     waits = await bench.hand_in(lines(PREFIX))
     with bench.files.receive() as lost:
         lost.write(b"x")
