@@ -1,4 +1,4 @@
-"""Settings: every knob of the node, read once at start.
+"""Config: the settings, read once at start.
 
 A setting `http_listen` is the variable `IDNODE_HTTP_LISTEN`, or the line `http_listen = …` of a TOML file: the one that
 `IDNODE_CONFIG` names, else `idnode.toml` in the working directory if there is one.  The environment wins over the file.
@@ -12,33 +12,15 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
-from node.address import (
-    Endpoint,
-    PublicAddress,
-    loopback_if_any,
-    read_endpoints,
-    read_public_address,
-)
+from node.address import Endpoint, PublicAddress
 from node.errors import Kind, RegistryError
-from node.reading import (
-    Reading,
-    account,
-    certificate,
-    directory,
-    file_path,
-    identities,
-    one_of,
-    one_worker_a_core,
-    true_or_false,
-    url_of,
-    value_types,
-    whole_number,
-    worker_count,
-)
+from node.reading import Reading
+from node.settings import Settings
+
+__all__ = ["Settings", "as_environment", "describe", "load", "shared_port"]
 
 PREFIX = "IDNODE_"
 CONFIG_VARIABLE = "IDNODE_CONFIG"
@@ -50,209 +32,6 @@ LISTEN_SETTINGS = ("http_listen", "native_listen", "admin_listen")
 _FOREIGN = re.compile(
     r"IDNODE_(TEST_\w+|(\w+_)?(SERVICE_(HOST|PORT)\w*|PORT(_\d+_(TCP|UDP|SCTP)\w*)?))"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """All settings.  Each has a default that works; `describe()` lists them for `idnode serve --help`."""
-
-    http_listen: Annotated[
-        tuple[Endpoint, ...], Reading(read_endpoints, "Addresses for HTTP, comma-separated.")
-    ] = (Endpoint("127.0.0.1", 8000),)
-    native_listen: Annotated[
-        tuple[Endpoint, ...],
-        Reading(
-            read_endpoints,
-            "Addresses for the Handle protocol, UDP and TCP. List each address of a machine that has several: a UDP "
-            "answer leaves from the address that was listened on.",
-        ),
-    ] = (Endpoint("127.0.0.1", 2641),)
-    admin_listen: Annotated[
-        tuple[Endpoint, ...],
-        Reading(
-            read_endpoints, "Addresses for metrics, health and administration; keep them private."
-        ),
-    ] = (Endpoint("127.0.0.1", 9640),)
-    public_address: Annotated[
-        PublicAddress | None,
-        Reading(
-            read_public_address,
-            "What our HS_SITE tells clients to connect to: IP address, native port and HTTP port, such as "
-            "203.0.113.7:2641:80; the listeners' own when empty or left out.",
-        ),
-    ] = None
-    data_dir: Annotated[
-        Path,
-        Reading(
-            directory,
-            "Directory for keys, counters and the embedded servers' data; one running node each.",
-        ),
-    ] = field(default_factory=lambda: Path(".idnode").absolute())
-    workers: Annotated[
-        int, Reading(worker_count, "Number of worker processes; 0 means one a core.")
-    ] = field(default_factory=one_worker_a_core)
-    database_url: Annotated[
-        str,
-        Reading(
-            url_of("postgresql", "postgres"),
-            "Postgres to use, such as postgresql://user:password@host/idnode; empty starts an embedded one.",
-        ),
-    ] = ""
-    redis_url: Annotated[
-        str,
-        Reading(
-            url_of("redis", "rediss", "unix"),
-            "Redis or Valkey to use, such as redis://host:6379/0; empty starts an embedded one.",
-        ),
-    ] = ""
-    embedded_user: Annotated[
-        str,
-        Reading(
-            account,
-            "Account of the embedded servers when root starts the node; they do not run as root.",
-        ),
-    ] = "nobody"
-    case_sensitive: Annotated[
-        bool,
-        Reading(
-            true_or_false,
-            "Whether the local part of a handle compares with regard to ASCII case; prefixes never do.",
-        ),
-    ] = False
-    udp_max_datagrams: Annotated[
-        int,
-        Reading(
-            whole_number(1, 64),
-            "Longest UDP answer, in datagrams of 512 bytes; a longer one is left to TCP.",
-        ),
-    ] = 4
-    udp_answers_per_second: Annotated[
-        int,
-        Reading(
-            whole_number(0, 10_000_000),
-            "UDP answers a second that one source address may draw from a worker; 0 means no limit.",
-        ),
-    ] = 1_000
-    udp_answers_burst: Annotated[
-        int,
-        Reading(
-            whole_number(1, 10_000_000),
-            "UDP answers that one source address may draw at once, above its rate.",
-        ),
-    ] = 2_000
-    connections_max: Annotated[
-        int,
-        Reading(
-            whole_number(1, 1_000_000),
-            "Open connections of one worker, HTTP and TCP together; more are refused.",
-        ),
-    ] = 10_000
-    connections_per_source: Annotated[
-        int,
-        Reading(
-            whole_number(1, 1_000_000),
-            "Open connections of one worker from one source address; raise it behind a proxy.",
-        ),
-    ] = 1_000
-    http_header_seconds: Annotated[
-        int, Reading(whole_number(1, 3_600), "Seconds in which an HTTP request must have arrived.")
-    ] = 10
-    idle_seconds: Annotated[
-        int,
-        Reading(
-            whole_number(1, 86_400), "Seconds after which an idle HTTP or TCP connection is closed."
-        ),
-    ] = 60
-    hot_entries: Annotated[
-        int, Reading(whole_number(0, 100_000_000), "Ready replies that one worker keeps in memory.")
-    ] = 200_000
-    memory_entries: Annotated[
-        int,
-        Reading(
-            whole_number(0, 100_000_000), "Records that one worker keeps in memory behind those."
-        ),
-    ] = 20_000
-    server_admins: Annotated[
-        tuple[str, ...],
-        Reading(
-            identities,
-            "Administrators of this server, who may do everything: names such as 300:88.118/ADMIN, comma-separated.",
-        ),
-    ] = ()
-    tls_certificate: Annotated[
-        str,
-        Reading(
-            certificate,
-            "Certificate chain (PEM) with which the HTTP listeners speak TLS; self-signed makes one for development, "
-            "empty means plain HTTP.",
-        ),
-    ] = ""
-    tls_key: Annotated[
-        Path | None,
-        Reading(
-            file_path, "Private key (PEM) of that certificate; empty when the same file holds both."
-        ),
-    ] = None
-    allow_cleartext_login: Annotated[
-        bool,
-        Reading(
-            true_or_false,
-            "Take passwords and tokens over plain HTTP from other machines too, not from this one alone; for networks "
-            "that nobody else can read.",
-        ),
-    ] = False
-    allow_weak_algorithms: Annotated[
-        bool,
-        Reading(
-            true_or_false,
-            "Take proofs made with MD5 or plain SHA-1 digests of secret keys, for clients that know nothing better.",
-        ),
-    ] = False
-    native_profile: Annotated[
-        str,
-        Reading(
-            one_of("auto", "handle", "login"),
-            "How native clients are treated: handle (challenges), login (log in once a connection), or auto, by what "
-            "each says of itself.",
-        ),
-    ] = "auto"
-    session_seconds: Annotated[
-        int,
-        Reading(whole_number(60, 86_400), "Seconds after which a session that is not used ends."),
-    ] = 1_800
-    sealing_key: Annotated[
-        Path | None,
-        Reading(
-            file_path,
-            "File of the key that seals secret keys in the database; made in the data directory when empty. All "
-            "machines on one database need the same.",
-        ),
-    ] = None
-    reverse_types: Annotated[
-        tuple[str, ...],
-        Reading(
-            value_types,
-            "Types of the values that reverse look-up finds, comma-separated; * means all but HS_ ones, empty none.",
-        ),
-    ] = ("*",)
-
-    @property
-    def seal_path(self) -> Path:
-        """The file of the key that seals secrets."""
-        return self.sealing_key or self.data_dir / "sealing.key"
-
-    @property
-    def announced(self) -> PublicAddress:
-        """What our HS_SITE says: the public address, filled up from the first listeners.
-
-        A listener on all addresses does not know what the world calls it; it announces the loopback address.
-        """
-        given = self.public_address or PublicAddress(self.native_listen[0].host, 0, 0)
-        return PublicAddress(
-            loopback_if_any(given.host),
-            given.native_port or self.native_listen[0].port,
-            given.http_port or self.http_listen[0].port,
-        )
 
 
 class Description(NamedTuple):
