@@ -8,14 +8,16 @@ find is compared.  Our own grams and not those of pg_trgm: that extension sees n
 locale, any Chinese, and it cannot tell the types apart.
 """
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
 from node.store.records import is_secret
-from resolver.wire import decode_values
+from resolver.wire import HandleValue, WireError, decode_values
 
 MAX_TEXT_CHARACTERS = 1_024  # of a value; what is beyond is not searched
+MAX_RECORD_CHARACTERS = 16_384  # of all values of a record
 MIN_LITERAL_BYTES = 3  # in a row, in each pattern
 MAX_PATTERN_GRAMS = 64  # that one pattern is looked up by; more do not narrow it any further
 GRAM_BYTES = 3
@@ -111,27 +113,39 @@ class Pattern:
 
 
 def searched_texts(wire: bytes, types: SearchedTypes) -> dict[bytes, list[str]]:
-    """Return what is searched of a record's encoded public values: data that is text, folded, of these types."""
+    """Return what is searched of a record's encoded public values: data that is text, folded, of these types.
+
+    A record that cannot be read has none.
+    """
     found: dict[bytes, list[str]] = {}
-    for value in decode_values(wire):
+    left = MAX_RECORD_CHARACTERS
+    for value in _decode(wire):
         kind = _upper(value.type)
         if kind not in types or is_secret(value):
             continue
         try:
-            text = value.data.decode()
+            text = value.data.decode()[: min(left, MAX_TEXT_CHARACTERS)]
         except UnicodeDecodeError:
             continue  # no text
-        found.setdefault(kind, []).append(text[:MAX_TEXT_CHARACTERS].casefold())
+        found.setdefault(kind, []).append(text.casefold())
+        left -= len(text)
     return found
 
 
-def grams_of(texts: Texts) -> list[int]:
+def grams_of(texts: Texts) -> Sequence[int]:
     """Return the grams by which a record with these texts is found, each once."""
     found: set[int] = set()
     for kind, each in texts.items():
         for text in each:
             found.update(_grams(kind, _START + text.encode() + _END))
-    return list(found)
+    return array("i", found)
+
+
+def _decode(wire: bytes) -> Sequence[HandleValue]:
+    try:
+        return decode_values(wire)
+    except WireError:
+        return ()
 
 
 def _upper(value_type: bytes) -> bytes:

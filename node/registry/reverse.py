@@ -10,7 +10,7 @@ work before it leaves the database to those who wait for answers.
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from node.metrics import IndexLevels
 from node.registry.patterns import SearchedTypes, grams_of, searched_texts
@@ -107,26 +107,28 @@ class ReverseIndex:
 
     async def _take_in(self, connection: OwnConnection, page: Page) -> None:
         keys = list({each.key for each in page.changes if each.kind == ChangeKind.RECORD})
-        entries = self._entries(await read_records(connection, keys))
+        entries = await self._entries(await read_records(connection, keys))
         newest = Position(page.position.epoch, page.changes[-1].serial)
         await take_in(connection, keys, entries, newest)
 
     async def _make_range(self, connection: OwnConnection, after: bytes) -> None:
         records = await read_records_after(connection, after, self._range_records)
         upto = records[-1].key if len(records) == self._range_records else None
-        await make_range(connection, after, upto, self._entries(records))
+        await make_range(connection, after, upto, await self._entries(records))
         if upto is None:
             await settle(connection)
             log.info("reverse look-up is complete")
 
-    def _entries(self, records: Iterable[SourceRecord]) -> list[Entry]:
-        made = (
-            Entry(record.key, grams_of(searched_texts(record.wire, self._types)))
-            for record in records
-        )
-        return [entry for entry in made if entry.grams]
+    async def _entries(self, records: Sequence[SourceRecord]) -> list[Entry]:
+        """Make the entries of records, in a thread: long ones take a while, and the process has others to answer."""
+        return await asyncio.to_thread(_make_entries, records, self._types)
 
     def _note_failure(self, error: Exception) -> None:
         if not self._failing:
             log.warning("reverse look-up cannot be kept up to date: %s", error)
         self._failing = True
+
+
+def _make_entries(records: Sequence[SourceRecord], types: SearchedTypes) -> list[Entry]:
+    made = (Entry(record.key, grams_of(searched_texts(record.wire, types))) for record in records)
+    return [entry for entry in made if entry.grams]

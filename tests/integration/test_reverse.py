@@ -158,6 +158,15 @@ async def test_what_was_hidden_or_deleted_is_not_told_though_the_index_is_behind
     assert (await find(lookup, "URL=*one.cn*")).handles == ()
 
 
+async def test_record_that_cannot_be_read_does_not_stop_the_others(
+    database: Database, index: ReverseIndex, lookup: ReverseLookup
+) -> None:
+    await put_record(database, b"88.1/A", wire=b"\xff\xff")
+    await put(database, b"88.1/B", URL="http://one.cn")
+    await catch_up(database, index)
+    assert (await find(lookup, "URL=*one.cn")).handles == (b"88.1/b",)
+
+
 async def test_tombstone_is_dropped(
     database: Database, index: ReverseIndex, lookup: ReverseLookup
 ) -> None:

@@ -2,6 +2,7 @@ import pytest
 
 from node.registry.patterns import (
     MAX_PATTERN_GRAMS,
+    MAX_RECORD_CHARACTERS,
     MAX_TEXT_CHARACTERS,
     Pattern,
     PatternError,
@@ -105,6 +106,16 @@ def test_text_is_searched_up_to_a_limit() -> None:
     wire = encode_values([HandleValue(1, b"URL", ("水" * 2_000).encode())])
     (text,) = searched_texts(wire, ALL)[b"URL"]
     assert text == "水" * MAX_TEXT_CHARACTERS
+
+
+def test_record_is_searched_up_to_a_limit() -> None:
+    values = [HandleValue(index, b"URL", b"a" * 1_000) for index in range(1, 100)]
+    texts = searched_texts(encode_values(values), ALL)[b"URL"]
+    assert len("".join(texts)) == MAX_RECORD_CHARACTERS
+
+
+def test_record_that_cannot_be_read_has_no_texts() -> None:
+    assert searched_texts(b"\xff\xff", ALL) == {}
 
 
 def test_rules_tell_one_setting_from_another() -> None:
