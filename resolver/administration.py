@@ -92,7 +92,7 @@ class Administration:
     def _start(self, text: bytes) -> Identifier:
         """Return what a minted suffix is appended to: `88.1/`, which is no handle yet, stands for its prefix."""
         is_prefix = text.endswith(b"/") and text.count(b"/") == 1
-        return self._identify(PREFIX_HANDLE + text[:-1] if is_prefix else text)
+        return self._identify(text[:-1] if is_prefix else text)
 
     async def _list(self, asked: Asked) -> Outcome:
         handle, _, _ = _terms(asked.message)
