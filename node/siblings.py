@@ -67,6 +67,8 @@ class Siblings:
                 with suppress(OSError, EOFError, ValueError, struct.error):
                     if _is_ours(writer):
                         await _serve(reader, writer, answer, learn)
+            except asyncio.CancelledError:
+                pass  # we end it ourselves, below; asyncio's streams take a cancelled task for an error, and log it
             finally:
                 served.discard(task)
                 writer.close()
