@@ -23,6 +23,7 @@ from node.siblings import Siblings
 from node.site import KEY_FILE, own_site
 from node.sockets import Sockets
 from node.store.database import Database
+from node.tls import is_on, server_context
 from node.web.health import Check
 from node.web.reverse import ReverseApi
 from node.web.routes import build_app
@@ -73,12 +74,13 @@ class Worker:
             udp_answers_per_second=settings.udp_answers_per_second,
             udp_answers_burst=settings.udp_answers_burst,
         )
+        self._tls = server_context(settings)
         key = ServerKey.load_or_make(settings.data_dir / KEY_FILE)
         self.service = Resolver(
             self.reading.memory,
             self.reading.vault,
             self.reading.prefixes,
-            own_site(settings.announced, key.public_key()),
+            own_site(settings.announced, key.public_key(), tls=is_on(settings)),
         )
         world = Surroundings(time, os.urandom, _signer(key), slot, self.siblings.forward)
         self.responder = Responder(
@@ -128,7 +130,9 @@ class Worker:
         protocol = self._http_protocol()
         async with (
             self.siblings.listening(self.responder.respond, self.reading.written),
-            serving_http(app, protocol, sockets.http, self.settings.idle_seconds) as http,
+            serving_http(
+                app, protocol, sockets.http, self.settings.idle_seconds, self._tls
+            ) as http,
         ):
             try:
                 yield

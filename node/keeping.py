@@ -25,6 +25,7 @@ from node.store.changes import prune_changes
 from node.store.database import Database, StoreError, StoreUnavailable
 from node.store.tokens import prune_sessions
 from node.store.writing import forget_replays
+from node.tls import is_on
 from node.web.asked import AdminDesk
 from node.web.health import Check
 from node.web.operators import OperatorDesk
@@ -101,7 +102,7 @@ class Keeper:
             self.reading.memory,
             self.reading.vault,
             self.reading.prefixes,
-            own_site(settings.announced, key.public_key()),
+            own_site(settings.announced, key.public_key(), tls=is_on(settings)),
             case_sensitive=settings.case_sensitive,
         )
         self.records = RecordsApi(self.writing.registrar, self.writing.login, self.service)

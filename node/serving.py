@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from time import time
@@ -46,10 +47,16 @@ class _Done(Exception):
 
 @asynccontextmanager
 async def serving_http(
-    app: FastAPI, protocol: type[FastHttp] | str, sockets: Sequence[Any], idle_seconds: int
+    app: FastAPI,
+    protocol: type[FastHttp] | str,
+    sockets: Sequence[Any],
+    idle_seconds: int,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[HttpServer]:
     """Serve HTTP; what is under way at the end has DRAIN_SECONDS, from when the server was told to exit."""
-    server = HttpServer.of(app, protocol, idle_seconds=idle_seconds, drain_seconds=DRAIN_SECONDS)
+    server = HttpServer.of(
+        app, protocol, idle_seconds=idle_seconds, drain_seconds=DRAIN_SECONDS, tls=tls
+    )
     serving = asyncio.create_task(server.serve(sockets=list(sockets)))
     try:
         yield server

@@ -24,6 +24,7 @@ from node.process.running import find_running
 from node.sockets import is_free
 from node.store.database import StoreError, StoreUnavailable
 from node.store.schema import inspect_database
+from node.tls import SOON, days_left, files_of, is_on
 
 POSTGRES_MAJOR = 14  # the oldest that we test with
 LITTLE_SPACE_BYTES, NO_SPACE_BYTES = 2 << 30, 200 << 20
@@ -67,6 +68,8 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     running, finding = _running(settings)
     yield finding
     yield from _listeners(running or settings, is_running=running is not None)
+    if is_on(settings):
+        yield _tls(settings)
     yield from asyncio.run(_postgres(settings, running))
     yield asyncio.run(_redis(settings, running))
     yield _descriptors(settings)
@@ -134,6 +137,19 @@ def _listener(
         return Finding("ok", subject, f"{endpoint} is free")
     advice = "stop it (`ss -lnp` shows which it is) or choose another address"
     return Finding("FAIL", subject, f"another process listens on {endpoint}; {advice}")
+
+
+def _tls(settings: Settings) -> Finding:
+    try:
+        days = days_left(settings)
+    except RegistryError as error:
+        return Finding("FAIL", "TLS", error.detail)
+    certificate, _ = files_of(settings)
+    if days < 0:
+        return Finding("FAIL", "TLS", f"the certificate in {certificate} is over; renew it")
+    reason = f"the certificate in {certificate} lasts {days} days more"
+    soon = days < SOON.days
+    return Finding("warn" if soon else "ok", "TLS", f"{reason}; renew it" if soon else reason)
 
 
 async def _postgres(settings: Settings, running: Settings | None) -> list[Finding]:

@@ -10,8 +10,10 @@ import orjson
 from node import config
 from node.address import Endpoint, loopback_if_any, read_endpoints
 from node.cli.output import Form, plain, print_rows
+from node.config import Settings
 from node.errors import Kind, RegistryError
 from node.process.running import find_running
+from node.tls import is_on, own_client_context
 from resolver.client import NodeUnreachable, Query, Reply, ask_http, ask_tcp, ask_udp, wire_name
 from resolver.handlejson import values_to_json
 from resolver.identifier import IdentifierError, Scheme
@@ -98,15 +100,22 @@ def _query(arguments: argparse.Namespace) -> Query:
 
 async def _ask(way: str, server: str | None, query: Query) -> Reply:
     if way == "http":
-        return await ask_http(_base_url(server), query)
-    host, port = _endpoint(server) if server else _own(way)
+        return await (_ask_own(query) if server is None else ask_http(_base_url(server), query))
+    host, port = _endpoint(server) if server else _reachable(_running().native_listen)
     ask = ask_tcp if way == "tcp" else ask_udp
     return await ask(host, port, query, secrets.randbits(32))
 
 
-def _base_url(server: str | None) -> str:
-    if server is None:
-        return f"http://{_own('http')}"
+async def _ask_own(query: Query) -> Reply:
+    """Ask the node that runs here over HTTP; over TLS its own certificate is believed."""
+    settings = _running()
+    address = _reachable(settings.http_listen)
+    if not is_on(settings):
+        return await ask_http(f"http://{address}", query)
+    return await ask_http(f"https://{address}", query, own_client_context(settings))
+
+
+def _base_url(server: str) -> str:
     if "://" not in server:
         return f"http://{_endpoint(server)}"
     parts = urlsplit(server)
@@ -122,11 +131,13 @@ def _endpoint(text: str) -> Endpoint:
         raise RegistryError(Kind.INVALID, f"--server {text}: {error}") from error
 
 
-def _own(way: str) -> Endpoint:
-    """Return where this node listens: the one that runs here, else as the settings say."""
+def _running() -> Settings:
+    """Return the settings of the node that runs here, else those that are set."""
     settings = config.load()
-    settings = find_running(settings) or settings
-    listen = settings.http_listen if way == "http" else settings.native_listen
+    return find_running(settings) or settings
+
+
+def _reachable(listen: tuple[Endpoint, ...]) -> Endpoint:
     return Endpoint(loopback_if_any(listen[0].host), listen[0].port)
 
 

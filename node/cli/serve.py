@@ -12,6 +12,8 @@ from node.address import Endpoint, loopback_if_any
 from node.config import Settings
 from node.errors import Kind, RegistryError
 from node.process.supervisor import Plan, supervise
+from node.reading import SELF_SIGNED
+from node.tls import files_of, is_on
 
 EXAMPLE = "88.118.8/JXDY2106023"  # an identifier of the sample
 
@@ -51,18 +53,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _print_banner(settings: Settings, seconds: float) -> None:
     http, native = settings.http_listen[0], settings.native_listen[0]
+    scheme = "https" if is_on(settings) else "http"
     embedded = ", embedded" if not config.load().database_url else ""
     lines = (
         f"idnode is ready ({seconds:.1f} s).",
         "",
-        f"  HTTP      {_urls(settings.http_listen)}  ({settings.workers} workers)",
+        f"  {scheme.upper():<9} {_urls(scheme, settings.http_listen)}  ({settings.workers} workers)",
         f"  Handle    {_list(settings.native_listen)}  UDP and TCP",
-        f"  admin     {_urls(settings.admin_listen, '/metrics')}  /readyz",
+        f"  admin     {_urls('http', settings.admin_listen, '/metrics')}  /readyz",
         f"  data      {settings.data_dir}{embedded}",
         "",
         "Try it from another terminal:",
         "",
-        f"  curl http://{_reachable(http)}/api/handles/{EXAMPLE}",
+        f"  curl {_trust(settings)}{scheme}://{_reachable(http)}/api/handles/{EXAMPLE}",
         f"  {_ourselves()} resolve {EXAMPLE} --over udp --server {_reachable(native)}",
         "",
         "Ctrl-C stops it.",
@@ -74,8 +77,15 @@ def _list(endpoints: tuple[Endpoint, ...]) -> str:
     return ", ".join(str(each) for each in endpoints)
 
 
-def _urls(endpoints: tuple[Endpoint, ...], path: str = "/") -> str:
-    return ", ".join(f"http://{each}{path}" for each in endpoints)
+def _urls(scheme: str, endpoints: tuple[Endpoint, ...], path: str = "/") -> str:
+    return ", ".join(f"{scheme}://{each}{path}" for each in endpoints)
+
+
+def _trust(settings: Settings) -> str:
+    """Return the option with which curl believes a certificate that we made ourselves."""
+    if settings.tls_certificate != SELF_SIGNED:
+        return ""
+    return f"--cacert {files_of(settings)[0]} "
 
 
 def _reachable(endpoint: Endpoint) -> Endpoint:

@@ -30,6 +30,7 @@ from node.process.running import announce_running, run_directory
 from node.process.sample import load_sample_once
 from node.sockets import Listeners, Sockets, open_listeners
 from node.store.database import StoreError, StoreUnavailable, migrate
+from node.tls import make_files
 
 GRACE_SECONDS = 10.0  # for a worker or the keeper; they drain for less
 PARENT_SECONDS = 0.5  # between looks at our parent
@@ -90,6 +91,7 @@ async def _run(plan: Plan, directory: DataDirectory, tasks: asyncio.TaskGroup) -
         listeners: Listeners = open_listeners(plan.settings)
         stack.callback(listeners.close)
         settings = await _servers(listeners.settings, directory, tasks, stack)
+        make_files(settings)
         await _migrate(settings)
         if plan.sample:
             await load_sample_once(settings, plan.sample, directory.children)

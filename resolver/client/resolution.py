@@ -4,6 +4,7 @@ For the command line, and for referrals later.  Times out everything it waits fo
 """
 
 import asyncio
+import ssl
 from dataclasses import dataclass
 from time import time
 from urllib.parse import quote_from_bytes
@@ -123,8 +124,11 @@ async def ask_tcp(host: str, port: int, query: Query, request_id: int) -> Reply:
         writer.close()
 
 
-async def ask_http(base_url: str, query: Query) -> Reply:
-    """Ask the Handle JSON API at `base_url` (`http://host:port`).  Raises NodeUnreachable."""
+async def ask_http(base_url: str, query: Query, tls: ssl.SSLContext | None = None) -> Reply:
+    """Ask the Handle JSON API at `base_url` (`http://host:port`).  Raises NodeUnreachable.
+
+    `tls` says whom to believe over https; the system's authorities when None.
+    """
     url = f"{base_url}/api/handles/{quote_from_bytes(query.handle, safe='/:')}"
     fields = [("type", name) for name in query.types]
     fields += [("index", b"%d" % index) for index in query.indexes]
@@ -134,7 +138,7 @@ async def ask_http(base_url: str, query: Query) -> Reply:
     try:
         async with (
             asyncio.timeout(HTTP_SECONDS),
-            httpx.AsyncClient(trust_env=False, verify=is_secret) as client,
+            httpx.AsyncClient(trust_env=False, verify=tls or is_secret) as client,
             client.stream("GET", f"{url}?{question}" if fields else url) as response,
         ):
             return _read_json(await read_body(response.aiter_bytes(), MAX_HTTP_BYTES))

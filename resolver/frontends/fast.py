@@ -10,6 +10,8 @@ holds both ways to the same answers.
 """
 
 import asyncio
+import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter_ns
@@ -21,11 +23,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from resolver.guard import Guard
 from resolver.hot import HotHttp
+from resolver.httplogin import CERTIFICATE
 from resolver.observe import Tally
 
 FAST_PATH = b"GET /api/handles/"
 MAX_HEAD_BYTES = 65_536  # request line and headers together
 MAX_PIPELINED = 64  # requests of one connection that wait for the answer before them
+HANDSHAKE_SECONDS = 10.0  # of TLS
 _LINE_END = b" HTTP/1.1\r\n"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
@@ -63,11 +67,14 @@ class FastHttp(HttpToolsProtocol):
         self.unread_since_ns = 0
         self._is_in_head = False
         self._head_bytes = 0
+        self._certificate: bytes | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called by the event loop; too many connections of one source, or in all, are closed at once."""
         super().connection_made(cast(asyncio.Transport, OpenTransport(transport)))
         self._write = transport.write
+        secured: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+        self._certificate = secured.getpeercert(binary_form=True) if secured else None
         peer = transport.get_extra_info("peername")
         if not peer or not self.guard.admit(self, peer[0]):
             transport.abort()
@@ -113,6 +120,8 @@ class FastHttp(HttpToolsProtocol):
         self.request_began_ns = self.last_used_ns
         self._is_in_head, self._head_bytes = True, 0
         super().on_message_begin()
+        if self._certificate:
+            cast("dict[str, object]", self.scope)[CERTIFICATE] = self._certificate
 
     def on_headers_complete(self) -> None:
         """Called by the parser: the request line and all headers have arrived."""
@@ -195,8 +204,12 @@ class HttpServer(uvicorn.Server):
         *,
         idle_seconds: int,
         drain_seconds: float,
+        tls: ssl.SSLContext | None = None,
     ) -> Self:
-        """Make the server of an application; `protocol` is a FastHttp class, or uvicorn's own by name."""
+        """Make the server of an application; `protocol` is a FastHttp class, or uvicorn's own by name.
+
+        With `tls` it speaks nothing else.
+        """
         config = uvicorn.Config(
             app,
             http=protocol,
@@ -210,8 +223,30 @@ class HttpServer(uvicorn.Server):
             server_header=False,
             timeout_keep_alive=idle_seconds,
             timeout_graceful_shutdown=int(drain_seconds),
+            ssl_context_factory=(lambda _config, _usual: tls) if tls else None,
         )
         return cls(config)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen on given sockets, as uvicorn does, but with a limit of ours to how long a TLS handshake may take."""
+        await self.lifespan.startup()
+        loop, config = asyncio.get_running_loop(), self.config
+        seconds = HANDSHAKE_SECONDS if config.ssl else None
+        self.servers = [
+            await loop.create_server(
+                self._protocol,
+                sock=each,
+                ssl=config.ssl,
+                ssl_handshake_timeout=seconds,
+                backlog=config.backlog,
+            )
+            for each in sockets or ()
+        ]
+        self.started = True
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol = cast("type[HttpToolsProtocol]", self.config.http_protocol_class)
+        return protocol(self.config, self.server_state, self.lifespan.state)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

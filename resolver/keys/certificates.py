@@ -252,3 +252,8 @@ def _hosts(certificate: x509.Certificate) -> set[x509.GeneralName]:
     except x509.ExtensionNotFound:
         return set()
     return set(names.value)
+
+
+def read_end(pem: bytes) -> datetime:
+    """Return when the first certificate of a PEM file ends.  Raises ValueError when there is none."""
+    return x509.load_pem_x509_certificate(pem).not_valid_after_utc
