@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import suppress
 from typing import Any
 
@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from resolver.answer import Stored
-from resolver.frontends.bulk import MAX_BATCHES, MAX_BODY_BYTES, MAX_ITEMS
+from resolver.frontends.bulk import ITEMS_AT_ONCE, MAX_BATCHES, MAX_BODY_BYTES, MAX_ITEMS
 from resolver.wire import HandleValue
 from tests.support.memory import MemoryStore
 from tests.support.sources import turns
@@ -161,14 +161,17 @@ async def test_body_that_is_too_long_is_refused(web: Web) -> None:
 
 
 class SlowStore(MemoryStore):
-    """Answers when it is told to."""
+    """Answers when it is told to, but at once what is called so; `waiting` counts what had to wait."""
 
     def __init__(self) -> None:
         super().__init__()
         self.may_answer = asyncio.Event()
+        self.waiting = 0
 
     async def lookup(self, key: bytes, *, at_least: int = 0) -> Stored:
-        await self.may_answer.wait()
+        if not key.endswith(b"/AT ONCE"):
+            self.waiting += 1
+            await self.may_answer.wait()
         return await super().lookup(key, at_least=at_least)
 
 
@@ -192,25 +195,63 @@ async def test_batches_at_once_are_bounded_and_places_become_free_again() -> Non
     assert again.status_code == 200
 
 
-async def test_place_becomes_free_when_the_client_goes_away(web: Web) -> None:
-    """The application itself, without a server: the client is gone before the first line."""
+async def test_items_of_a_batch_are_looked_up_together_but_not_all_at_once() -> None:
+    store = SlowStore()
+    store.put("0.NA/88.118.8", ())
+    web = Web(store=store)
+    asked = asyncio.create_task(post(web, '"88.118.8/item"\n' * 100))
+    await turns(1_000)
+    waiting = store.waiting
+    store.may_answer.set()
+    assert waiting == ITEMS_AT_ONCE
+    assert len(lines(await asked)) == 100
+    assert store.waiting == 100
+
+
+async def test_first_answers_are_sent_before_the_last_are_known() -> None:
+    store = SlowStore()
+    store.put("0.NA/88.118.8", ())
+    web, sent = Web(store=store), bytearray()
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.extend(message.get("body", b""))
+
+    body = '"88.118.8/at once"\n' * ITEMS_AT_ONCE + '"88.118.8/item"'
+    serving = asyncio.create_task(web.app(SCOPE, received(body.encode()), send))
+    await turns(1_000)
+    early = sent.count(b"\n")
+    store.may_answer.set()
+    await serving
+    assert early == ITEMS_AT_ONCE
+    assert sent.count(b"\n") == ITEMS_AT_ONCE + 1
+
+
+SCOPE = {
+    "type": "http", "method": "POST", "path": "/v1/resolve", "raw_path": b"/v1/resolve",
+    "query_string": b"", "headers": [], "scheme": "http", "server": ("idnode.test", 80),
+    "client": ("192.0.2.1", 1), "http_version": "1.1", "root_path": "",
+}  # fmt: skip
+
+
+def received(body: bytes) -> Callable[[], Awaitable[dict[str, object]]]:
+    """What a client sends that then waits for ever."""
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def receive() -> dict[str, object]:
-        return next(messages)
+        for message in messages:
+            return message
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    return receive
+
+
+async def test_place_becomes_free_when_the_client_goes_away(web: Web) -> None:
+    """The application itself, without a server: the client is gone before the first line."""
 
     async def send(_message: object) -> None:
         raise OSError("gone")
 
     for _ in range(MAX_BATCHES + 1):
-        messages = iter(
-            [{"type": "http.request", "body": b'"88.118.8/item"', "more_body": False}]
-            + [{"type": "http.disconnect"}] * 3
-        )
-        scope = {
-            "type": "http", "method": "POST", "path": "/v1/resolve", "raw_path": b"/v1/resolve",
-            "query_string": b"", "headers": [], "scheme": "http", "server": ("idnode.test", 80),
-            "client": ("192.0.2.1", 1), "http_version": "1.1", "root_path": "",
-        }  # fmt: skip
         with suppress(Exception):  # whatever the framework makes of it
-            await web.app(scope, receive, send)
+            await web.app(SCOPE, received(b'"88.118.8/item"'), send)
     assert (await post(web, '"88.118.8/item"')).status_code == 200

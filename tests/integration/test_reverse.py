@@ -348,6 +348,8 @@ async def test_lookup_that_takes_too_long_is_given_up_and_the_database_stops(
         await holder.execute("lock table reverse in access exclusive mode")  # as slow as can be
         with pytest.raises(SearchTooBroad):
             await find(lookup, "URL=*one.cn")
+        waiting = await holder.fetchval("select count(*) from pg_locks where not granted")
+    assert waiting == 0
     assert (await find(lookup, "URL=*one.cn")).handles == (b"88.1/a",)
 
 
