@@ -96,7 +96,7 @@ class Member:
 
     def name(self, key: bytes) -> bytes:
         """Return how a key is called in Redis."""
-        return f"idnode:1:{self.truth.epoch}:".encode() + key
+        return f"idnode:2:{self.truth.epoch}:".encode() + key
 
     async def state(self) -> tuple[int, int] | None:
         """Return `base` and `applied` as they stand in Redis."""
