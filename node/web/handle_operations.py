@@ -13,8 +13,15 @@ from node.web.operations import (
     in_query,
 )
 from resolver.frontends.listing import DEFAULT_LIMIT, MAX_LISTED
+from resolver.precondition import MAX_KEY_CHARACTERS
 
 Responses = dict[int | str, str]
+
+
+def _pattern(parameter: JsonObject, pattern: str) -> JsonObject:
+    """Return a parameter whose text must match."""
+    return {**parameter, "schema": {**TEXT, "pattern": pattern}}
+
 
 _PRETTY = in_query("pretty", "Indent the body.", FLAG)
 _CALLBACK = in_query("callback", "JSONP: call this function. Such a request is a stranger's.", TEXT)
@@ -49,9 +56,17 @@ _WRITE: Responses = {
     **_BUSY,
 }
 _TERMS = (
-    in_header("If-Match", "Only when the record is at this version, its ETag; `*`: at any."),
-    in_header("If-None-Match", "`*`: only when there is no record."),
-    in_header("Idempotency-Key", "The same write with the same key within a day is told the same."),
+    _pattern(
+        in_header("If-Match", "Only when the record is at this version, its ETag; `*`: at any."),
+        r'^("[1-9][0-9]{0,8}"|\*)$',
+    ),
+    _pattern(in_header("If-None-Match", "`*`: only when there is no record."), r"^\*$"),
+    _pattern(
+        in_header(
+            "Idempotency-Key", "The same write with the same key within a day is told the same."
+        ),
+        f"^[!-~]{{1,{MAX_KEY_CHARACTERS}}}$",
+    ),
     in_header("X-Idnode-Reason", "Why, percent-encoded; it goes into the history."),
 )
 _REASON = in_query("reason", "Why, for who cannot set X-Idnode-Reason.", TEXT)
