@@ -158,8 +158,8 @@ def _terms(request: Request) -> Precondition:
 
 def _headers(write: Write, verdict: Verdict) -> dict[str, str]:
     headers = {}
-    is_told = verdict.code is ResponseCode.SUCCESS or verdict.condition_failed
-    if verdict.version and is_told and write.operation is not Operation.DELETE:
+    is_written = verdict.code is ResponseCode.SUCCESS and write.operation is not Operation.DELETE
+    if verdict.version and (is_written or verdict.condition_failed):
         headers["ETag"] = etag(verdict.version)
     if verdict.replayed:
         headers["Idempotent-Replayed"] = "true"
