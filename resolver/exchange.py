@@ -90,7 +90,7 @@ class Asked:
 
     def has(self, flag: Flag) -> bool:
         """True when the request carries this flag."""
-        return bool(self.message.header.flags & flag)
+        return bool(self.message.header.flags & int(flag))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,12 +90,13 @@ class Handshakes:
 
         Raises SessionError for a MAC or a counter that does not fit, and when there is no such session (any more).
         """
-        if mac_of(asked.message) is None:
-            return replace(asked, caller=asked.origin.login)
+        credential = mac_of(asked.message)
+        if credential is None:
+            return replace(asked, caller=asked.origin.login) if asked.origin.login else asked
         session = self._find(asked.message.envelope.session_id)
         if session is None:
             raise unknown()
-        session.check(asked.message)
+        session.check(asked.message, credential)
         self._sessions.used(session, self._world.epoch_seconds())
         return replace(asked, session=session, caller=session.caller or asked.origin.login)
 

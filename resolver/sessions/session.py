@@ -62,9 +62,11 @@ class Session:
         """Return content encrypted; `iv` is 16 random bytes."""
         return encrypt(self.key, content, iv)
 
-    def check(self, message: Message) -> None:
-        """Insist on the session's MAC and on a counter that was not there before.  Raises SessionError."""
-        credential = mac_of(message)
+    def check(self, message: Message, credential: Credential | None) -> None:
+        """Insist on the session's MAC, which is the message's `mac_of`, and on a counter that was not there before.
+
+        Raises SessionError.
+        """
         version = message.envelope.version
         if credential is None or not mac_hash(version) == credential.hash_name == _MAC:
             raise spoilt()
