@@ -3,7 +3,9 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterable
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -12,6 +14,8 @@ from loadtest.streams import Address
 
 ANSWER_SECONDS = 15.0  # longer than any wait of the node
 BUSY_STATUS = 503
+VERDICT_SECONDS = 90.0  # a write is sent again for so long
+PAUSE_SECONDS = 0.05
 _TAG = re.compile(rb'\r\netag: "(\d+)"', re.IGNORECASE)
 _REPLAYED = re.compile(rb"\r\nidempotent-replayed: true", re.IGNORECASE)
 _CODE = re.compile(rb'"responseCode":(\d+)')
@@ -87,6 +91,29 @@ class HttpConnection:
         streams, self._streams = self._streams, None
         if streams is not None:
             streams[1].transport.abort()
+
+
+async def ask_until_told(
+    connection: HttpConnection,
+    address: Callable[[], Address],
+    request: bytes,
+    counts: Counter[str],
+) -> Said | None:
+    """Send a write, which must have an Idempotency-Key, until there is a verdict; None when there never was one.
+
+    `counts` tells how often it was "busy", and how often it had to be "sent again".
+    """
+    deadline = time.monotonic() + VERDICT_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            said = await connection.ask(address(), request)
+            if said.status != BUSY_STATUS:
+                return said
+            counts["busy"] += 1
+        except (OSError, EOFError, TimeoutError):
+            counts["sent again"] += 1
+        await asyncio.sleep(PAUSE_SECONDS)
+    return None
 
 
 def _head(method: str, handle: str, query: str, *headers: str) -> bytes:

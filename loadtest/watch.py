@@ -60,6 +60,13 @@ class Subject:
         return self.codes.get(code)
 
 
+def note_commit(subjects: Sequence[Subject]) -> None:
+    """Note that the next version of each has been committed by now."""
+    now = perf_counter()
+    for subject in subjects:
+        subject.commits.append(now)
+
+
 @dataclass
 class Findings:
     """What all readers of a run found.

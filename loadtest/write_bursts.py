@@ -13,7 +13,15 @@ from dataclasses import dataclass, field
 from random import Random
 
 from loadtest.administrators import ADMIN, HOME
-from loadtest.http_writes import BUSY_STATUS, HttpConnection, Said, delete, indexes, put
+from loadtest.http_writes import (
+    PAUSE_SECONDS,
+    VERDICT_SECONDS,
+    HttpConnection,
+    ask_until_told,
+    delete,
+    indexes,
+    put,
+)
 from loadtest.journal import Entry, Kind, Outcome, State
 from loadtest.native_session import (
     NativeConnection,
@@ -25,8 +33,6 @@ from loadtest.native_session import (
 from loadtest.victims import Running
 from resolver.wire import Flag, Opcode, ResponseCode
 
-VERDICT_SECONDS = 90.0
-PAUSE_SECONDS = 0.05
 THINK_SECONDS = 0.02  # at most, between two writes
 OWN_INDEXES = range(1, 7)
 SHARED = 2  # records that all write
@@ -178,29 +184,19 @@ class HttpWriter(Writer):
         """See `Writer`."""
         key = f"Idempotency-Key: {self._keys.randbytes(12).hex()}"
         request = _request(handle, entry, ADMIN.header, key)
-        said = await self._verdict(request)
+        counts = self._ledger.counts
+        said = await ask_until_told(
+            self._connection, lambda: self._running.node.http, request, counts
+        )
         if said is None:
             self._ledger.faults.append(f"{self.name}: no verdict in {VERDICT_SECONDS} s: {entry}")
             return
-        self._ledger.counts["replayed"] += said.is_replayed
+        counts["replayed"] += said.is_replayed
         is_done = said.code == ResponseCode.SUCCESS and said.status in (200, 201)
         entry.outcome = Outcome.ACKNOWLEDGED if is_done else Outcome.REFUSED
         entry.version = said.version if is_done else 0
         if said.status >= 500 or said.code in _NEVER:
             self._ledger.faults.append(f"{self.name}: {said.whole!r} to {request!r}")
-
-    async def _verdict(self, request: bytes) -> Said | None:
-        deadline = time.monotonic() + VERDICT_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                said = await self._connection.ask(self._running.node.http, request)
-                if said.status != BUSY_STATUS:
-                    return said
-                self._ledger.counts["busy"] += 1
-            except (OSError, EOFError, TimeoutError):
-                self._ledger.counts["sent again"] += 1
-            await asyncio.sleep(PAUSE_SECONDS)
-        return None
 
 
 class NativeWriter(Writer):

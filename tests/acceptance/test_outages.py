@@ -12,8 +12,9 @@ from time import perf_counter
 import pytest
 
 from loadtest import cpu
+from loadtest.events import HOME
 from loadtest.exchange import native_request
-from loadtest.stale import HOME, campaign, limit_seconds, put_records
+from loadtest.stale import campaign, limit_seconds, put_records
 from loadtest.stand import Node, answers_by_tier, flush_redis, get, open_stand
 from loadtest.watch import BUSY, FOUND, Findings, Link, Subject, end, meet_all_workers
 from node.store.database import Database
