@@ -81,8 +81,10 @@ class Worker:
             self.reading.vault,
             self.reading.prefixes,
             own_site(settings.announced, key.public_key(), tls=is_on(settings)),
+            case_sensitive=settings.case_sensitive,
         )
-        world = Surroundings(time, os.urandom, _signer(key), slot, self.siblings.forward)
+        self._sign = _signer(key)
+        world = Surroundings(time, os.urandom, self._sign, slot, self.siblings.forward)
         self.responder = Responder(
             self.service,
             self.reading.hot_wire,
@@ -126,6 +128,7 @@ class Worker:
             login=self.writing.login,
             reverse=self._reverse(),
             hot=self.reading.hot_http,
+            sign=self._sign,
         )
         protocol = self._http_protocol()
         async with (
