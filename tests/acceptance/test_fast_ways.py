@@ -274,6 +274,7 @@ def compare_native(
 
 SENTINEL = b"GET /robots.txt HTTP/1.1\r\nHost: sentinel\r\nConnection: close\r\n\r\n"
 DATE = re.compile(rb"(?im)^date: [^\r]*")
+CHALLENGE = re.compile(rb'sessionId="[^"]*", nonce="[^"]*"')
 PATH = b"/api/handles/20.500.12345/h000001"
 HOST = b"Host: idnode.test\r\n"
 PLAIN = b"GET %b HTTP/1.1\r\n%b\r\n" % (PATH, HOST)
@@ -295,10 +296,11 @@ def length_of(data: bytes, is_head: bool) -> int | None:
 
 
 def comparable_stream(data: bytes) -> bytes:
-    """Return responses without their dates, and with their headers in alphabetical order."""
+    """Return responses without their dates and challenges, and with their headers in alphabetical order."""
 
     def sorted_head(head: re.Match[bytes]) -> bytes:
-        first, *lines = DATE.sub(b"date: -", head[0]).strip().split(b"\r\n")
+        undated = CHALLENGE.sub(b'sessionId="-", nonce="-"', DATE.sub(b"date: -", head[0]))
+        first, *lines = undated.strip().split(b"\r\n")
         return b"\r\n".join([first, *sorted(lines), b"", b""])
 
     return re.sub(rb"(?s)HTTP/1\.[01] .*?\r\n\r\n", sorted_head, data)
