@@ -11,7 +11,7 @@ from typing import NamedTuple
 from resolver.answer import Stored
 from resolver.observe import Protocol
 from resolver.registrar import Caller
-from resolver.sessions import Pending, Session
+from resolver.sessions import Known, Pending, Session
 from resolver.wire import Envelope, ErrorAnswer, Flag, Message, ResponseCode
 
 _LOGIN_VERSION = (2, 10)  # what both Chinese clients say, and Handle.Net 9 does not
@@ -29,17 +29,22 @@ class Profile(StrEnum):
 class Origin:
     """Where messages come from: one of these for a TCP connection, for a datagram, for an HTTP request.
 
-    `login` is who has logged in on this connection, `challenge` the login that waits for its proof.
+    `known` is who has logged in on this connection, `challenge` the login that waits for its proof.
     """
 
     protocol: Protocol
     address: str
-    login: Caller | None = None
+    known: Known | None = None
     challenge: Pending | None = None
     challenge_id: int = 0
 
     def __str__(self) -> str:
         return f"{self.protocol} {self.address}"
+
+    @property
+    def login(self) -> Caller | None:
+        """Who has logged in on this connection."""
+        return self.known.caller if self.known else None
 
     @property
     def is_datagram(self) -> bool:

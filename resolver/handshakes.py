@@ -18,6 +18,7 @@ from resolver.sessions import (
     NO_SESSION,
     Challenges,
     Ids,
+    Known,
     Pending,
     Session,
     Sessions,
@@ -25,6 +26,7 @@ from resolver.sessions import (
     spoilt,
     unknown,
 )
+from resolver.source import SourceUnavailable
 from resolver.wire import (
     Challenge,
     ChallengeAnswer,
@@ -49,6 +51,7 @@ from resolver.wire import (
 LOGIN_FIRST = "Log in first"
 NOT_OVER_UDP = "Administration is not served over UDP"
 _NONCE_BYTES = 16
+_MARKER_BYTES = 32
 _TOO_LATE = "The answer to the challenge came too late; ask again"
 _OTHER_IDENTITY = "The session belongs to another identity"
 _BY_DATAGRAM = "datagrams"
@@ -82,25 +85,32 @@ class Handshakes:
         self._world = surroundings
         self._labour = labour
         self._ids = Ids(surroundings.slot, surroundings.random_bytes)
+        self._marker = surroundings.random_bytes(_MARKER_BYTES)
         self._challenges = Challenges()
         self._sessions = Sessions(session_seconds)
 
-    def check(self, asked: Asked) -> Asked:
+    async def check(self, asked: Asked) -> Asked:
         """Return the request with the session and the identity that it has proven; without a MAC, no session.
 
         Raises SessionError for a MAC or a counter that does not fit, and when there is no such session (any more).
         """
-        credential = mac_of(asked.message)
+        origin, credential = asked.origin, mac_of(asked.message)
+        if origin.known is not None and not await self._holds(origin.known):
+            origin.known = None
         if credential is None:
-            return replace(asked, caller=asked.origin.login) if asked.origin.login else asked
+            return replace(asked, caller=origin.login) if origin.login else asked
         session = self._find(asked.message.envelope.session_id)
         if session is None:
             raise unknown()
         session.check(asked.message, credential)
         self._sessions.used(session, self._world.epoch_seconds())
-        return replace(asked, session=session, caller=session.caller or asked.origin.login)
+        if session.known is not None and not await self._holds(session.known):
+            self._sessions.end(session.session_id)
+            raise unknown()
+        caller = session.known.caller if session.known else origin.login
+        return replace(asked, session=session, caller=caller)
 
-    def open(self, sealed: Asked, content: bytes) -> Asked:
+    async def open(self, sealed: Asked, content: bytes) -> Asked:
         """Return the request whose content came encrypted, checked; `sealed` is what can be read without the key.
 
         Raises SessionError, the same whether it cannot be decrypted, read, or has a wrong MAC: a difference would tell
@@ -118,7 +128,7 @@ class Handshakes:
         is_answer = message.is_request and asked.opcode == Opcode.CHALLENGE_RESPONSE
         if not message.is_request or (mac_of(message) is None and not is_answer):
             raise spoilt()
-        return self.check(asked)
+        return await self.check(asked)
 
     def challenge(self, asked: Asked) -> Outcome:
         """Ask who makes a request, and keep it until that is answered; login clients are told to log in."""
@@ -144,9 +154,8 @@ class Handshakes:
             return refused(ResponseCode.PROTOCOL_ERROR, NOT_OVER_UDP)
         self._challenges.take(session_id)
         session = asked.session or self._find(session_id)
-        means = "session" if session else "challenge"
-        caller = await self._caller(asked, pending, means)
-        if isinstance(caller, Caller) and not self._is_of(session, caller, asked):
+        caller = await self._caller(asked, pending, "session" if session else "challenge")
+        if isinstance(caller, Caller) and session and not await self._know(session, caller, asked):
             caller = refused(ResponseCode.AUTHENTICATION_FAILED, _OTHER_IDENTITY)
         if isinstance(caller, Outcome):
             ours = session.session_id if session else 0
@@ -244,9 +253,31 @@ class Handshakes:
         except (WireError, AuthenticationFailed) as error:
             return refused(error.code, str(error))
 
-    def _is_of(self, session: Session | None, caller: Caller, asked: Asked) -> bool:
+    async def _know(self, session: Session, caller: Caller, asked: Asked) -> bool:
         """Say whose a session is from now on; false when it is another's."""
-        return session is None or self._sessions.know(session, caller, asked.origin.address)
+        known = await self._known(caller)
+        return self._sessions.know(session, known, asked.origin.address)
+
+    async def _known(self, caller: Caller) -> Known:
+        return Known(caller, await self._mark_of(caller), self._world.epoch_seconds())
+
+    async def _holds(self, known: Known) -> bool:
+        """True while the key is there by which somebody was proven; looked at now and then.
+
+        While the database is away nobody can be sure; but then nothing is written either, and no restricted value read.
+        """
+        now = self._world.epoch_seconds()
+        if not known.is_due(now):
+            return True
+        try:
+            mark = await self._mark_of(known.caller)
+        except SourceUnavailable:
+            return True
+        known.checked_at = now
+        return mark == known.key_mark
+
+    async def _mark_of(self, caller: Caller) -> str:
+        return await self._authenticator.key_mark(caller.handle, caller.index, self._marker)
 
     async def _log_in(self, asked: Asked, waiting: Pending) -> Outcome:
         """Finish a login: the answer to opcode 200 carries opcode 2001 (§11)."""
@@ -255,7 +286,7 @@ class Handshakes:
         caller = await self._caller(asked, waiting, "login")
         if isinstance(caller, Outcome):
             return replace(caller, opcode=Opcode.KEY_LOGIN)
-        origin.login = caller
+        origin.known = await self._known(caller)
         return replace(SUCCEEDED, opcode=Opcode.KEY_LOGIN)
 
     def _no_challenge(self, asked: Asked) -> Outcome:

@@ -138,7 +138,7 @@ class Responder:
         if slot is not None:
             return await self._forward(slot, data, asked)
         try:
-            asked = self._handshakes.check(asked)
+            asked = await self._handshakes.check(asked)
         except SessionError as error:
             return await self._reply(asked, refused(error.code, str(error)))
         return await self._answer(data, asked)
@@ -153,14 +153,14 @@ class Responder:
         if slot is not None and slot != self._world.slot:
             return await self._forward(slot, data, sealed)
         try:
-            asked = self._handshakes.open(sealed, content)
+            asked = await self._handshakes.open(sealed, content)
         except SessionError as error:
             return await self._reply(sealed, refused(error.code, str(error)))
         return await self._answer(data, asked)
 
     def _asked(self, message: Message, origin: Origin) -> Asked:
         if self._profile is Profile.AUTO:
-            is_login = origin.login is not None or is_login_client(message.envelope)
+            is_login = origin.known is not None or is_login_client(message.envelope)
         else:
             is_login = self._profile is Profile.LOGIN
         return Asked(message, origin, is_login)

@@ -112,7 +112,7 @@ class TcpConnection(asyncio.Protocol):
 
     def _ready(self, message: bytes, now_ns: int) -> tuple[int, bytes] | None:
         """Return a ready reply, with public values; whoever has logged in and asks for all may see others, too."""
-        if self._origin.login is not None and not _asks_public_only(message):
+        if self._origin.known is not None and not _asks_public_only(message):
             return None
         return self._hot.reply(message, now_ns)
 

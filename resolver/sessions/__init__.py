@@ -10,6 +10,8 @@ from resolver.sessions.ids import MAX_SLOTS, Ids, slot_of
 from resolver.sessions.replays import REPLAY_WINDOW, Replays
 from resolver.sessions.session import (
     NO_SESSION,
+    RECHECK_SECONDS,
+    Known,
     Session,
     SessionError,
     Sessions,
@@ -23,10 +25,12 @@ __all__ = [
     "CHALLENGE_SECONDS",
     "MAX_SLOTS",
     "NO_SESSION",
+    "RECHECK_SECONDS",
     "REPLAY_WINDOW",
     "Bounds",
     "Challenges",
     "Ids",
+    "Known",
     "Pending",
     "Replays",
     "Session",

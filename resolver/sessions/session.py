@@ -24,6 +24,9 @@ from resolver.wire import (
 # Anybody can make sessions in which nothing was proven; those in which it was are not pushed out by them.
 _STRANGERS = Bounds(4_096, 4_096, 512, 512)
 _KNOWN = Bounds(16_384, 16_384, 4_096, 4_096)
+RECHECK_SECONDS = 10.0
+"""A key that is changed or removed counts for so long, at most, where it was proven before."""
+
 _MAC = b"HMAC-SHA256"  # versions before 2.7 have weaker ones
 NO_SESSION = "Invalid session id or session time out. Please try again."
 
@@ -37,14 +40,30 @@ class SessionError(Exception):
 
 
 @dataclass(slots=True)
+class Known:
+    """Who has been proven to ask, for longer than one request: by which key, and when that was looked at last.
+
+    `key_mark` changes when the key does (`Authenticator.key_mark`).
+    """
+
+    caller: Caller
+    key_mark: str
+    checked_at: float
+
+    def is_due(self, now: float) -> bool:
+        """True when it is time to see whether the key is still the same."""
+        return now - self.checked_at > RECHECK_SECONDS
+
+
+@dataclass(slots=True)
 class Session:
-    """One session; `caller` is None until a challenge was answered in it."""
+    """One session; `known` is None until a challenge was answered in it."""
 
     session_id: int
     key: bytes
     idle_seconds: float
     used_at: float
-    caller: Caller | None = None
+    known: Known | None = None
     replays: Replays = field(default_factory=Replays)
 
     def is_over(self, now: float) -> bool:
@@ -142,11 +161,12 @@ class Sessions:
         self._strangers.renew(session.session_id)
         self._known.renew(session.session_id)
 
-    def know(self, session: Session, caller: Caller, source: str) -> bool:
+    def know(self, session: Session, known: Known, source: str) -> bool:
         """Say whose the session is, and from where that was proven; false when it is somebody else's already."""
-        if session.caller is not None:
-            return (session.caller.handle, session.caller.index) == (caller.handle, caller.index)
-        session.caller = caller
+        if session.known is not None:
+            before, now = session.known.caller, known.caller
+            return (before.handle, before.index) == (now.handle, now.index)
+        session.known = known
         if self._strangers.take(session.session_id) is not None:
             self._known.put(session.session_id, session, source, 1)
         return True

@@ -70,7 +70,7 @@ class Script:
             self.session_id, self.nonce = answer.envelope.session_id, body.nonce
 
     def draw(self, count: int) -> bytes:
-        return {3: self.session_id.to_bytes(3, "big"), 16: self.nonce}[count]
+        return {3: self.session_id.to_bytes(3, "big"), 16: self.nonce}.get(count, bytes(count))
 
 
 async def _unsigned(_block: bytes, _sha256: bool) -> bytes:

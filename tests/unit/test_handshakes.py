@@ -310,6 +310,20 @@ class TestSession:
 
         assert [code_of(refused), code_of(ended), code_of(after)] == [501, 1, 500]
 
+    async def test_a_session_ends_soon_after_its_key_is_gone(self) -> None:
+        node = fleet()
+        client = await node.session(ADMIN)
+        left = [value for value in node.store.values_by_key[PREFIX] if value.index != ADMIN.index]
+        node.store.put("0.NA/88.1", left)
+        node.clock.now += 11
+
+        answer = client.read(
+            (await node.ask(client.request(Opcode.CREATE_HANDLE, create()))).message
+        )
+
+        assert code_of(answer) == ResponseCode.SESSION_TIMEOUT
+        assert b"88.1/NEW" not in node.store.values_by_key
+
     async def test_a_session_that_is_not_used_is_over(self) -> None:
         node = fleet()
         client = await node.session(ADMIN)
@@ -566,6 +580,35 @@ class TestLogin:
         assert code_of(answer) == ResponseCode.SUCCESS
         assert answer.envelope.session_id == client.session_id
         assert not node.forwarded
+
+    async def test_it_ends_soon_after_its_key_is_another(self) -> None:
+        node, client = fleet(), Client(versions=ID_POINTER)
+        origin = Origin(Protocol.TCP, "192.0.2.1")
+        await self.log_in(node, client, RSA, origin)
+        other = Identity(PREFIX, 303, make_private(KeyKind.RSA))
+        values = [value for value in node.store.values_by_key[PREFIX] if value.index != RSA.index]
+        node.store.put("0.NA/88.1", [*values, key_value(other)])
+        node.clock.now += 11
+
+        request = client.request(Opcode.DELETE_HANDLE, name(b"88.1/x"))
+        answer = Message.decode((await node.ask(request, origin=origin)).message)
+
+        assert code_of(answer) == ResponseCode.INSUFFICIENT_PERMISSIONS
+        assert b"88.1/X" in node.store.values_by_key
+
+    async def test_a_database_that_is_away_ends_no_login(self) -> None:
+        node, client = fleet(), Client(versions=ID_POINTER)
+        origin = Origin(Protocol.TCP, "192.0.2.1")
+        await self.log_in(node, client, RSA, origin)
+        node.clock.now += 11
+        node.store.is_down = True
+        request = client.request(Opcode.DELETE_HANDLE, name(b"88.1/x"))
+
+        busy = Message.decode((await node.ask(request, origin=origin)).message)
+        node.store.is_down = False
+        answer = Message.decode((await node.ask(request, origin=origin)).message)
+
+        assert [code_of(busy), code_of(answer)] == [ResponseCode.SERVER_BUSY, 1]
 
     async def test_a_wrong_key_logs_nobody_in(self) -> None:
         node, client = fleet(), Client(versions=ID_POINTER)

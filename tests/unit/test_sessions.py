@@ -14,6 +14,7 @@ from resolver.sessions import (
     Bounds,
     Challenges,
     Ids,
+    Known,
     Pending,
     Replays,
     Session,
@@ -35,7 +36,7 @@ from resolver.wire import (
 )
 
 KEY = bytes(range(32))
-SOMEBODY = Caller(b"0.NA/88.1", 300, "session")
+SOMEBODY = Known(Caller(b"0.NA/88.1", 300, "session"), "mark", 0.0)
 ROOMY = Bounds(100, 1_000, 100, 1_000)
 
 
@@ -296,7 +297,7 @@ class TestSessions:
 
         found = sessions.find(1, 0.0)
         assert found is not None
-        assert found.caller == SOMEBODY
+        assert found.known == SOMEBODY
         assert len(sessions) == 4
 
     def test_a_session_stays_with_who_has_proven_it_first(self) -> None:
@@ -305,8 +306,10 @@ class TestSessions:
 
         assert sessions.know(session, SOMEBODY, "a")
         assert sessions.know(session, SOMEBODY, "a")
-        assert not sessions.know(session, replace(SOMEBODY, index=301), "a")
-        assert session.caller == SOMEBODY
+        assert not sessions.know(
+            session, replace(SOMEBODY, caller=Caller(b"0.NA/88.1", 301, "session")), "a"
+        )
+        assert session.known == SOMEBODY
 
     def test_ended_is_gone(self) -> None:
         sessions = Sessions(100.0)
