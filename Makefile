@@ -43,15 +43,16 @@ type: .venv/.made ## types, strict, tests too
 arch: .venv/.made ## who may import whom
 	$(BIN)/lint-imports
 
-judges: .venv/.made .judges/.made ## other people's clients against our node
+judges: .venv/.made .judges/.made ## other people's clients and questions against our node
 	$(BIN)/python -m tests.support.judges
 
 bench: .venv/.made ## how fast it is here, beside two baselines
 	$(BIN)/python -m loadtest.bench
 
-campaign: .venv/.made ## the long runs: random messages, killed workers, changes under load
+campaign: .venv/.made .judges/.made ## the long runs: random messages, killed workers, changes under load
 	$(BIN)/python -m loadtest.fuzz_codec --messages 10000000 --jobs 2
 	$(BIN)/python -m loadtest.fuzz_ports --messages 1000000
+	$(BIN)/python -m tests.support.judge_openapi --seconds 300 --seed $$(date +%s)
 	$(BIN)/python -m loadtest.kill_workers --kills 100
 	$(BIN)/python -m loadtest.stale --seconds 120
 
