@@ -22,6 +22,7 @@ from tests.support.nodes import NodeProcess, eventually, node_in
 pytestmark = [pytest.mark.db, pytest.mark.slow]
 
 RECORDS = 30_000
+PREFIXES = [{"handle": f"0.NA/88.118.{each}", "values": []} for each in (8, 9)]
 Json = dict[str, Any]
 
 
@@ -93,7 +94,7 @@ def bulk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bulk]:
     directory.chmod(0o755)
     with node_in(directory / "data") as node:
         lent = Bulk(node, node.start(), directory)
-        lent.finished(lent.submit(b'{"handle": "0.NA/88.118.8", "values": []}', format="ndjson"))
+        lent.finished(lent.submit(ndjson(*PREFIXES), format="ndjson"))
         yield lent
         lent.client.close()
 
@@ -205,10 +206,10 @@ def test_an_export_is_checked_and_loaded_again_without_a_change(bulk: Bulk) -> N
     secret = {"index": 300, "type": "HS_SECKEY", "data": "hunter2"}
     formula = {"index": 2, "type": "NOTE", "data": "=1+1"}
     bulk.finished(
-        bulk.submit(ndjson({"handle": "88.118.8/s", "values": [secret, formula]}), format="ndjson")
+        bulk.submit(ndjson({"handle": "88.118.9/s", "values": [secret, formula]}), format="ndjson")
     )
     for form in ("ndjson", "csv"):
-        reply = bulk.client.get("/v1/export", params={"format": form, "prefix": "88.118.8"})
+        reply = bulk.client.get("/v1/export", params={"format": form, "prefix": "88.118.9"})
         assert reply.status_code == 200
         assert b"hunter2" not in reply.content
         link = reply.headers["link"].partition(">")[0].removeprefix("<")
@@ -237,7 +238,7 @@ def test_the_command_line_runs_jobs_and_checks_exports(bulk: Bulk) -> None:
     assert f"Job {number} is done" in bulk.node.run("bulk", "cancel", number).stdout
     assert number in bulk.node.run("bulk", "list").stdout
 
-    exported = bulk.node.run("bulk", "export", str(out), "--prefix", "88.118.8")
+    exported = bulk.node.run("bulk", "export", str(out), "--prefix", "88.118.9")
     assert exported.returncode == 0, exported.stderr
     assert bulk.node.run("bulk", "verify", str(out)).returncode == 0
     summed = subprocess.run(
