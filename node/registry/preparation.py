@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import NamedTuple
+from uuid import UUID
 
 import orjson
 
@@ -126,6 +127,18 @@ def minted_name(start: Identifier, suffix: str) -> bytes:
         prefix = start.text.partition("/")[2] or start.text
         return f"{prefix}/{suffix}".encode()
     return f"{start.text}{suffix}".encode()
+
+
+def repeatable_suffix(job: Job, secret: bytes) -> UUID | None:
+    """Return the suffix of a handle that is minted with an idempotency key, None without one.
+
+    It is the same wherever and whenever the write is sent again: two workers at once write one record, and the second
+    finds it there.  Nobody can foresee it without the secret.
+    """
+    if job.replay_key is None:
+        return None
+    parts = "\0".join(job.replay_key).encode() + job.digest
+    return UUID(bytes=blake2b(parts, digest_size=16, key=secret).digest(), version=4)
 
 
 def _digest(write: Write, values: Values) -> bytes:

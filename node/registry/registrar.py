@@ -8,9 +8,11 @@ from uuid import UUID
 
 from node.registry.preparation import (
     BatchFacts,
+    Job,
     Policy,
     minted_name,
     read_more,
+    repeatable_suffix,
     take_in,
     who_and_why,
 )
@@ -27,6 +29,8 @@ from resolver.observe import Event
 from resolver.registrar import Operation, Registrar, Verdict, Write
 from resolver.schemes import parse_handle
 from resolver.wire import MAX_HANDLE_BYTES, ResponseCode
+
+MINT_LABEL = b"minted handles"
 
 _PREFIX_OPERATIONS = frozenset({Operation.HOME, Operation.UNHOME})
 
@@ -53,6 +57,7 @@ class RecordRegistrar(RecordReader, Registrar):
         """
         super().__init__(database, policy, clock)
         self._seal = seal
+        self._mint_key = seal.derive(MINT_LABEL)
         self._unique = unique
         self._count = count
         self._case_sensitive = case_sensitive
@@ -76,16 +81,23 @@ class RecordRegistrar(RecordReader, Registrar):
         if write.operation in _PREFIX_OPERATIONS:
             return await asyncio.shield(self._write_prefix(write))
         job = take_in(write, self._seal)
-        if write.mint:
-            name = minted_name(write.identifier, str(self._unique()))
-            try:
-                identifier = parse_handle(name, case_sensitive=self._case_sensitive)
-            except IdentifierError as error:
-                return Verdict(ResponseCode.INVALID_HANDLE, str(error))
-            job = replace(
-                take_in(replace(write, identifier=identifier), self._seal), digest=job.digest
-            )
-        return await self._queue.submit(job)
+        if not write.mint:
+            return await self._queue.submit(job)
+        verdict = await self._mint(job, repeatable_suffix(job, self._mint_key) or self._unique())
+        if (
+            verdict.code is ResponseCode.HANDLE_ALREADY_EXISTS
+        ):  # by the same key, more than a day ago
+            verdict = await self._mint(job, self._unique())
+        return verdict
+
+    async def _mint(self, job: Job, suffix: UUID) -> Verdict:
+        name = minted_name(job.write.identifier, str(suffix))
+        try:
+            identifier = parse_handle(name, case_sensitive=self._case_sensitive)
+        except IdentifierError as error:
+            return Verdict(ResponseCode.INVALID_HANDLE, str(error))
+        minted = take_in(replace(job.write, identifier=identifier), self._seal)
+        return await self._queue.submit(replace(minted, digest=job.digest))
 
     async def _write_prefix(self, write: Write) -> Verdict:
         try:

@@ -1,8 +1,9 @@
 """WriteQueue: the writes that wait in one process share a transaction, each with its own verdict.
 
 A batch reads what its writes need, decides each by the rules, and stores what is planned in one statement.  While that
-is under way new writes gather; so the more there is to do, the less each one costs.  A record is in a batch once: a
-second write of it waits for the next.  A write whose record was changed in between by another process is decided anew.
+is under way new writes gather; so the more there is to do, the less each one costs.  A record is in a batch once, and
+so is an idempotency key: a second write of it waits for the next.  A write whose record was changed in between by
+another process is decided anew.
 
 Laws: a verdict of SUCCESS is given after the commit; a write whose commit failed is never tried again here, since it
 may have been applied: its caller is told "busy", and finds out with the idempotency key.
@@ -105,17 +106,18 @@ class WriteQueue:
             self._is_running = False
 
     def _take(self) -> list[_Waiting]:
-        """Take the oldest writes, each record once, and leave the others in their order."""
+        """Take the oldest writes, each record and each idempotency key once, and leave the others in their order."""
         batch: list[_Waiting] = []
-        seen: set[bytes] = set()
+        seen: set[bytes | tuple[str, str]] = set()
         left: deque[_Waiting] = deque()
         while self._waiting and len(batch) < BATCH_WRITES:
             waiting = self._waiting.popleft()
             if waiting.told.done():  # who asked has gone before it was begun
                 continue
-            key = waiting.job.key
-            (left if key in seen else batch).append(waiting)
-            seen.add(key)
+            job = waiting.job
+            names = (job.key, job.replay_key) if job.replay_key else (job.key,)
+            (batch if seen.isdisjoint(names) else left).append(waiting)
+            seen.update(names)
         self._waiting.extendleft(reversed(left))
         return batch
 
