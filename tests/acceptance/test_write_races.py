@@ -170,6 +170,29 @@ async def test_a_key_sent_to_two_workers_at_once_writes_once(
         assert {each.version for each in said} == {1}
 
 
+async def test_a_minted_handle_asked_for_at_two_workers_at_once_is_minted_once(
+    running: Node, links: Sequence[Link]
+) -> None:
+    for number in range(ROUNDS):
+        key = f"Idempotency-Key: minted-{number}"
+        start = f"{HOME}/minted-{number}-"
+        request = put(start, [(1, "x")], ADMIN.header, key, query="?mintNewSuffix=true")
+
+        said = await asyncio.gather(*(send(link, request) for link in links))
+
+        handles = {json.loads(each.whole.partition(b"\r\n\r\n")[2])["handle"] for each in said}
+        assert [each.status for each in said] == [201] * WORKERS, said
+        assert len(handles) == 1
+        async with (
+            Database(running.settings.database_url, max_connections=1) as database,
+            database.connection() as connection,
+        ):
+            made = await connection.fetchval(
+                "select count(*) from record where starts_with(key, $1)", start.upper().encode()
+            )
+        assert made == 1
+
+
 async def test_of_two_clients_that_create_one_is_told_that_it_is_there(
     links: Sequence[Link],
 ) -> None:
