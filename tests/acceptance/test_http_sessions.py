@@ -1,6 +1,7 @@
 """`/api/sessions` and `/api/verifications`: logging in once, and checking keys for other servers."""
 
 import json
+import re
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,11 +18,10 @@ from resolver.tries import WRONG_TRIES
 from resolver.wire import HandleValue, encode_public_key
 from tests.support.web import Web
 
+CONFORMANCE = Path(__file__).parents[1] / "conformance"
 GOLDEN = {
     vector["name"]: vector
-    for vector in json.loads(
-        (Path(__file__).parents[1] / "conformance" / "handle-golden.json").read_text("utf-8")
-    )["vectors"]
+    for vector in json.loads((CONFORMANCE / "handle-golden.json").read_text("utf-8"))["vectors"]
 }
 SECRET, CNONCE, SALT = b"geheim", b"client nonce", bytes(16)
 NAME = "300:88.1/ADMIN"
@@ -100,6 +100,32 @@ async def test_new_session_looks_as_recorded(client: httpx.AsyncClient) -> None:
     assert reply.headers["location"] == THIS
     assert len(b64decode(reply.json()["nonce"])) == 16
     assert reply.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "name", ["http_json_create_unauthenticated", "http_json_basic_wrong_password"]
+)
+async def test_challenge_of_a_401_looks_as_recorded(web: Web, name: str) -> None:
+    web.store.load(CONFORMANCE / "handle-fixture.ndjson")
+    head, _, body = GOLDEN[name]["request_text"].partition("\r\n\r\n")
+    first, *lines = head.split("\r\n")
+    method, path, _ = first.split(" ")
+    headers = dict(line.split(": ", 1) for line in lines if not line.startswith("Connection"))
+    async with web.client(secure=True) as client:
+        reply = await client.request(method, path, headers=headers, content=body.encode())
+    recorded = GOLDEN[name]["response_text"]
+
+    def masked(text: str) -> str:
+        return re.sub(r'(sessionId|nonce)="[^"]+"', r'\1="…"', text)
+
+    wanted = re.findall(r"WWW-Authenticate: (.*)\r\n", recorded)
+    assert reply.status_code == 401
+    offered = [masked(each) for each in reply.headers.get_list("www-authenticate")]
+    assert offered == [masked(each) for each in wanted]
+    if recorded.partition("\r\n\r\n")[2]:
+        assert reply.text == recorded.partition("\r\n\r\n")[2]
+    else:  # the reference sends no body; ours serves clients that read JSON on every error
+        assert reply.json()["responseCode"] == 403
 
 
 async def test_session_over_plain_http_is_refused_as_recorded(web: Web) -> None:
