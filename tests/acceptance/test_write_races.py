@@ -188,7 +188,8 @@ async def test_a_minted_handle_asked_for_at_two_workers_at_once_is_minted_once(
             database.connection() as connection,
         ):
             made = await connection.fetchval(
-                "select count(*) from record where starts_with(key, $1)", start.upper().encode()
+                "select count(*) from record where key like $1",
+                start.upper().encode() + b"%",
             )
         assert made == 1
 
