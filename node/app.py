@@ -144,6 +144,7 @@ class Worker:
                 for server in streams:
                     server.close()
                 await self._drain(datagrams)
+                self.guard.end()
                 for transport, _ in datagrams:
                     transport.close()
 

@@ -110,6 +110,11 @@ class Guard:
                 self._tally.happened(event)
                 connection.close_idle()
 
+    def end(self) -> None:
+        """Close what is still open when the worker stops: what came in now could not be answered any more."""
+        for connection in list(self._connections):
+            connection.close_idle()
+
     def _fault_of(self, connection: Connection, now_ns: int) -> Event | None:
         unread, began = connection.unread_since_ns, connection.request_began_ns
         if unread and now_ns - unread > self._idle_ns:

@@ -90,6 +90,16 @@ class TestConnections:
         assert gate.guard.admit(Client(), "a")
         assert not gate.guard.admit(Client(), "a")
 
+    def test_those_left_at_the_end_are_closed_though_nothing_is_wrong_with_them(self) -> None:
+        gate = Gate()
+        clients = [Client(), Client(answering=True), Client(held=True)]
+        for client in clients:
+            gate.guard.admit(client, "a")
+
+        gate.guard.end()
+
+        assert [client.is_closed for client in clients] == [True] * 3
+
     def test_one_that_was_refused_gives_nothing_back(self) -> None:
         gate = Gate()
         for _ in range(3):
