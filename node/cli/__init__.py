@@ -70,8 +70,8 @@ VERBS = (
     Verb("migrate", "node.cli.migrate", "bring the database's schema up to this version"),
     Verb("load", "node.cli.load", "load records and prefixes from a file"),
     Verb("bulk", "node.cli.bulk", "hand in bulk jobs, watch them, and export records"),
-    Verb("record", "node.cli.record", "read and change records, see their history, undo"),
     Verb("key", "node.cli.key", "make and show keys, and certify them for TLS"),
+    Verb("record", "node.cli.record", "read and change records, see their history, undo"),
     Verb("token", "node.cli.token", "make, list and revoke API tokens"),
     Verb("resolve", "node.cli.resolve", "ask a node for an identifier, and show what it says"),
 )

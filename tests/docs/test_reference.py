@@ -14,6 +14,8 @@ from starlette.routing import Route
 
 from node.counters import Counters
 from node.metrics import exposition
+from node.web.exports import ExportApi
+from node.web.jobs import JobsApi
 from node.web.records import RecordsApi
 from node.web.routes import build_admin_app, build_app
 from node.web.tokens import TokensApi
@@ -108,7 +110,9 @@ def test_every_route_of_the_public_listener_is_documented() -> None:
 def test_every_route_of_the_admin_listener_is_documented() -> None:
     records = RecordsApi(NOTHING, NOTHING, NOTHING)
     tokens = TokensApi(NOTHING, NOTHING, NOTHING)
-    app = build_admin_app(bytes, list, records=records, tokens=tokens)
+    jobs = JobsApi(NOTHING, NOTHING, NOTHING)
+    exports = ExportApi(NOTHING, NOTHING, NOTHING, case_sensitive=False)
+    app = build_admin_app(bytes, list, records=records, tokens=tokens, jobs=jobs, exports=exports)
     assert documented_routes("Admin listener") == served_routes(app)
 
 
