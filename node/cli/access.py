@@ -119,6 +119,16 @@ def refusal(error: ClientError) -> RegistryError:
     return RegistryError(kind, sentence)
 
 
+def check_identity(text: str, option: str) -> str:
+    """Return the name of a key, `index:handle`.  Raises RegistryError, which names the option."""
+    index, colon, handle = text.partition(":")
+    if colon and index.isascii() and index.isdigit() and len(index) < 10 and handle:
+        return text
+    raise RegistryError(
+        Kind.INVALID, f"{option} {text}: must be index:handle, such as 300:88.118/ADMIN"
+    )
+
+
 def _credentials(arguments: argparse.Namespace) -> Credentials | None:
     given = [
         name
@@ -133,21 +143,12 @@ def _credentials(arguments: argparse.Namespace) -> Credentials | None:
     if arguments.certificate_key is not None and arguments.certificate is None:
         raise RegistryError(Kind.INVALID, "--certificate-key needs --certificate")
     if arguments.secret_file is not None:
-        return Basic(_identity(arguments.who), _secret(arguments.secret_file))
+        return Basic(check_identity(arguments.who, "--as"), _secret(arguments.secret_file))
     if arguments.token_file is not None:
         return Token(_secret(arguments.token_file))
     if arguments.certificate is not None:
         return Certificate(arguments.certificate, arguments.certificate_key)
     return None
-
-
-def _identity(text: str) -> str:
-    index, colon, handle = text.partition(":")
-    if not colon or not index.isdigit() or not handle:
-        raise RegistryError(
-            Kind.INVALID, f"--as {text}: must be index:handle, such as 300:88.118/ADMIN"
-        )
-    return text
 
 
 def _secret(path: Path) -> str:

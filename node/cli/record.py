@@ -13,7 +13,13 @@ from node.cli.recordshow import (
     show_record,
     show_written,
 )
-from node.cli.recordvalues import add_value_arguments, read_indexes, read_values
+from node.cli.recordvalues import (
+    add_admin_argument,
+    add_value_arguments,
+    admin_value,
+    read_indexes,
+    read_values,
+)
 from node.errors import Kind, RegistryError
 from resolver.client import Client, ClientError, Page, Terms
 from resolver.identifier import Identifier, IdentifierError, Scheme
@@ -32,8 +38,9 @@ examples, on the node's own machine:
   idnode record revert 88.118.8/pump-1 1
   idnode record delete 88.118.8/pump-1 --reason "sold"
 
-on another server:
-  idnode record get 88.118.8/pump-1 --server https://id.example.cn \\
+on another server, where --admin keeps the record yours:
+  idnode record put 88.118.8/pump-2 --value 1:URL=https://example.cn/pump-2 \\
+      --admin 300:88.118.8/ADMIN --server https://id.example.cn \\
       --as 300:88.118.8/ADMIN --secret-file secret.txt
 
 exit codes:
@@ -80,6 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
         asyncio.run(_run(word, arguments, client))
     except ClientError as error:
         raise refusal(error) from error
+    except UnicodeEncodeError as error:
+        raise RegistryError(Kind.INVALID, f"an argument is not valid UTF-8: {error}") from error
     return 0
 
 
@@ -96,9 +105,12 @@ async def _put(arguments: argparse.Namespace, client: Client) -> None:
     name = (
         arguments.identifier if arguments.mint and not arguments.scheme else _identifier(arguments)
     )
+    values = read_values(arguments)
+    if arguments.admin is not None:
+        values += (admin_value(arguments.admin, values),)
     written = await client.put(
         name,
-        read_values(arguments),
+        values,
         _terms(arguments),
         overwrite=not arguments.create_only,
         mint=arguments.mint,
@@ -187,6 +199,7 @@ def _takes_terms(parser: argparse.ArgumentParser) -> None:
 def _takes_put(parser: argparse.ArgumentParser) -> None:
     _takes_terms(parser)
     add_value_arguments(parser)
+    add_admin_argument(parser)
     parser.add_argument(
         "--create-only", action="store_true", help="refuse when there is such a record"
     )

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import orjson
 
+from node.cli.access import check_identity
 from node.errors import Kind, RegistryError
 from resolver.handlejson import HandleJsonError, values_from_json
 from resolver.handlejson.fields import MAX_INDEX
-from resolver.wire import HandleValue
+from resolver.wire import AdminData, HandleValue, encode_admin
 
 STANDARD_INPUT = "-"
 MAX_FILE_BYTES = 16 * 1024 * 1024
+FIRST_ADMIN_INDEX = 100  # where Handle clients put administrators
+ALL_RIGHTS = 0xFFF
 
 _VALUE = re.compile(r"([0-9]{1,10}):([^=]+)=(.*)", re.DOTALL)
 _SECRET, _STRUCTURED = "HS_SECKEY", ("HS_ADMIN", "HS_VLIST", "HS_SITE", "HS_PUBKEY")
@@ -39,6 +42,24 @@ def read_values(arguments: argparse.Namespace) -> tuple[HandleValue, ...]:
         return values_from_json(items, now=0)
     except HandleJsonError as error:
         raise RegistryError(Kind.INVALID, str(error)) from error
+
+
+def add_admin_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option that lets somebody administer the record."""
+    parser.add_argument(
+        "--admin",
+        metavar="INDEX:HANDLE",
+        help="let this key change the record (an HS_ADMIN value with all rights)",
+    )
+
+
+def admin_value(identity: str, values: Sequence[HandleValue]) -> HandleValue:
+    """Return the HS_ADMIN value for `index:handle`, at the first index from 100 on that is free."""
+    index, _, handle = check_identity(identity, "--admin").partition(":")
+    taken = {value.index for value in values}
+    place = next(each for each in range(FIRST_ADMIN_INDEX, MAX_INDEX) if each not in taken)
+    data = encode_admin(AdminData(ALL_RIGHTS, handle.encode(), int(index)))
+    return HandleValue(place, b"HS_ADMIN", data)
 
 
 def read_indexes(indexes: Sequence[int]) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ Laws: a secret is never part of a `repr`, a message or a log; without `cleartext
 machine.
 """
 
+import re
 import ssl
 from base64 import b64encode
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from urllib.parse import quote, urlsplit
 
 from resolver.client.failures import ClientError, InsecureLogin
 
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 _LOCAL_NAMES = frozenset({"localhost"})
 
 
@@ -63,6 +65,8 @@ def check_way(url: str, credentials: Credentials | None, *, cleartext: bool) -> 
         raise ClientError(f"{url}: must begin with http:// or https://, and name a host")
     if parts.username is not None or parts.password is not None:
         raise ClientError("a URL with a password in it ends up in logs; give the secret apart")
+    if isinstance(credentials, Token) and not _TOKEN.fullmatch(credentials.text):
+        raise ClientError("a token is one word of visible ASCII characters; this one is not")
     if credentials is None or parts.scheme == "https":
         return
     if isinstance(credentials, Certificate):

@@ -25,7 +25,13 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024  # a page of history: a hundred revisions, e
 SERVICE_UNAVAILABLE = 503
 KEY_HEADER = "Idempotency-Key"
 
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.LocalProtocolError,
+)
+_FINAL = (BodyTooLarge, httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
 _DOTS = frozenset({".", ".."})  # which URL libraries take out of a path
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -161,6 +167,4 @@ def _is_final(error: Exception | None) -> bool:
     """True for what does not change by asking again: a certificate that is not trusted, an answer too long."""
     text = str(error).upper()
     untrusted = isinstance(error, httpx.ConnectError) and "CERTIFICATE" in text
-    return untrusted or isinstance(
-        error, BodyTooLarge | httpx.InvalidURL | httpx.UnsupportedProtocol
-    )
+    return untrusted or isinstance(error, _FINAL)

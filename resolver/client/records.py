@@ -21,9 +21,10 @@ from resolver.client import handles, v1
 from resolver.client.credentials import Credentials, check_way, tls_context
 from resolver.client.dialect import Dialect
 from resolver.client.exchange import ATTEMPT_SECONDS, Asked, Exchange, Received, Sleep
-from resolver.client.failures import Busy, NotOffered, Refusal, failure
+from resolver.client.failures import Busy, ClientError, NotOffered, Refusal, failure
 from resolver.client.outcomes import Page, Record, Revisions, Written
 from resolver.identifier import Identifier
+from resolver.precondition import read_precondition
 from resolver.registrar import Operation, Write
 from resolver.schemes import parse
 from resolver.wire import HandleValue, ResponseCode
@@ -47,6 +48,15 @@ class Terms:
     if_version: int | None = None
     reason: str = ""
     idempotency_key: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises ClientError for what could not be sent."""
+        try:
+            self.reason.encode()
+            if self.idempotency_key:
+                read_precondition(None, None, self.idempotency_key)
+        except ValueError as error:  # a TargetError, or half of a surrogate pair
+            raise ClientError(f"this cannot be sent: {error}") from error
 
 
 ANY_TERMS = Terms()

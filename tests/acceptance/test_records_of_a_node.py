@@ -3,6 +3,8 @@
 import json
 import re
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -224,3 +226,22 @@ def test_command_logs_in_at_a_server_elsewhere(running: tuple[NodeProcess, Setti
     assert (put.returncode, put.stderr) == (0, "")
     assert (history.returncode, "admin listener" in history.stderr) == (2, True)
     assert not re.search(SECRET, put.stdout + untrusted.stderr + history.stderr + process.said())
+
+
+def test_program_in_the_documents_runs(running: tuple[NodeProcess, Settings]) -> None:
+    process, settings = running
+    page = Path(__file__).resolve().parents[2] / "docs" / "reference" / "client.md"
+    program = page.read_text("utf-8").partition("```python\n")[2].partition("```")[0]
+    way = f"'{url_of(settings, 'public')}', who, ca_file='{authority(process)}'"
+    for told, true in (
+        ('"https://id.example.cn", who', way),
+        ("88.118.8", "21.T1"),
+        ("the secret key", SECRET),
+    ):
+        assert told in program
+        program = program.replace(told, true)
+
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "sold" in process.run("record", "history", "21.T1/pump-1").stdout

@@ -184,6 +184,12 @@ async def test_list_goes_on_where_it_ended(line: Line) -> None:
         (["put", NAME, "--value", "300:HS_SECKEY=x"], 2, "can be seen by others"),
         (["put", NAME, "--value", "100:HS_ADMIN=x"], 2, "--file"),
         (["put", NAME, "--file", "/nowhere"], 2, "/nowhere"),
+        (["put", NAME, "--value", "1:URL=\udcff"], 2, "surrogate"),
+        (["get", "88.1/\udcff"], 2, "UTF-8"),
+        (["list", "88.1\udcff"], 2, "UTF-8"),
+        (["delete", NAME, "--reason", "\udcff"], 2, "cannot be sent"),
+        (["delete", NAME, "--idempotency-key", "a b"], 2, "Idempotency-Key"),
+        (["list", "9/9"], 2, "prefix"),
         (["put", NAME, "--value", "1:URL=u", "--reason", "x" * 2_000], 2, "reason"),
     ],
 )
@@ -214,6 +220,23 @@ async def test_who_asks_is_said_by_options(line: Line) -> None:
     assert (await line.type("get", NAME, login=()))[0] == 0
 
 
+async def test_who_creates_a_record_can_keep_it(line: Line) -> None:
+    admin = ("--as", ADMIN_NAME, "--secret-file", line.file("secret", ADMIN_SECRET))
+    put = ("put", NAME, "--value", "100:NOTE=taken", "--admin")
+
+    await line.done(*put, ADMIN_NAME, login=admin)
+    shown = json.loads(await line.done("get", NAME, "--output", "json"))
+    bad = await line.type(*put, "nobody", login=admin)
+
+    assert shown["values"][1]["data"]["value"] == {
+        "handle": "88.1/ADMIN",
+        "index": 300,
+        "permissions": "1" * 12,
+    }
+    assert (shown["values"][1]["index"], bad[0], "--admin" in bad[2]) == (101, 2, True)
+    assert "deleted" in await line.done("delete", NAME, login=admin)
+
+
 async def test_secret_that_others_can_read_is_pointed_out(line: Line) -> None:
     shared = line.file("shared", ADMIN_SECRET, 0o644)
 
@@ -234,6 +257,7 @@ async def test_secret_that_others_can_read_is_pointed_out(line: Line) -> None:
         (["--certificate-key", "FILE"], 2, "--certificate"),
         (["--token-file", "/nowhere"], 2, "/nowhere"),
         (["--token-file", "EMPTY"], 2, "empty"),
+        (["--token-file", "LINES"], 2, "one word"),
         (["--server", "http://192.0.2.7", "--token-file", "FILE"], 5, "--allow-cleartext"),
         (["--server", "ftp://x"], 2, "https://"),
         (["--server", "https://127.0.0.1", "--ca-file", "FILE"], 2, "PEM"),
@@ -246,14 +270,17 @@ async def test_options_that_cannot_be_meant_are_refused(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    files = {"FILE": tmp_path / "secret", "EMPTY": tmp_path / "empty"}
+    files = {name: tmp_path / name for name in ("FILE", "EMPTY", "LINES")}
+    files["LINES"].write_text("geheim\r\nX-Forged: 1\n")
     files["FILE"].write_text("x")
     files["EMPTY"].write_text("\n")
     words = [str(files.get(word, word)) for word in login]
     server = [] if "--server" in words else ["--server", "http://127.0.0.1:1"]
 
     assert await asyncio.to_thread(main, ["record", "get", NAME, *server, *words]) == code
-    assert sentence in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert "geheim" not in said
 
 
 async def test_lost_answer_says_how_to_find_out(
