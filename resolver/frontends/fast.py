@@ -87,7 +87,12 @@ class FastHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Answer at once if this is a plain read of something hot, else go the ordinary way."""
         started = self.last_used_ns = perf_counter_ns()
-        if data.startswith(FAST_PATH) and not self.request_began_ns and self._is_between():
+        if (
+            data.startswith(FAST_PATH)
+            and not self.request_began_ns
+            and self._certificate is None  # who shows one is known, and may read more
+            and self._is_between()
+        ):
             end = data.find(_LINE_END, 17)
             path = data[17:end]
             hot = self.hot
@@ -162,8 +167,10 @@ class FastHttp(HttpToolsProtocol):
         self.transport.abort()
 
     def _is_between(self) -> bool:
+        """Whether the fast way may be taken; never for a client that has shown who it is, and may see more."""
         cycle = self.cycle
-        return (cycle is None or cycle.response_complete) and not self.flow.write_paused
+        is_free = cycle is None or cycle.response_complete
+        return is_free and not self.flow.write_paused and self._certificate is None
 
 
 def escape_target(data: bytes) -> bytes:

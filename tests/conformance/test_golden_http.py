@@ -20,6 +20,7 @@ import pytest_asyncio
 
 from resolver.wire import ENVELOPE_BYTES, decode_site
 from tests.support.memory import MemoryStore
+from tests.support.raw_http import RawReply
 from tests.support.web import Web, from_afar, serving
 
 FILES = Path(__file__).parent
@@ -41,17 +42,6 @@ SAME_BODY = sorted(set(VECTORS) - set(OWN_BODY))
 HEADERS_OF_THE_CONNECTION = {"connection", "date", "content-length"}
 
 
-class Reply:
-    """One raw HTTP reply."""
-
-    def __init__(self, data: bytes) -> None:
-        head, _, self.body = data.partition(b"\r\n\r\n")
-        lines = head.decode().split("\r\n")
-        self.status = lines[0].split(" ", 1)[1]
-        fields = (line.partition(":") for line in lines[1:])
-        self.headers = {name.lower(): value.strip() for name, _, value in fields}
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def address() -> AsyncIterator[tuple[str, int]]:
     store = MemoryStore()
@@ -63,15 +53,15 @@ async def address() -> AsyncIterator[tuple[str, int]]:
         yield bound
 
 
-async def ask(address: tuple[str, int], name: str) -> tuple[Reply, Reply]:
+async def ask(address: tuple[str, int], name: str) -> tuple[RawReply, RawReply]:
     """Send a recorded request; return our reply and the recorded one."""
     vector = VECTORS[name]
     reader, writer = await asyncio.open_connection(*address)
     writer.write(vector["request_text"].encode("latin-1"))
-    ours = Reply(await reader.read())
+    ours = RawReply(await reader.read())
     writer.close()
     await writer.wait_closed()
-    return ours, Reply(vector["response_text"].encode())
+    return ours, RawReply(vector["response_text"].encode())
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -97,8 +87,8 @@ async def test_redirect_may_be_kept_as_long_as_recorded(address: tuple[str, int]
     ours, recorded = await ask(address, "http_redirect")
 
     kept = [
-        parsedate_to_datetime(reply.headers["expires"])
-        - parsedate_to_datetime(reply.headers["date"])
+        parsedate_to_datetime(reply.header("expires") or "")
+        - parsedate_to_datetime(reply.header("date") or "")
         for reply in (ours, recorded)
     ]
     assert abs(kept[0] - kept[1]) <= timedelta(seconds=1)  # the date line is renewed once a second
