@@ -45,6 +45,7 @@ from resolver.wire import (
 TOKEN_MARK = "idnt_"  # noqa: S105  how every token begins, so that one in a log or a repository is recognised
 MAX_TOKEN_CHARACTERS = 128
 MAX_KEYS = 8  # of one record that are tried for index 0; checking a signature of SM2 takes 25 ms
+VERIFICATION = "verification"  # the means of who asks for another
 
 _MAX_PROOFS = 4  # checked in threads at once: PBKDF2 takes milliseconds
 _DECOY_KEY = encode_public_key(RsaPublicKey(65_537, 2**2048 - 2**1984 - 1))
@@ -126,7 +127,8 @@ class Authenticator:
         self._clock = clock
         self._case_sensitive = case_sensitive
         self._allow_weak = allow_weak
-        self._tries = Tries()
+        self._login_tries = Tries()
+        self._verification_tries = Tries()  # apart: by UDP anybody can ask in another's name
         self._gate = asyncio.Semaphore(_MAX_PROOFS)
         self._decoy_secret = os.urandom(32)
 
@@ -171,7 +173,7 @@ class Authenticator:
         if text.startswith(TOKEN_MARK) and len(text) <= MAX_TOKEN_CHARACTERS:
             found = await self._tokens.find_token(token_digest(text))
         if found is None:
-            claim = _Claim(b"", 0, b"", "token", origin)
+            claim = _Claim(b"token", 0, b"", "token", origin)
             self._refuse_after_many(claim)
             raise self._wrong(claim, "The token is unknown, expired or revoked")
         return Caller(
@@ -209,7 +211,7 @@ class Authenticator:
 
     async def _verifies(self, name: Name, check: Check, origin: str) -> bool:
         key = self._canonical(name.handle)
-        claim = _Claim(key, name.index, SECRET_KEY, "verification", origin)
+        claim = _Claim(key, name.index, SECRET_KEY, VERIFICATION, origin)
         try:
             await self._prove(claim, check)
         except AuthenticationFailed as failure:
@@ -230,7 +232,7 @@ class Authenticator:
                 found = await asyncio.to_thread(first_right, keys, check)
         self._refuse_after_many(claim)
         if values and isinstance(found, HandleValue):
-            self._tries.right(claim.handle, claim.address)
+            self._tries(claim).right(claim.handle, claim.address)
             return Caller(claim.handle, found.index, claim.means)
         if isinstance(found, ProofError) and found.code != ResponseCode.AUTHENTICATION_FAILED:
             raise self._wrong(claim, str(found), found.code)
@@ -250,8 +252,12 @@ class Authenticator:
         data = self._decoy_secret if kind == SECRET_KEY else _DECOY_KEY
         return HandleValue(index=1, type=kind, data=data)
 
+    def _tries(self, claim: _Claim) -> Tries:
+        return self._verification_tries if claim.means == VERIFICATION else self._login_tries
+
     def _refuse_after_many(self, claim: _Claim) -> None:
-        seconds = self._tries.refused_seconds(claim.handle, claim.address, self._clock())
+        tries, now = self._tries(claim), self._clock()
+        seconds = tries.refused_seconds(claim.handle, claim.address, now)
         if seconds:
             self._tally.happened(Event.LOGIN_REFUSED)
             raise AuthenticationFailed(
@@ -266,7 +272,7 @@ class Authenticator:
         message: str,
         code: ResponseCode = ResponseCode.AUTHENTICATION_FAILED,
     ) -> AuthenticationFailed:
-        self._tries.wrong(claim.handle, claim.address, self._clock())
+        self._tries(claim).wrong(claim.handle, claim.address, self._clock())
         self._tally.happened(Event.LOGIN_FAILED)
         who = {"handle": claim.handle.decode("utf-8", "replace"), "index": claim.index}
         log.warning("login failed", extra={**who, "means": claim.means, "origin": claim.origin})

@@ -7,7 +7,6 @@ made.  Source: features-and-contracts §2.8.
 """
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Any
 
 from resolver.authentication import AuthenticationFailed, Authenticator
@@ -22,6 +21,7 @@ from resolver.authorization import (
 )
 from resolver.httpsession import Challenge, HttpSessions, SessionEnded
 from resolver.registrar import Caller
+from resolver.tries import is_loopback
 from resolver.wire import ResponseCode
 
 Scope = Mapping[str, Any]
@@ -72,7 +72,7 @@ class HttpLogin:
         if scope["scheme"] == "https" or self._allow_cleartext:
             return True
         client = scope.get("client")
-        return client is not None and _is_loopback(client[0])
+        return client is not None and is_loopback(client[0])
 
     async def caller(self, scope: Scope) -> Caller | None:
         """Return who makes the request, None when it brings no credentials.
@@ -207,15 +207,6 @@ def _is_forgeable(scope: Scope) -> bool:
         return site not in ("same-origin", "none")
     origin = header_of(scope, b"origin")
     return bool(origin) and (origin.partition("://")[2] or origin) != header_of(scope, b"host")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
 
 
 def _quoted(text: str) -> str:

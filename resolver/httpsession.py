@@ -54,7 +54,7 @@ class SessionStore(Protocol):
         ...
 
     async def close_session(self, digest: bytes) -> None:
-        """End a session for good; harmless when there is none."""
+        """End a session for good; nothing is written when there is none, or strangers could fill the table."""
         ...
 
 

@@ -1,8 +1,10 @@
 """Tries: how many wrong answers an identity may give from one address before no more are taken for a while.
 
+An address has a limit of its own, over all identities, which bounds the work and the lines of the log that it costs;
+this machine has none, since everybody behind a proxy here seems to be this machine.
+
 Pure: time comes in, in seconds of any clock that does not go back.  One object a worker, so N workers take N times as
-many.  Memory is bounded: what was wrong longest ago is forgotten first, and whoever wants to push his own wrong tries
-out has to make MAX_ENTRIES others.
+many.  Memory is bounded: what was wrong longest ago is forgotten first.
 """
 
 from dataclasses import dataclass
@@ -10,9 +12,11 @@ from ipaddress import ip_address, ip_network
 from math import ceil
 
 WRONG_TRIES = 10
+ADDRESS_TRIES = 300  # of one address, over all identities
 WINDOW_SECONDS = 60.0  # in which they were made
 REFUSED_SECONDS = 60.0  # after the last of them
 MAX_ENTRIES = 10_000
+_ANYBODY = b""  # no canonical key
 _IPV6_SITE_BITS = 64  # what one customer is given: one address, for us
 
 
@@ -35,25 +39,41 @@ class Tries:
 
     def refused_seconds(self, identity: bytes, address: str, now: float) -> int:
         """Return for how many seconds more nothing is taken from this identity at this address; 0: try."""
-        count = self._counts.get((identity, source_of(address)))
-        return max(0, ceil(count.refused_until - now)) if count else 0
+        source = source_of(address)
+        counts = [self._counts.get((each, source)) for each in (identity, _ANYBODY)]
+        return max(ceil(count.refused_until - now) if count else 0 for count in (*counts, None))
 
     def wrong(self, identity: bytes, address: str, now: float) -> None:
         """Count a wrong try; the last one that is allowed begins the refusal."""
-        key = (identity, source_of(address))
-        count = self._counts.pop(key, None)
-        if count is None or now - count.since > WINDOW_SECONDS:
-            count = _Count(now)
-        count.wrong += 1
-        if count.wrong >= WRONG_TRIES:
-            count = _Count(now, refused_until=now + REFUSED_SECONDS)
-        self._counts[key] = count  # at the end: the newest
-        if len(self._counts) > self._max_entries:
+        source = source_of(address)
+        self._count((identity, source), WRONG_TRIES, now)
+        if not is_loopback(source):
+            self._count((_ANYBODY, source), ADDRESS_TRIES, now)
+        while len(self._counts) > self._max_entries:
             del self._counts[next(iter(self._counts))]
 
     def right(self, identity: bytes, address: str) -> None:
         """Forget the wrong tries before a right one."""
         self._counts.pop((identity, source_of(address)), None)
+
+    def _count(self, key: tuple[bytes, str], allowed: int, now: float) -> None:
+        count = self._counts.pop(key, None)
+        if count is None or now - count.since > WINDOW_SECONDS:
+            count = _Count(now)
+        count.wrong += 1
+        if count.wrong >= allowed:
+            count = _Count(now, refused_until=now + REFUSED_SECONDS)
+        self._counts[key] = count  # at the end: the newest
+
+
+def is_loopback(host: str) -> bool:
+    """True for an address of this machine; also as IPv6 writes those of IPv4."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
 
 
 def source_of(address: str) -> str:
@@ -66,4 +86,6 @@ def source_of(address: str) -> str:
         return address
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
+    if parsed.is_loopback:
+        return address
     return str(ip_network((int(parsed), _IPV6_SITE_BITS), strict=False))

@@ -44,12 +44,8 @@ _TOUCH_SESSION = """
 update token set expires_at = now() + make_interval(secs => $2)
 where hash = $1 and kind = 1 and revoked_at is null and expires_at > now()
 """
-# A challenge that nobody answered has no row; ending it makes one, so that it cannot be answered any more.
 _CLOSE_SESSION = """
-insert into token as known (hash, kind, name, handle, index, expires_at, revoked_at)
-values ($1, 1, '', '', 0, now(), now())
-on conflict (hash) do update set revoked_at = now()
-where known.kind = 1 and known.revoked_at is null
+update token set revoked_at = now() where hash = $1 and kind = 1 and revoked_at is null
 """
 _INSERT = """
 insert into token (hash, kind, name, handle, index, scopes, prefixes, is_operator, expires_at)

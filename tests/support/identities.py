@@ -78,7 +78,8 @@ class Identities:
 
     async def close_session(self, digest: bytes) -> None:
         """See SessionStore."""
-        self.closed.add(digest)
+        if digest in self.sessions:
+            self.closed.add(digest)
 
 
 class Gate:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -336,6 +337,14 @@ async def test_verifications_are_no_oracle_without_limit(gate: Gate) -> None:
     with pytest.raises(AuthenticationFailed):
         await gate.authenticator.verifies(KEY, 300, CHALLENGE, right, ORIGIN)
     assert await gate.authenticator.verifies(KEY, 300, CHALLENGE, right, "tcp 192.0.2.8")
+
+
+async def test_verifications_asked_in_somebodys_name_do_not_keep_him_out(gate: Gate) -> None:
+    for _ in range(WRONG_TRIES + 1):
+        with suppress(AuthenticationFailed):
+            await gate.authenticator.verifies(KEY, 300, CHALLENGE, b"wrong", "udp 192.0.2.7")
+
+    assert await gate.authenticator.password(KEY, 300, SECRET, ORIGIN)
 
 
 async def test_outage_is_no_wrong_try(gate: Gate) -> None:

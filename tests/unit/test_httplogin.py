@@ -315,14 +315,6 @@ async def test_ended_session_stays_ended_even_for_its_own_answer(gate: Gate) -> 
     assert (await refused(gate.login, scope(answer_to(challenge)))).status == 401
 
 
-async def test_challenge_that_was_ended_cannot_be_answered(gate: Gate) -> None:
-    challenge = gate.sessions.challenge()
-
-    await gate.sessions.close(challenge.session)
-
-    assert (await refused(gate.login, scope(answer_to(challenge)))).status == 401
-
-
 def spoilt(session: str) -> list[str]:
     last = session[-1]
     near = string.ascii_letters + string.digits + "-_"

@@ -1,6 +1,6 @@
 """How many wrong tries are taken."""
 
-from resolver.tries import REFUSED_SECONDS, WINDOW_SECONDS, WRONG_TRIES, Tries
+from resolver.tries import ADDRESS_TRIES, REFUSED_SECONDS, WINDOW_SECONDS, WRONG_TRIES, Tries
 
 WHO, WHERE = b"88.1/ADMIN", "192.0.2.7"
 
@@ -68,6 +68,18 @@ def test_mapped_ipv4_address_is_the_ipv4_address() -> None:
     assert not tries.refused_seconds(WHO, "::ffff:192.0.2.8", 0.0)
 
 
+def test_address_has_a_limit_over_all_identities_and_this_machine_has_none() -> None:
+    tries = Tries()
+    for number in range(ADDRESS_TRIES):
+        for address in (WHERE, "127.0.0.1", "::1"):
+            tries.wrong(b"%d" % number, address, 0.0)
+
+    assert tries.refused_seconds(b"new", WHERE, 0.0) == REFUSED_SECONDS
+    assert not tries.refused_seconds(b"new", WHERE, REFUSED_SECONDS)
+    assert not tries.refused_seconds(b"new", "127.0.0.1", 0.0)
+    assert not tries.refused_seconds(b"new", "::1", 0.0)
+
+
 def test_memory_is_bounded_and_the_oldest_goes_first() -> None:
     tries = Tries(max_entries=100)
     for number in range(1_000):
@@ -80,7 +92,7 @@ def test_who_is_refused_is_not_pushed_out_by_fewer_than_all_others() -> None:
     tries = Tries(max_entries=100)
     for _ in range(WRONG_TRIES):
         tries.wrong(WHO, WHERE, 0.0)
-    for number in range(99):
-        tries.wrong(b"%d" % number, WHERE, 0.0)
+    for number in range(98):
+        tries.wrong(b"%d" % number, "127.0.0.1", 0.0)
 
     assert tries.refused_seconds(WHO, WHERE, 0.0)
