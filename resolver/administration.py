@@ -41,6 +41,9 @@ _OPERATIONS = MappingProxyType(
         Opcode.UNHOME_PREFIX: Operation.UNHOME,
     }
 )
+_NOT_KNOWN = (
+    "The database is away, and nobody knows whether this was done; look before you try again"
+)
 _LISTS = frozenset({Opcode.LIST_HANDLES, Opcode.LIST_HOMED_PREFIXES})
 
 OPCODES = frozenset(_OPERATIONS) | _LISTS
@@ -69,7 +72,8 @@ class Administration:
         except IdentifierError as error:
             return refused(ResponseCode.INVALID_HANDLE, str(error))
         except SourceUnavailable:
-            return refused(ResponseCode.SERVER_BUSY, BUSY)
+            text = BUSY if asked.opcode in _LISTS else _NOT_KNOWN
+            return refused(ResponseCode.SERVER_BUSY, text)
 
     async def _write(self, asked: Asked, operation: Operation) -> Outcome:
         handle, values, indexes = _terms(asked.message)

@@ -54,7 +54,6 @@ _NONCE_BYTES = 16
 _MARKER_BYTES = 32
 _TOO_LATE = "The answer to the challenge came too late; ask again"
 _OTHER_IDENTITY = "The session belongs to another identity"
-_BY_DATAGRAM = "datagrams"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +196,8 @@ class Handshakes:
         except (WireError, ValueError) as error:
             return refused(ResponseCode.INVALID_SESSION_SETUP, str(error))
         session_id = self._ids.new(self._is_taken)
-        source = _BY_DATAGRAM if asked.origin.is_datagram else asked.origin.address
         now = self._world.epoch_seconds()
-        self._sessions.start(session_id, key, source, now, setup.timeout_seconds)
+        self._sessions.start(session_id, key, asked.origin.payer, now, setup.timeout_seconds)
         data = encode_session_key(AES_CIPHER, encode_public_key(ours))
         body = SessionSetupAnswer(setup.mode, data).encode()
         return Outcome(code=ResponseCode.SUCCESS, body=body, session_id=session_id)

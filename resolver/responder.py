@@ -5,6 +5,7 @@ a reply, or nothing where the transport must not answer; it does not raise.  Cha
 that made them; every other one sends it the whole message and gives its reply.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -66,6 +67,10 @@ _CHALLENGED = OPCODES | {Opcode.RESOLUTION}
 _SPECIAL = (
     Flag.AUTHORITATIVE | Flag.CERTIFY | Flag.ENCRYPT | Flag.REQUEST_DIGEST | Flag.DO_NOT_REFER
 )
+_MAX_FORWARDED = 128  # to other workers at once, from connections and in datagrams each; more wait
+_NO_REPLY = (
+    "The worker that has this session does not reply; look what was done before you try again"
+)
 _NS = 1_000_000_000
 
 Handler = Callable[[Asked], Awaitable[Outcome]]
@@ -92,6 +97,8 @@ class Responder:
         self._world = surroundings
         self._profile = profile
         self._site = encode_site(service.site())
+        # What strangers send in datagrams holds up nobody else.
+        self._forwards = {each: asyncio.Semaphore(_MAX_FORWARDED) for each in (True, False)}
         labour = Labour()
         self._composer = Composer(surroundings, labour)
         self._handshakes = Handshakes(authenticator, surroundings, labour, session_seconds)
@@ -179,7 +186,10 @@ class Responder:
     async def _forward(self, slot: int, data: bytes, asked: Asked) -> Reply:
         """Give the reply of another worker; what a worker knew that is gone, nobody knows."""
         try:
-            return await self._world.forward(slot, data, asked.origin)
+            async with self._forwards[asked.origin.is_datagram]:
+                return await self._world.forward(slot, data, asked.origin)
+        except TimeoutError:
+            return await self._reply(asked, refused(ResponseCode.SERVER_BUSY, _NO_REPLY))
         except OSError:
             gone = unknown()
             return await self._reply(asked, refused(gone.code, str(gone)))

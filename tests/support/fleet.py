@@ -38,7 +38,7 @@ class Randomness:
 
 @dataclass
 class Fleet:
-    """So many workers; one that is in `gone` cannot be reached by the others."""
+    """So many workers; one in `gone` cannot be reached by the others, one in `deaf` does not reply."""
 
     workers: int = 1
     server_admins: tuple[Reference, ...] = ()
@@ -47,6 +47,7 @@ class Fleet:
     clock: Clock = field(default_factory=lambda: Clock(1_700_000_000.0))
     tally: Tally = field(default_factory=lambda: Tally([0] * CELL_COUNT))
     gone: set[int] = field(default_factory=set)
+    deaf: set[int] = field(default_factory=set)
     forwarded: list[tuple[int, Origin]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -110,6 +111,8 @@ class Fleet:
         """As between processes: the other worker gets the protocol and the address alone."""
         if slot >= self.workers or slot in self.gone:
             raise ConnectionRefusedError
+        if slot in self.deaf:
+            raise TimeoutError
         self.forwarded.append((slot, origin))
         return await self.responders[slot].respond(data, Origin(origin.protocol, origin.address))
 

@@ -516,6 +516,17 @@ class TestSeveralWorkers:
 
         assert [code_of(answer) for answer in answers] == [ResponseCode.SESSION_TIMEOUT] * 3
 
+    async def test_a_worker_that_does_not_reply_is_busy(self) -> None:
+        node = fleet(workers=2)
+        client = await node.session(ADMIN)
+        node.deaf.add(0)
+
+        answer = client.read(
+            (await node.ask(client.request(Opcode.CREATE_HANDLE, create()), worker=1)).message
+        )
+
+        assert code_of(answer) == ResponseCode.SERVER_BUSY
+
     @pytest.mark.parametrize("session_id", [10_001, 0x0100_0001, 0xFF00_0001])
     async def test_a_session_id_that_a_client_made_up_is_no_session(self, session_id: int) -> None:
         node, client = fleet(workers=2), Client(session_id=session_id)
