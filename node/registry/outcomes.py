@@ -12,6 +12,8 @@ from node.registry.loading import Effect
 from node.registry.merging import Difference
 from resolver.identifier import PREFIX_HANDLE
 
+MAX_SHOWN_CHARACTERS = 2_048  # of a handle, which may be anything where a row was refused
+
 
 class Outcome(StrEnum):
     """What became of a row; in a dry run, what would."""
@@ -36,7 +38,8 @@ class RowResult(NamedTuple):
 
     def encode(self) -> bytes:
         """Return the line; what is empty is left out."""
-        line: dict[str, object] = {"row": self.row, "handle": self.handle, "outcome": self.outcome}
+        handle = self.handle[:MAX_SHOWN_CHARACTERS]
+        line: dict[str, object] = {"row": self.row, "handle": handle, "outcome": self.outcome}
         line |= {name: value for name, value in self.difference._asdict().items() if value}
         line |= {"code": self.code} if self.code else {}
         line |= {"reason": self.reason} if self.reason else {}
