@@ -59,7 +59,9 @@ class Caller:
 
     @property
     def name(self) -> str:
-        """`index:handle`, as it is written in versions and logs."""
+        """`index:handle`, as it is written in versions and logs; an operator without a handle is `operator`."""
+        if self.is_operator and not self.handle:
+            return "operator"
         return f"{self.index}:{self.handle.decode('utf-8', 'replace')}"
 
 

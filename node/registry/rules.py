@@ -224,7 +224,11 @@ def _check_new(write: Write, caller: Caller, facts: Facts) -> None:
 
 
 def _check_replacement(write: Write, caller: Caller, before: RecordState, facts: Facts) -> None:
-    """The rights to what really changes; or to add administrators; or to delete it and make it anew."""
+    """The rights to what really changes; or to add administrators; or to delete it and make it anew.
+
+    A value that is not public counts as changed whenever it is given: else its content could be guessed, and the
+    verdict would say whether the guess is right.
+    """
     stored = {value.index: value for value in before.values}
     given = {value.index: value for value in write.values}
     needed = NO_RIGHTS
@@ -233,7 +237,7 @@ def _check_replacement(write: Write, caller: Caller, before: RecordState, facts:
         old = stored.get(index)
         if old is None:
             needed |= needed_to_add(value)
-        elif replace(value, timestamp=old.timestamp) != old:
+        elif not old.is_public or replace(value, timestamp=old.timestamp) != old:
             needed |= needed_to_modify(old, value)
             touched.append(old)
     for index, old in stored.items():
@@ -241,6 +245,8 @@ def _check_replacement(write: Write, caller: Caller, before: RecordState, facts:
             needed |= needed_to_remove(old)
             touched.append(old)
     try:
+        if not touched and not needed:  # nothing changes; but who may change nothing is told so
+            _check_is_administrator(write, caller, before, facts)
         _check_rights(write, caller, needed, before, facts, touched=touched)
     except Refused as refused:
         if not _may_replace_whole(write, caller, before, facts, refused.verdict.code):
@@ -282,6 +288,13 @@ def _check_rights(
             ResponseCode.INSUFFICIENT_PERMISSIONS,
             f"Value {locked[0].index} may not be written by administrators",
         )
+
+
+def _check_is_administrator(
+    write: Write, caller: Caller, before: RecordState, facts: Facts
+) -> None:
+    if not may(caller, NO_RIGHTS, write.identifier, before.values, facts, Scope.WRITE):
+        raise no_right()
 
 
 def _may_drop_derived(write: Write, caller: Caller, facts: Facts) -> bool:

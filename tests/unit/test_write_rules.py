@@ -242,6 +242,23 @@ class TestReplacement:
         makes = admin(ADMIN, AdminPermission.ADD_HANDLE)
         assert code(self.asked, facts(url(), mine, prefix=(makes,))) is ResponseCode.SUCCESS
 
+    def test_nobody_may_find_out_by_guessing(self) -> None:
+        """A hidden value that is given again takes the right to change it, whether it is the same or not."""
+        hidden = HandleValue(300, b"HS_SECKEY", b"sealed", permissions=12)
+        guess = replace(hidden, data=b"other")
+        reads = admin(ADMIN, AdminPermission.AUTHORIZED_READ)
+        for caller in (OTHER, ADMIN):
+            answers = {
+                code(write(CREATE, url(), each, reads, overwrite=True, caller=caller), known)
+                for each in (hidden, guess)
+                for known in (facts(url(), hidden, reads),)
+            }
+            assert answers == {ResponseCode.NOT_ADMINISTRATOR}
+
+    def test_a_stranger_is_refused_though_nothing_would_change(self) -> None:
+        asked = write(CREATE, url(), admin(ADMIN), overwrite=True, caller=OTHER)
+        assert code(asked, facts(url(), admin(ADMIN))) is ResponseCode.NOT_ADMINISTRATOR
+
     def test_what_is_left_as_it_is_needs_no_right_and_is_no_change(self) -> None:
         mine = admin(ADMIN, AdminPermission.LIST_HANDLES)
         found = decide(write(CREATE, url(timestamp=5), mine, overwrite=True), facts(url(), mine))
