@@ -72,7 +72,7 @@ class JobBench:
 
     async def carry_out(self, runner: JobRunner | None = None) -> None:
         """Carry out the oldest job, once Postgres has noticed that who had the lock is gone."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await (runner or self.runner).run_next():  # noqa: ASYNC110  nobody tells
                 await asyncio.sleep(0.02)
 
