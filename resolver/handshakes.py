@@ -7,18 +7,17 @@ something that fits nothing is told to start over, and learns no more; costly wo
 import asyncio
 from dataclasses import dataclass, replace
 
-from resolver.authentication import AuthenticationFailed, Authenticator
 from resolver.exchange import SUCCEEDED, Asked, Outcome, Surroundings, is_id_sdk, refused
 from resolver.keys.cipher import AES_CIPHER
 from resolver.keys.dh import agree
 from resolver.labour import Labour
 from resolver.observe import Protocol
+from resolver.proofs import Proofs
 from resolver.registrar import Caller
 from resolver.sessions import (
     NO_SESSION,
     Challenges,
     Ids,
-    Known,
     Pending,
     Session,
     Sessions,
@@ -26,10 +25,8 @@ from resolver.sessions import (
     spoilt,
     unknown,
 )
-from resolver.source import SourceUnavailable
 from resolver.wire import (
     Challenge,
-    ChallengeAnswer,
     DhPublicKey,
     LoginRequest,
     Message,
@@ -38,8 +35,6 @@ from resolver.wire import (
     SessionMode,
     SessionSetup,
     SessionSetupAnswer,
-    VerifyAnswer,
-    VerifyRequest,
     WireError,
     answer_version,
     decode_public_key,
@@ -51,8 +46,8 @@ from resolver.wire import (
 LOGIN_FIRST = "Log in first"
 NOT_OVER_UDP = "Administration is not served over UDP"
 _NONCE_BYTES = 16
-_MARKER_BYTES = 32
-_TOO_LATE = "The answer to the challenge came too late; ask again"
+_OTHER_PROOF_SECONDS = 1.0
+_LOOK_AGAIN_SECONDS = 0.005
 _OTHER_IDENTITY = "The session belongs to another identity"
 
 
@@ -74,18 +69,18 @@ class Handshakes:
 
     def __init__(
         self,
-        authenticator: Authenticator,
+        proofs: Proofs,
         surroundings: Surroundings,
         labour: Labour,
         session_seconds: int,
     ) -> None:
         """`session_seconds`: how long a session lasts that is not used."""
-        self._authenticator = authenticator
+        self._proofs = proofs
         self._world = surroundings
         self._labour = labour
         self._ids = Ids(surroundings.slot, surroundings.random_bytes)
-        self._marker = surroundings.random_bytes(_MARKER_BYTES)
         self._challenges = Challenges()
+        self._under_proof: set[int] = set()  # sessions and challenges
         self._sessions = Sessions(session_seconds)
 
     async def check(self, asked: Asked) -> Asked:
@@ -94,7 +89,7 @@ class Handshakes:
         Raises SessionError for a MAC or a counter that does not fit, and when there is no such session (any more).
         """
         origin, credential = asked.origin, mac_of(asked.message)
-        if origin.known is not None and not await self._holds(origin.known):
+        if origin.known is not None and not await self._proofs.holds(origin.known):
             origin.known = None
         if credential is None:
             return replace(asked, caller=origin.login) if origin.login else asked
@@ -103,7 +98,7 @@ class Handshakes:
             raise unknown()
         session.check(asked.message, credential)
         self._sessions.used(session, self._world.epoch_seconds())
-        if session.known is not None and not await self._holds(session.known):
+        if session.known is not None and not await self._proofs.holds(session.known):
             self._sessions.end(session.session_id)
             raise unknown()
         caller = session.known.caller if session.known else origin.login
@@ -139,6 +134,20 @@ class Handshakes:
             return refused(ResponseCode.SERVER_BUSY, "The request is too large to be kept; try TCP")
         return outcome
 
+    async def wait_for_proof(self, asked: Asked) -> Asked:
+        """Return the request, with its caller if that is proven by another request of the session in the meantime.
+
+        Threads of one client that share a new session ask at once; one challenge is enough, and two could not be told
+        apart, since an answer names the session alone.
+        """
+        session, loop = asked.session, asyncio.get_running_loop()
+        if session is None or asked.origin.is_datagram:
+            return asked
+        deadline = loop.time() + _OTHER_PROOF_SECONDS
+        while session.known is None and self._is_asked(session) and loop.time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        return replace(asked, caller=session.known.caller) if session.known else asked
+
     async def prove(self, asked: Asked) -> Proven | Outcome:
         """Take the answer to a challenge (200): whose request may be carried out now, or why none."""
         session_id = asked.message.envelope.session_id
@@ -153,9 +162,11 @@ class Handshakes:
             return refused(ResponseCode.PROTOCOL_ERROR, NOT_OVER_UDP)
         self._challenges.take(session_id)
         session = asked.session or self._find(session_id)
-        caller = await self._caller(asked, pending, "session" if session else "challenge")
-        if isinstance(caller, Caller) and session and not await self._know(session, caller, asked):
-            caller = refused(ResponseCode.AUTHENTICATION_FAILED, _OTHER_IDENTITY)
+        self._under_proof.add(session_id)
+        try:
+            caller = await self._caller(asked, pending, session)
+        finally:
+            self._under_proof.discard(session_id)
         if isinstance(caller, Outcome):
             ours = session.session_id if session else 0
             return replace(caller, opcode=opcode, session_id=ours)
@@ -209,22 +220,6 @@ class Handshakes:
         self._sessions.end(asked.session.session_id)
         return SUCCEEDED
 
-    async def verify(self, asked: Asked) -> Outcome:
-        """Say for another server whether a secret-key answer is right (201).  Raises Overworked, SourceUnavailable."""
-        try:
-            request = VerifyRequest.decode(asked.message.body)
-            with self._labour.share(asked.origin.payer):
-                is_valid = await self._authenticator.verifies(
-                    request.handle,
-                    request.index,
-                    request.nonce + request.digest,
-                    request.answer,
-                    str(asked.origin),
-                )
-        except (WireError, AuthenticationFailed) as error:
-            return refused(error.code, str(error))
-        return Outcome(code=ResponseCode.SUCCESS, body=VerifyAnswer(is_valid).encode())
-
     def _ask(self, asked: Asked, session_id: int) -> tuple[Pending, Outcome]:
         """Return the challenge to a request: a nonce, to be answered together with the request's digest."""
         request = asked.message
@@ -238,53 +233,25 @@ class Handshakes:
         )
         return Pending(request, nonce + digest, now, source), outcome
 
-    async def _caller(self, asked: Asked, pending: Pending, means: str) -> Caller | Outcome:
-        """Return who has answered.  Raises Overworked, SourceUnavailable."""
-        if pending.is_late(self._world.epoch_seconds()):
-            return refused(ResponseCode.AUTHENTICATION_TIMEOUT, _TOO_LATE)
-        try:
-            answer = ChallengeAnswer.decode(asked.message.body)
-            with self._labour.share(asked.origin.payer):
-                return await self._authenticator.challenge_answer(
-                    answer, pending.challenge, str(asked.origin), means=means
-                )
-        except (WireError, AuthenticationFailed) as error:
-            return refused(error.code, str(error))
-
-    async def _know(self, session: Session, caller: Caller, asked: Asked) -> bool:
-        """Say whose a session is from now on; false when it is another's."""
-        known = await self._known(caller)
-        return self._sessions.know(session, known, asked.origin.address)
-
-    async def _known(self, caller: Caller) -> Known:
-        return Known(caller, await self._mark_of(caller), self._world.epoch_seconds())
-
-    async def _holds(self, known: Known) -> bool:
-        """True while the key is there by which somebody was proven; looked at now and then.
-
-        While the database is away nobody can be sure; but then nothing is written either, and no restricted value read.
-        """
-        now = self._world.epoch_seconds()
-        if not known.is_due(now):
-            return True
-        try:
-            mark = await self._mark_of(known.caller)
-        except SourceUnavailable:
-            return True
-        known.checked_at = now
-        return mark == known.key_mark
-
-    async def _mark_of(self, caller: Caller) -> str:
-        return await self._authenticator.key_mark(caller.handle, caller.index, self._marker)
+    async def _caller(
+        self, asked: Asked, pending: Pending, session: Session | None
+    ) -> Caller | Outcome:
+        """Return who has answered, which a session keeps in mind.  Raises Overworked, SourceUnavailable."""
+        caller = await self._proofs.caller(asked, pending, "session" if session else "challenge")
+        if session is None or isinstance(caller, Outcome):
+            return caller
+        if self._sessions.know(session, await self._proofs.known(caller), asked.origin.address):
+            return caller
+        return refused(ResponseCode.AUTHENTICATION_FAILED, _OTHER_IDENTITY)
 
     async def _log_in(self, asked: Asked, waiting: Pending) -> Outcome:
         """Finish a login: the answer to opcode 200 carries opcode 2001 (§11)."""
         origin = asked.origin
         origin.challenge = None
-        caller = await self._caller(asked, waiting, "login")
+        caller = await self._proofs.caller(asked, waiting, "login")
         if isinstance(caller, Outcome):
             return replace(caller, opcode=Opcode.KEY_LOGIN)
-        origin.known = await self._known(caller)
+        origin.known = await self._proofs.known(caller)
         return replace(SUCCEEDED, opcode=Opcode.KEY_LOGIN)
 
     def _no_challenge(self, asked: Asked) -> Outcome:
@@ -292,6 +259,14 @@ class Handshakes:
         if asked.is_encrypted and asked.session is None:
             raise spoilt()
         return refused(ResponseCode.SESSION_TIMEOUT, NO_SESSION)
+
+    def _is_asked(self, session: Session) -> bool:
+        """True while a challenge of this session is newly out, or its answer is being looked at."""
+        if session.session_id in self._under_proof:
+            return True
+        pending = self._challenges.get(session.session_id)
+        now = self._world.epoch_seconds()
+        return pending is not None and now - pending.made_at < _OTHER_PROOF_SECONDS
 
     def _find(self, session_id: int) -> Session | None:
         return self._sessions.find(session_id, self._world.epoch_seconds())

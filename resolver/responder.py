@@ -29,6 +29,7 @@ from resolver.handshakes import NOT_OVER_UDP, Handshakes
 from resolver.hot import HotWire
 from resolver.labour import Labour, Overworked
 from resolver.observe import Event, Tally
+from resolver.proofs import Proofs
 from resolver.registrar import Registrar
 from resolver.resolution import Resolution
 from resolver.service import BUSY, Resolver
@@ -101,12 +102,13 @@ class Responder:
         self._forwards = {each: asyncio.Semaphore(_MAX_FORWARDED) for each in (True, False)}
         labour = Labour()
         self._composer = Composer(surroundings, labour)
-        self._handshakes = Handshakes(authenticator, surroundings, labour, session_seconds)
+        proofs = Proofs(authenticator, surroundings, labour)
+        self._handshakes = Handshakes(proofs, surroundings, labour, session_seconds)
         self._handlers: dict[int, Handler] = {
             Opcode.RESOLUTION: Resolution(service, registrar).answer,
             Opcode.GET_SITE_INFO: self._tell_site,
             Opcode.CHALLENGE_RESPONSE: self._take_proof,
-            Opcode.VERIFY_RESPONSE: self._handshakes.verify,
+            Opcode.VERIFY_RESPONSE: proofs.verify,
             Opcode.SESSION_SETUP: self._handshakes.set_up,
             Opcode.SESSION_TERMINATE: self._end_session,
             Opcode.KEY_LOGIN: self._begin_login,
@@ -239,6 +241,9 @@ class Responder:
         outcome = await handler(asked)
         if outcome.code != ResponseCode.AUTHENTICATION_NEEDED or asked.opcode not in _CHALLENGED:
             return outcome
+        asked = await self._handshakes.wait_for_proof(asked)
+        if asked.caller is not None:
+            return await handler(asked)
         return replace(self._handshakes.challenge(asked), cell=outcome.cell)
 
     async def _take_proof(self, asked: Asked) -> Outcome:

@@ -136,6 +136,7 @@ async def play(node: Fleet, client: Client, origin: Origin, steps: list[Step]) -
         if manner in ("in the session", "encrypted"):
             data = client.send(message, encrypt_it=manner == "encrypted")
         where = origin if protocol is Protocol.TCP else Origin(protocol, "192.0.2.1")
+        node.clock.now += 2  # nobody waits for a proof that does not come
         reply = await node.ask(data, worker=worker, origin=where)
         more = [] if reply.more is None else [each async for each in reply.more]
         for each in (reply.message, *more):

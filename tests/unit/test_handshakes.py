@@ -13,6 +13,7 @@ from resolver.labour import MAX_AT_ONCE, MAX_PER_SOURCE, Labour, Overworked
 from resolver.observe import Protocol
 from resolver.responder import Origin, Profile
 from resolver.wire import (
+    CreateAnswer,
     Credential,
     Envelope,
     ErrorAnswer,
@@ -34,6 +35,7 @@ from resolver.wire import (
 )
 from tests.support.fleet import Fleet, admin, name
 from tests.support.native import ID_POINTER, ID_SDK, Client, Identity
+from tests.support.sources import turns
 
 PREFIX = b"0.NA/88.1"
 ADMIN = Identity(PREFIX, 301, b"secret of the administrator")
@@ -260,6 +262,39 @@ class TestSession:
         assert digest is not None
         assert Credential.decode(answer.credential).signature == b"signature"
         assert answer.body.endswith(bytes(2))
+
+    async def test_threads_that_share_a_new_session_are_challenged_once(self) -> None:
+        node = fleet()
+        client = await node.session()
+        requests = [
+            client.request(Opcode.CREATE_HANDLE, create(b"88.1/thread-%d" % number))
+            for number in range(8)
+        ]
+        first = client.read((await node.ask(requests[0])).message)
+        others = [asyncio.create_task(node.ask(each)) for each in requests[1:]]
+        await turns()
+
+        proven = client.read((await node.ask(client.prove(first, ADMIN))).message)
+        answers = [client.read((await each).message) for each in others]
+
+        assert code_of(proven) == 1
+        assert [code_of(answer) for answer in answers] == [1] * 7
+        assert [decode_answer(answer)[1] for answer in answers] == [
+            CreateAnswer(b"88.1/thread-%d" % number) for number in range(1, 8)
+        ]
+
+    async def test_a_challenge_that_nobody_answers_holds_up_nobody_for_long(self) -> None:
+        node = fleet()
+        client = await node.session()
+        request = client.request(Opcode.DELETE_HANDLE, name(b"88.1/x"))
+        await node.ask(request)
+        node.clock.now += 2
+
+        answer = await node.prove(
+            client, client.request(Opcode.DELETE_HANDLE, name(b"88.1/x")), ADMIN
+        )
+
+        assert code_of(answer) == 1
 
     async def test_a_message_that_was_there_before_is_refused(self) -> None:
         node = fleet()
