@@ -108,10 +108,10 @@ class Keeper:
         self.records = RecordsApi(self.writing.registrar, self.writing.login, self.service)
         desk = AdminDesk(self.writing.login, self.service)
         operators = Operators(policy_of(settings), self.writing.keys)
-        self.tokens = TokensApi(
-            Tokens(self.writing.database, case_sensitive=settings.case_sensitive), operators, desk
-        )
-        self.bulk = Bulk(settings, self.writing, self.service, OperatorDesk(desk, operators))
+        for_operators = OperatorDesk(desk, operators)
+        tokens = Tokens(self.writing.database, case_sensitive=settings.case_sensitive)
+        self.tokens = TokensApi(tokens, for_operators)
+        self.bulk = Bulk(settings, self.writing, self.service, for_operators)
         spawn(self.reading.records.run())
         spawn(self.reading.feed.run())
         types = SearchedTypes.of(settings.reverse_types)

@@ -95,8 +95,10 @@ class Tokens:
 
     async def revoke(self, name: str) -> tuple[TokenRow, ...]:
         """Revoke the tokens with this id or name.  Raises RegistryError (NOT_FOUND), StoreUnavailable."""
-        async with self._database.transaction() as connection:
-            revoked = await revoke_tokens(connection, name)
+        revoked: tuple[TokenRow, ...] = ()
+        if name.isprintable():  # nothing else is a name, and not all of it is text to Postgres
+            async with self._database.transaction() as connection:
+                revoked = await revoke_tokens(connection, name)
         if not revoked:
             raise RegistryError(
                 Kind.NOT_FOUND,

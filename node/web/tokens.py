@@ -1,6 +1,5 @@
 """`/v1/tokens` on the admin listener: API tokens made, listed and revoked, by who may administrate this node."""
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import orjson
@@ -8,14 +7,13 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from node.errors import Kind, RegistryError
-from node.registry.operators import Operators
 from node.registry.tokens import USUAL_DAYS, TokenOrder, Tokens, read_scopes
 from node.store.tokens import TokenRow
-from node.web.asked import AdminDesk, Asked, Told, told
+from node.web.asked import Asked, Told
+from node.web.operators import OperatorAct, OperatorDesk
 from resolver.problem import Problem
 from resolver.registrar import Caller
 from resolver.target import TargetError, read_body
-from resolver.wire import ResponseCode
 
 ROOT = b"/v1/tokens"
 JSON_TYPE = "application/json"
@@ -33,9 +31,8 @@ Json = dict[str, object]
 class TokensApi:
     """The endpoints; each is handed a request and returns the response."""
 
-    def __init__(self, tokens: Tokens, operators: Operators, desk: AdminDesk) -> None:
+    def __init__(self, tokens: Tokens, desk: OperatorDesk) -> None:
         self._tokens = tokens
-        self._operators = operators
         self._desk = desk
 
     async def list(self, request: Request) -> Response:
@@ -50,22 +47,15 @@ class TokensApi:
         """DELETE `/v1/tokens/{id}`: it counts for nothing from now on."""
         return await self._serve(request, self._revoke)
 
-    async def _serve(
-        self, request: Request, act: Callable[[Asked, Caller], Awaitable[Response]]
-    ) -> Response:
-        async def permitted(asked: Asked) -> Response:
-            if asked.caller is None:
-                raise told(ResponseCode.AUTHENTICATION_NEEDED)
-            if not await self._operators.admits(asked.caller):
-                message = "This is for the operator and the administrators of this server"
-                raise told(ResponseCode.INSUFFICIENT_PERMISSIONS, message)
+    async def _serve(self, request: Request, act: OperatorAct) -> Response:
+        async def carry_out(asked: Asked, caller: Caller) -> Response:
             try:
-                return await act(asked, asked.caller)
+                return await act(asked, caller)
             except RegistryError as error:
                 status, kind = _PROBLEMS[error.kind]
                 raise Told(Problem(status, kind, error.detail)) from error
 
-        return await self._desk.serve(request, ROOT, permitted)
+        return await self._desk.serve(request, ROOT, carry_out)
 
     async def _list(self, _asked: Asked, _caller: Caller) -> Response:
         rows = [show_token(row) for row in await self._tokens.list()]

@@ -167,10 +167,8 @@ class FastHttp(HttpToolsProtocol):
         self.transport.abort()
 
     def _is_between(self) -> bool:
-        """Whether the fast way may be taken; never for a client that has shown who it is, and may see more."""
         cycle = self.cycle
-        is_free = cycle is None or cycle.response_complete
-        return is_free and not self.flow.write_paused and self._certificate is None
+        return (cycle is None or cycle.response_complete) and not self.flow.write_paused
 
 
 def escape_target(data: bytes) -> bytes:

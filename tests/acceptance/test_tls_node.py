@@ -52,12 +52,7 @@ RECORDS: dict[str, list[dict[str, object]]] = {
             {"format": "base64", "value": spell(encode_public_key(public_half(RSA)))},
         ),
     ],
-    f"{PREFIX}/pump": [
-        value(1, "URL", "https://example.org/pump"),
-        value(2, "NOTE", "for its administrators", permissions="1100"),
-        admin(300),
-        admin(301),
-    ],
+    f"{PREFIX}/pump": [value(1, "URL", "https://example.org/pump"), admin(300), admin(301)],
 }
 
 
@@ -219,22 +214,6 @@ def test_certificate_reads_what_it_may_beside_the_ready_answer_for_strangers(
             mine = known.get(path)
             assert "1234" in mine.text
             assert mine.headers["cache-control"] == "no-store"
-
-
-def test_administrator_with_a_certificate_sees_more_than_what_is_ready_for_everybody(
-    node: NodeProcess, tmp_path: Path
-) -> None:
-    def indexes(web: httpx.Client) -> list[list[int]]:
-        replies = [web.get(f"/api/handles/{PREFIX}/pump").json() for _ in range(5)]
-        return [[each["index"] for each in reply["values"]] for reply in replies]
-
-    with client(node) as web:
-        seen_by_all = indexes(web)
-    with client(node, certified(node, tmp_path)) as web:
-        seen_by_admin = indexes(web)
-
-    assert seen_by_all == [[1, 400, 401]] * 5
-    assert seen_by_admin == [[1, 2, 400, 401]] * 5
 
 
 def test_certificate_of_another_key_is_refused(node: NodeProcess, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_every_route_of_the_public_listener_is_documented() -> None:
 
 def test_every_route_of_the_admin_listener_is_documented() -> None:
     records = RecordsApi(NOTHING, NOTHING, NOTHING)
-    tokens = TokensApi(NOTHING, NOTHING, NOTHING)
+    tokens = TokensApi(NOTHING, NOTHING)
     jobs = JobsApi(NOTHING, NOTHING, NOTHING)
     exports = ExportApi(NOTHING, NOTHING, NOTHING, case_sensitive=False)
     app = build_admin_app(bytes, list, records=records, tokens=tokens, jobs=jobs, exports=exports)

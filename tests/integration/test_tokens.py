@@ -16,6 +16,7 @@ from node.registry.tokens import TokenOrder, Tokens, ensure_operator_token
 from node.store.database import Database
 from node.store.tokens import TokenTable, list_tokens
 from node.web.asked import AdminDesk
+from node.web.operators import OperatorDesk
 from node.web.routes import build_admin_app
 from node.web.tokens import TokensApi
 from resolver.authentication import token_digest
@@ -51,7 +52,7 @@ class Admin:
         login = HttpLogin(self.gate.authenticator, self.gate.sessions)
         desk = AdminDesk(login, Resolver(store, store, store, SITE))
         operators = Operators(policy(Reference(b"88.1/Boss", 300)), self.gate.identities)
-        api = TokensApi(self.tokens, operators, desk)
+        api = TokensApi(self.tokens, OperatorDesk(desk, operators))
         self.app = build_admin_app(bytes, list, tokens=api)
 
     def client(self, token: str = "", peer: str = "127.0.0.1") -> httpx.AsyncClient:
@@ -95,6 +96,15 @@ async def test_token_is_made_once_listed_without_its_text_and_revoked(
     assert revoked.status_code == 204
     assert await admin.table.find_token(token_digest(made["token"])) is None
     assert (await operator.delete(f"/v1/tokens/{made['id']}")).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["nobody", "%00", "a%0Ab", "%E4%BA%A7", "a%2Fb"])
+async def test_token_that_is_not_there_cannot_be_revoked(
+    operator: httpx.AsyncClient, name: str
+) -> None:
+    reply = await operator.delete(f"/v1/tokens/{name}")
+
+    assert reply.status_code == 404
 
 
 async def test_token_expires_after_a_year_unless_said_otherwise(
