@@ -1,4 +1,7 @@
-"""Any request to the public listener is answered or refused: never a fault of ours, and counted at most once."""
+"""Any request to the public listener is answered or refused: never a fault of ours, and counted at most once.
+
+Nobody changes anything without a login, and with one nothing but below his own prefix.
+"""
 
 import asyncio
 from urllib.parse import unquote
@@ -10,6 +13,7 @@ from starlette.types import Message, Scope
 
 from resolver.wire import HandleValue
 from tests.support.web import Web
+from tests.support.web_writing import ADMIN, login_of, web_with_admin
 
 STARTS = (
     b"/ /api /api/handles /api/handles/ /api/site /api/prefixes/ /api/sessions/ /v1/resolve/ /docs/ /healthz"
@@ -17,19 +21,30 @@ STARTS = (
 ).split()
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW"]
 NAMES = (
-    b"type index auth publicOnly pretty callback prefix scheme hdl noredirect urlappend doNotRefer"
+    b"type index auth publicOnly pretty callback prefix scheme hdl noredirect urlappend doNotRefer "
+    b"overwrite mintNewSuffix reason page pageSize after limit"
 ).split()
 TYPES = (
     b"application/json application/x-www-form-urlencoded application/x-hdl-message text/html */*"
 ).split()
 
+WORDS = (b"true", b"false", b"various", b"1", b"0", b"-1", b"88.118.8")
+LOGIN = login_of(ADMIN)["Authorization"].encode()
+BODIES = (b"", b"{}", b"[]", b'{"values":[]}', b"type=URL", b"prefix=88.118.8")
+PUTS = (
+    b'[{"index":1,"type":"URL","data":"x"}]',
+    b'{"handle":"88.118.8/A","values":[{"index":-1,"type":"URL","data":{"format":"hex","value":"00"}}]}',
+    b'{"index":1,"type":"HS_ADMIN","data":{"format":"admin","value":{"handle":"x","index":0,"permissions":"*"}}}',
+    b'[{"index":1,"type":"A","data":"x"},{"index":1,"type":"B","data":"x","ttl":"2030-01-01T00:00:00Z"}]',
+)
+
 ascii_bytes = st.binary(max_size=40).map(lambda data: bytes(byte % 0x5F + 0x20 for byte in data))
 paths = st.builds(
     lambda start, rest: start + rest.replace(b"?", b"%3f"), st.sampled_from(STARTS), ascii_bytes
-)
-queries = st.lists(st.tuples(st.sampled_from(NAMES), ascii_bytes), max_size=4).map(
-    lambda pairs: b"&".join(name + b"=" + value for name, value in pairs)
-)
+) | st.sampled_from([b"/api/handles/88.118.8/A", b"/api/handles/88.118.8/b", b"/api/prefixes"])
+queries = st.lists(
+    st.tuples(st.sampled_from(NAMES), st.sampled_from(WORDS) | ascii_bytes), max_size=4
+).map(lambda pairs: b"&".join(name + b"=" + value for name, value in pairs))
 headers = st.fixed_dictionaries(
     {},
     optional={
@@ -39,15 +54,19 @@ headers = st.fixed_dictionaries(
         b"origin": ascii_bytes,
         b"accept-encoding": st.sampled_from([b"gzip", b"br"]),
         b"access-control-request-method": st.just(b"PUT"),
+        b"if-match": st.sampled_from([b"*", b'"1"', b'"2"']) | ascii_bytes,
+        b"if-none-match": st.sampled_from([b"*", b'"1"']) | ascii_bytes,
+        b"idempotency-key": ascii_bytes,
+        b"x-idnode-reason": ascii_bytes,
     },
 )
-bodies = st.sampled_from([b"", b"{}", b"[]", b'{"values":[]}', b"type=URL"]) | st.binary(max_size=100)  # fmt: skip
+bodies = st.sampled_from(BODIES + PUTS) | st.binary(max_size=100)
+logins = st.sampled_from([None, LOGIN, LOGIN[:-4], b"Bearer x", b'Handle sessionId="x"'])
 
 
 @pytest.fixture(scope="module")
 def web() -> Web:
-    web = Web()
-    web.store.put("0.NA/88.118.8", ())
+    web = web_with_admin()
     web.store.put("88.118.8/A", (HandleValue(1, b"URL", b"https://example.org/1"),))
     return web
 
@@ -68,10 +87,17 @@ async def call(web: Web, scope: Scope, body: bytes) -> tuple[int, dict[bytes, by
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.sampled_from(METHODS), paths, queries, headers, bodies)
+@given(st.sampled_from(METHODS), paths, queries, headers, bodies, logins)
 def test_any_request_is_answered_or_refused(
-    web: Web, method: str, path: bytes, query: bytes, fields: dict[bytes, bytes], body: bytes
+    web: Web,
+    method: str,
+    path: bytes,
+    query: bytes,
+    fields: dict[bytes, bytes],
+    body: bytes,
+    login: bytes | None,
 ) -> None:
+    fields = fields if login is None else {**fields, b"authorization": login}
     scope: Scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -86,7 +112,7 @@ def test_any_request_is_answered_or_refused(
         "server": ("127.0.0.1", 8000),
         "client": ("127.0.0.1", 1),
     }
-    counted = sum(web.counted().values())
+    counted, before = sum(web.counted().values()), dict(web.store.values_by_key)
 
     status, answered = asyncio.run(call(web, scope, body))
 
@@ -94,3 +120,7 @@ def test_any_request_is_answered_or_refused(
     assert answered[b"access-control-allow-origin"] == b"*"
     assert all(b"\n" not in value and b"\r" not in value for value in answered.values())
     assert sum(web.counted().values()) - counted in (0, 1)
+    changed = {key for key, _ in before.items() ^ web.store.values_by_key.items()}
+    assert not changed or login == LOGIN
+    assert all(key.startswith((b"88.118.8/", b"0.NA/88.118.8")) for key in changed)
+    assert web.store.homed == {b"88.118.8"}
