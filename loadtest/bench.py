@@ -2,10 +2,10 @@
 
     python -m loadtest.bench [--quick] [--only PART] [--seconds S] [--repeats N] [--records N] [--out bench.json]
 
-Parts: `table` (the scenarios), `memory` (bytes a cached answer), `load` (a million records), `growth` (a look-up among
-a million records against ten thousand; it loads them, too).  All by default, in less than ten minutes; `--quick` takes
-the first two, smaller, in about one.  Nothing is asserted about speed: targets are printed as met or not.  A wrong
-answer makes the command fail.
+Parts: `table` (the scenarios), `memory` (bytes a cached answer), `writes` (single writes, and bulk work beside them),
+`load` (a million records), `growth` (a look-up among a million records against ten thousand; it loads them, too).  All
+by default, in about ten minutes; `--quick` takes the first three, smaller, in less than two.  Nothing is asserted about
+speed: targets are printed as met or not.  A wrong answer makes the command fail.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from time import perf_counter
 
 from rich.console import Console
 
+from loadtest.bulk_beside import Beside, bulk_targets, run_bulk
 from loadtest.figures import Scenario, Target, speed_targets
 from loadtest.report import machine, print_table, print_targets, write_json
 from loadtest.scenarios import Extent, Table, learn
@@ -36,10 +37,12 @@ from loadtest.sizes import (
     weigh,
 )
 from loadtest.stand import open_stand
+from loadtest.write_rows import WriteRow, Writes, durability, print_writes, write_targets
 
 TABLE_COLUMNS = 185
-PARTS = ("table", "memory", "load", "growth")
-QUICK_PARTS = ("table", "memory")
+PARTS = ("table", "memory", "writes", "load", "growth")
+QUICK_PARTS = ("table", "memory", "writes")
+BULK_RECORDS, QUICK_BULK_RECORDS = 200_000, 20_000
 FULL = Extent(
     records=120_000, native_keys=50_000, http_keys=20_000, answers=100_000, seconds=3.0, repeats=3
 )
@@ -56,6 +59,8 @@ class Findings:
     weights: list[Weight] = field(default_factory=list)
     loads: list[Loaded] = field(default_factory=list)
     growths: list[Growth] = field(default_factory=list)
+    writes: list[WriteRow] = field(default_factory=list)
+    bulk: list[Beside] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def targets(self) -> list[Target]:
@@ -71,6 +76,7 @@ class Findings:
             )
             for each in self.weights
         ]
+        found += [*write_targets(self.writes), *bulk_targets(self.bulk)]
         found.append(
             Target("Load of a million records, records/s", max(loads, default=0.0), LOAD_RATE)
         )
@@ -89,8 +95,11 @@ class Findings:
 class Bench:
     """Runs the chosen parts, one after the other, and says how far it is."""
 
-    def __init__(self, console: Console, extent: Extent, niceness: int) -> None:
+    def __init__(
+        self, console: Console, extent: Extent, niceness: int, bulk_records: int = BULK_RECORDS
+    ) -> None:
         self._console, self._extent, self._niceness = console, extent, niceness
+        self._bulk_records = bulk_records
         self._began = perf_counter()
         self.found = Findings()
 
@@ -98,6 +107,8 @@ class Bench:
         """Run the parts."""
         if "table" in parts or "memory" in parts:
             self._main(parts)
+        if "writes" in parts:
+            self._writes()
         if "growth" in parts:
             self._growth()
         elif "load" in parts:
@@ -138,6 +149,22 @@ class Bench:
                     f"{measured.worker_us:.2f} µs of the worker an answer"
                 )
 
+    def _writes(self) -> None:
+        with open_stand(self._niceness) as stand:
+            self._say("starting a node to write to, and the ordinary way")
+            writes = Writes.start(stand, self._extent.seconds)
+            self.found.writes = writes.rows()
+            for turn in range(self._extent.repeats):
+                for row in self.found.writes:
+                    row.runs.append(row.measure(turn))
+                    self._say(
+                        f"{turn + 1}/{self._extent.repeats} {row.title}: {row.runs[-1].run.rate:,.0f}/s"
+                    )
+            corpus = make_corpus(stand.directory, self._bulk_records)
+            self.found.bulk.append(run_bulk(writes.node, corpus, self._bulk_records))
+            self._say(str(self.found.bulk[-1]))
+            self.found.notes += durability(writes.node)
+
     def _load(self) -> None:
         with open_stand(self._niceness) as stand:
             self._say(f"making and loading {LARGE:,} records")
@@ -169,19 +196,28 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
     console = Console()
     console.width = max(console.width, TABLE_COLUMNS)
-    bench = Bench(console, extent, chosen.nice)
+    bulk_records = QUICK_BULK_RECORDS if chosen.quick else BULK_RECORDS
+    bench = Bench(console, extent, chosen.nice, bulk_records)
     bench.run(chosen.only or list(QUICK_PARTS if chosen.quick else PARTS))
     _report(console, bench.found, extent, Path(chosen.out))
-    wrong = [row for row in bench.found.rows() if row.wrong]
+    rows: list[Scenario | WriteRow] = [*bench.found.rows(), *bench.found.writes]
+    wrong = [row for row in rows if row.wrong]
     for row in wrong:
         console.print(
             f"[red]{row.wrong} wrong answers in {row.title}:[/red] {row.runs[0].run.faults}"
         )
-    return 1 if wrong else 0
+    faults = [fault for each in bench.found.bulk for fault in each.faults]
+    console.print(*faults[:5], sep="\n", style="red", end="\n" if faults else "")
+    return 1 if wrong or faults else 0
 
 
 def _report(console: Console, found: Findings, extent: Extent, out: Path) -> None:
-    print_table(console, found.rows())
+    if found.rows():
+        print_table(console, found.rows())
+    if found.writes:
+        print_writes(console, found.writes)
+    for each in found.bulk:
+        console.print(str(each))
     for note in found.notes:
         console.print(note)
     targets = found.targets()
@@ -194,6 +230,8 @@ def _report(console: Console, found: Findings, extent: Extent, out: Path) -> Non
             "extent": {name: getattr(extent, name) for name in extent.__slots__},
             "scenarios": [row.as_json() for row in found.rows()],
             "weights": [each.as_json() for each in found.weights],
+            "writes": [row.as_json() for row in found.writes],
+            "bulk": [each.as_json() for each in found.bulk],
             "loads": [each.as_json() for each in found.loads],
             "targets": [target.as_json() for target in targets],
             "notes": found.notes,

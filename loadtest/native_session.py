@@ -6,6 +6,7 @@ measures writes does not measure the codec of the client.  Source: handle-protoc
 
 import asyncio
 import os
+import socket
 import struct
 from collections.abc import Iterable
 from hmac import digest
@@ -112,6 +113,11 @@ class NativeConnection:
         except BaseException:
             self.close()
             raise
+
+    def fileno(self) -> int:
+        """Return the descriptor of the socket."""
+        owner: socket.socket = self._writer.get_extra_info("socket")
+        return owner.fileno()
 
     def close(self) -> None:
         """Let go of the connection."""

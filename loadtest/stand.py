@@ -179,7 +179,7 @@ class Stand:
         process, log = self.start_baseline(
             name, "plain", "--port", str(address[1]), *urls, *options
         )
-        _wait(lambda: _accepts(address), process, log)
+        wait_for_port(address, process, log)
         return Subject(process.pid, (process.pid, *node.stores())), address
 
     def measure(self, subject: Subject, prepare: Callable[[], Prepared]) -> Measured:
@@ -320,6 +320,11 @@ def _accepts(address: Address) -> bool:
     except OSError:
         return False
     return True
+
+
+def wait_for_port(address: Address, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a process accepts connections there.  Raises StandError."""
+    _wait(lambda: _accepts(address), process, log)
 
 
 def _wait(probe: Callable[[], Found | None], process: subprocess.Popen[bytes], log: Path) -> Found:
