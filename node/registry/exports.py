@@ -30,6 +30,7 @@ from resolver.schemes import parse_handle
 from resolver.wire import HandleValue, Permission, decode_values, encode_value
 
 DEFAULT_PERMISSIONS = "1110"
+REMEMBERED_BYTES = 512  # a longer value is hardly ever the same in two records
 _BEGINNING = "1970-01-01T00:00:00Z"
 _HS = b"HS_"
 
@@ -143,7 +144,6 @@ def _withheld(value: HandleValue) -> Json:
     return {**_exact(replace(value, data=b"")), "data": {"format": WITHHELD}}
 
 
-@lru_cache(maxsize=4_096)
 def _exact_json(value: HandleValue) -> bytes:
     """Return the JSON of a value from which a load makes the same value: where that fails, its data as base64."""
     (item,) = orjson.loads(values_to_json((value,)))
@@ -156,8 +156,12 @@ def _exact_json(value: HandleValue) -> bytes:
     return orjson.dumps(item)
 
 
+_remembered_json = lru_cache(maxsize=4_096)(_exact_json)
+
+
 def _exact(value: HandleValue) -> Json:
-    found: Json = orjson.loads(_exact_json(value))
+    is_short = len(value.data) <= REMEMBERED_BYTES and not value.references
+    found: Json = orjson.loads((_remembered_json if is_short else _exact_json)(value))
     return found
 
 

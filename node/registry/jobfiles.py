@@ -88,13 +88,17 @@ class Upload:
     """A file that is being handed in, block by block; it counts once it is `finish`ed, and goes if it never is."""
 
     def __init__(self, files: JobFiles, name: str, owner: os.stat_result) -> None:
+        """Raises FilesFailed."""
         self.name = name
         self.size = 0
         self._files = files
         self._draft = files.upload(name).with_suffix(_DRAFT)
         self._owner = owner
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._descriptor = os.open(self._draft, flags, _FILE_MODE)
+        try:
+            self._descriptor = os.open(self._draft, flags, _FILE_MODE)
+        except OSError as error:
+            raise FilesFailed(f"cannot make {self._draft}: {error.strerror}") from error
 
     def __enter__(self) -> "Upload":
         return self
