@@ -176,8 +176,10 @@ def cosigned_message(text: bytes, seconds: int) -> bytes:
 def cosigned_at(data: bytes) -> int:
     """Return the time of a cosignature, POSIX seconds.  Raises NoteError when it is too short or out of range."""
     seconds = int.from_bytes(data[:_TIME_BYTES], "big")
-    if len(data) <= _TIME_BYTES or seconds > MAX_TIME:
-        raise NoteError("a cosignature begins with a time of eight bytes, below 2^63")
+    if len(data) <= _TIME_BYTES or not 0 < seconds <= MAX_TIME:
+        raise NoteError(
+            "a cosignature begins with a time of eight bytes, after 1970 and below 2^63"
+        )
     return seconds
 
 
