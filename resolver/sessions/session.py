@@ -60,7 +60,7 @@ class Session:
     """One session; `known` is None until a challenge was answered in it."""
 
     session_id: int
-    key: bytes
+    key: bytes = field(repr=False)
     idle_seconds: float
     used_at: float
     known: Known | None = None
