@@ -110,13 +110,6 @@ class HttpSessions:
             raise SessionEnded
         return self._nonce(session)
 
-    def is_fresh(self, session: str) -> bool:
-        """True when this is a challenge of ours that may still be answered."""
-        try:
-            return self._until(session) >= self._clock()
-        except SessionEnded:
-            return False
-
     async def open(self, session: str, caller: Caller) -> None:
         """From now on the session stands for this caller.  Raises SessionEnded when it was ended before."""
         mark = await self._mark(caller.handle, caller.index)
