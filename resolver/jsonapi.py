@@ -16,6 +16,7 @@ from fastapi.responses import Response
 
 from resolver.httplogin import HttpLogin, LoginFailed, origin_of
 from resolver.identifier import IdentifierError
+from resolver.precondition import read_reason
 from resolver.registrar import Caller
 from resolver.render import HTTP_STATUS, json_error
 from resolver.source import SourceUnavailable
@@ -79,6 +80,12 @@ class Asked:
     def origin(self) -> str:
         """Transport and address, for versions and logs."""
         return origin_of(self.request.scope)
+
+    @property
+    def reason(self) -> str:
+        """Why something is written, in the caller's words.  Raises TargetError."""
+        headers = dict(self.request.scope["headers"])
+        return read_reason(self.parameters, headers.get(b"x-idnode-reason"))
 
 
 Act = Callable[[Asked], Awaitable[Response]]

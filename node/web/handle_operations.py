@@ -214,7 +214,7 @@ _HOMED: Responses = {
 }
 HOME_PREFIX = Operation(
     "Answer for a prefix from now on; for server administrators",
-    (_PREFIX,),
+    (_PREFIX, _REASON),
     {
         200: "It is homed here already",
         201: "It is homed here now",
@@ -225,6 +225,6 @@ HOME_PREFIX = Operation(
 )
 UNHOME_PREFIX = Operation(
     "Answer for a prefix no more; its records stay",
-    (_PREFIX,),
+    (_PREFIX, _REASON),
     {200: "It is not homed here any more", **_HOMED},
 )

@@ -83,7 +83,11 @@ class ListingApi:
         operation = Operation.UNHOME if asked.request.method == "DELETE" else Operation.HOME
         prefix = self._prefix(text)
         write = Write(
-            operation=operation, identifier=prefix, caller=asked.caller, origin=asked.origin
+            operation=operation,
+            identifier=prefix,
+            caller=asked.caller,
+            origin=asked.origin,
+            reason=asked.reason,
         )
         verdict = await self._registrar.write(write)
         if verdict.code is ResponseCode.AUTHENTICATION_NEEDED:

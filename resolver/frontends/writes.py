@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from resolver.handlejson import HandleJsonError, values_from_json
 from resolver.identifier import Identifier, IdentifierError
 from resolver.jsonapi import Asked, Desk, name_in_path, respond, show
-from resolver.precondition import Precondition, etag, read_precondition, read_reason
+from resolver.precondition import Precondition, etag, read_precondition
 from resolver.registrar import Operation, Registrar, Verdict, Write
 from resolver.render import json_error, write_status
 from resolver.service import Resolver
@@ -139,13 +139,13 @@ def _check_indexes(parameters: Parameters, values: tuple[HandleValue, ...]) -> N
 
 def _written(asked: Asked, operation: Operation, identifier: Identifier) -> Write:
     """Return the write with all that is read alike for every one.  Raises TargetError."""
-    terms, headers = _terms(asked.request), dict(asked.request.scope["headers"])
+    terms = _terms(asked.request)
     return Write(
         operation=operation,
         identifier=identifier,
         caller=asked.caller,
         origin=asked.origin,
-        reason=read_reason(asked.parameters, headers.get(b"x-idnode-reason")),
+        reason=asked.reason,
         if_version=terms.if_version,
         idempotency_key=terms.idempotency_key,
     )

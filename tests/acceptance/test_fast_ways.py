@@ -361,6 +361,11 @@ def test_http_replies_are_the_same_both_ways(nodes: Nodes) -> None:
     assert answered(nodes.plain, "http_json", ["memory"]) == 0
 
 
+def test_ready_reply_tells_the_version(nodes: Nodes) -> None:
+    for settings in (nodes.fast, nodes.fast, nodes.plain):
+        assert b'\r\netag: "1"\r\n' in converse(settings, [PLAIN])
+
+
 def test_chinese_handle_typed_as_it_is_has_the_same_reply(nodes: Nodes) -> None:
     request = get("/api/handles/88.118.8/产品-001".encode())
 

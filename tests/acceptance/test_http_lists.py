@@ -171,7 +171,7 @@ async def test_prefix_is_homed_and_let_go(web: Web, path: str) -> None:
         replies = [
             await client.post(path, data={"prefix": new}, headers=login),
             await client.post(path, json={"prefix": new}, headers=login),
-            await client.post(f"{path}?prefix={new}", headers=login),
+            await client.post(f"{path}?prefix={new}&reason=moved", headers=login),
             await client.post(f"{path.rstrip('/')}/0.NA%2F{new}", headers=login),
             await client.delete(f"{path}?prefix={new}", headers=login),
             await client.delete(f"/api/prefixes/{new}", headers=login),
@@ -179,6 +179,7 @@ async def test_prefix_is_homed_and_let_go(web: Web, path: str) -> None:
 
     assert [told(reply) for reply in replies] == [(201, 1), *[(200, 1)] * 4, (400, 301)]
     assert replies[0].json() == {"responseCode": 1, "handle": new}
+    assert [write.reason for write in web.registrar.writes] == ["", "", "moved", "", "", ""]
     assert replies[3].json()["handle"] == f"0.NA/{new}"
     assert web.store.homed == {PREFIX.encode()}
 
