@@ -71,7 +71,8 @@ class Write:
 
     `caller` is None while nobody has proven anything: the verdict is then AUTHENTICATION_NEEDED, unless something is
     wrong that needs no identity to be told.  `mint` (CREATE): the identifier is the start of a handle, or the prefix
-    handle of the prefix it is to stand under, and the registrar appends a UUID; the verdict tells the whole handle.  `if_version` must be the record's version (MUST_EXIST: any; 0: there must be none; None: no condition).
+    handle of the prefix it is to stand under, and the registrar appends a UUID; the verdict tells the whole handle.
+    `if_version` must be the record's version (MUST_EXIST: any; 0: there must be none; None: no condition).
     A second write of the same caller with the same `idempotency_key` within a day is given the first one's verdict.
     """
 
