@@ -6,7 +6,7 @@ The checkpoint stands in it byte for byte.  `extra` is nobody's word: it only he
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from node.ledger.checkpoint import parse_size
+from node.ledger.checkpoint import Checkpoint, parse_size
 from node.ledger.keys import NoteError, SignatureType, from_base64, to_base64
 from node.ledger.note import CHECKS, MAX_NOTE_BYTES, Check, Note, SignatureError
 from node.ledger.quorum import Cosigned, Policy
@@ -33,6 +33,7 @@ class LogProof:
 
     def __post_init__(self) -> None:
         parse_size(str(self.index))
+        Checkpoint.parse(self.note.text)
         if len(self.path) > MAX_PROOF_HASHES:
             raise NoteError(f"a path has at most {MAX_PROOF_HASHES} hashes")
         if any(len(hash_) != HASH_BYTES for hash_ in self.path):
