@@ -22,7 +22,6 @@ from resolver.observe import Tally
 from resolver.schemes import parse_handle
 from resolver.wire import Reference
 
-SEALING_KEY_FILE = "sealing.key"
 SESSIONS_LABEL = b"http sessions"
 WRITE_CONNECTIONS = 4  # of one process: one writes, the others read for it
 
@@ -83,7 +82,7 @@ class WritePath:
 
 def load_seal(settings: Settings) -> Seal:
     """Return the seal of this node, made at first start.  Raises RegistryError."""
-    path = settings.sealing_key or settings.data_dir / SEALING_KEY_FILE
+    path = settings.seal_path
     try:
         return Seal.load_or_make(path)
     except SealError as error:
