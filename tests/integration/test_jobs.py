@@ -2,15 +2,17 @@
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from node.registry import jobrun, jobrunner
 from node.registry.jobs import BadOrder, TooManyJobs
-from node.store.database import Database
+from node.store.database import Database, StoreUnavailable, migrate
 from node.store.jobs import JOB_LOCK, JobFormat, JobKind, JobState, advance_job
 from tests.support.jobs import JobBench, Json, lines
+from tests.support.servers import PostgresServer
 
 pytestmark = pytest.mark.db
 
@@ -234,6 +236,44 @@ async def test_a_job_that_was_cut_short_goes_on_exactly_where_it_was(
     assert {each["outcome"] for each in found} == {"created"}
     assert results.stat().st_size == done.reached.results
     assert await bench.scalar("select count(*) from version where operation = 'create'") == 101
+    assert await bench.scalar("select max(version) from record") == 1
+
+
+async def test_a_job_goes_on_when_postgres_was_killed_in_the_middle(
+    own_postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Database(own_postgres.url("postgres")) as first, first.connection() as connection:
+        await connection.execute("create database killed")
+    url = own_postgres.url("killed")
+    await migrate(url)
+    async with Database(url) as database:
+        await go_on_after_a_kill(own_postgres, JobBench(database, tmp_path), monkeypatch)
+
+
+async def go_on_after_a_kill(
+    own_postgres: PostgresServer, bench: JobBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.registry.chunks.MAX_CHUNK_LINES", 20)
+    job = await bench.hand_in(lines(PREFIX, *(record(f"x{number}") for number in range(99))))
+    advance, calls = advance_job, []
+
+    async def advance_and_kill(*arguments: object) -> bool:
+        calls.append(arguments)
+        is_cancelled = await advance(*arguments)  # type: ignore[arg-type]
+        if len(calls) == 3:
+            await asyncio.to_thread(own_postgres.stop, signal.SIGQUIT)
+        return is_cancelled
+
+    monkeypatch.setattr(jobrun, "advance_job", advance_and_kill)
+    with pytest.raises(StoreUnavailable):
+        await bench.carry_out()
+    await asyncio.to_thread(own_postgres.start)
+    half, _ = await bench.look(job)
+    assert (half.state, half.reached.row) == (JobState.RUNNING, 40)
+    await bench.carry_out(bench.another_runner())
+    done, results = await bench.look(job)
+    assert done.reached.outcomes == {"created": 100}
+    assert [each["row"] for each in results] == list(range(1, 101))
     assert await bench.scalar("select max(version) from record") == 1
 
 
