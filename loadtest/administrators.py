@@ -4,15 +4,19 @@ They are loaded as an operator loads them, with `idnode load`; a node must be st
 """
 
 import json
+import re
+import subprocess
+import sys
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from loadtest.sizes import load_corpus
-from loadtest.stand import Node, Stand
+from loadtest.stand import Node, Stand, StandError, clean_environment
 
 HOME = "88.1000.1"
+_TOKEN = re.compile(r"idnt_[\w-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,23 @@ def settle(stand: Stand, node: Node, others: Iterable[dict[str, object]] = ()) -
     corpus = stand.directory / "administrators.ndjson"
     corpus.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
     load_corpus(node, corpus, len(lines), waiting_for=ADMIN.handle.encode())
+
+
+def make_token(node: Node, owner: Login) -> str:
+    """Make an API token for a login, as an operator does.  Raises StandError."""
+    data_dir = str(node.settings.data_dir)
+    command = [sys.executable, "-m", "node", "token", "make", "--name", "load test"]
+    done = subprocess.run(
+        [*command, "--owner", owner.name],
+        env=clean_environment({"DATA_DIR": data_dir}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = _TOKEN.search(done.stdout)
+    if found is None:
+        raise StandError(f"no token was made: {done.stdout[-1000:]} {done.stderr[-1000:]}")
+    return found[0]
 
 
 def _keyholder(login: Login) -> dict[str, object]:

@@ -3,13 +3,15 @@
     python -m loadtest.fuzz_ports --messages 1000000 --seed 1
     python -m loadtest.fuzz_ports --udp HOST:PORT --tcp HOST:PORT --http HOST:PORT --admin HOST:PORT --log FILE
 
-Without addresses it starts a node of its own, with two workers and the records of the recorded exchanges.  With
-addresses the node must run on this machine (its processes are watched) and hold the record `--handle`.
+Without addresses it starts a node of its own, with two workers, the records of the recorded exchanges (with other
+secrets), an administrator, and NOBODY, whose login is right and who may do nothing: every opcode and every request is
+tried as a stranger and as NOBODY, with proofs, sessions and tokens that are right, spoilt or false.  With addresses the
+node must run on this machine (its processes are watched) and hold the record `--handle`; nobody logs in there.
 
 What must hold, during and afterwards: every known question is answered right, and every connection ends; the processes
-are the same; their memory does not grow without bound; the log holds no error; the admin listener is ready.  The same
-seed and number make the same messages (how they interleave is up to the machine).  Status 1 when something did not
-hold.
+are the same; their memory does not grow without bound; the log holds no error; the admin listener is ready; no status
+5xx but 501 and 503; and the database is what it was.  The same seed and number make the same messages, but for what
+sessions make of them (how they interleave is up to the machine).  Status 1 when something did not hold.
 """
 
 import argparse
@@ -30,10 +32,14 @@ from time import perf_counter
 import uvloop
 
 from loadtest import cpu
+from loadtest.admin_mutations import AdminMutator
+from loadtest.administrators import NOBODY, SETTINGS, make_token, settle
 from loadtest.exchange import http_request, native_request
 from loadtest.fuzz_codec import VECTORS, Mutator, read_corpus
+from loadtest.handshake_traffic import Handshakes
 from loadtest.http_mutations import HttpMutator, read_http_corpus
 from loadtest.learn import ask_native
+from loadtest.native_session import NativeConnection, NativeSession
 from loadtest.port_traffic import (
     BATCH,
     Counts,
@@ -44,14 +50,17 @@ from loadtest.port_traffic import (
     talk_tcp,
     talk_udp,
 )
-from loadtest.sizes import load_corpus
 from loadtest.stand import get, open_stand
 from loadtest.streams import Address
+from loadtest.unchanged import differences, take_digests
+from loadtest.write_mutations import WriteRequests
 
 FIXTURE = VECTORS.with_name("handle-fixture.ndjson")
 HANDLE = "20.500.12345/h000001"
-SHARES = {"udp": 0.4, "tcp": 0.4, "http": 0.2}
-TASKS = {"udp": 4, "tcp": 16, "http": 24}
+SHARES = {"udp": 0.38, "tcp": 0.38, "http": 0.22, "handshake": 0.02}
+TASKS = {"udp": 4, "tcp": 16, "http": 24, "handshake": 4}
+SESSIONS = 8  # of NOBODY, over the workers
+ADMIN_SHARE = 0.5  # of native messages
 SOURCES = 128
 A_CONNECTION = {  # messages of one; few, since what follows a message that loses the framing is not read
     "tcp": (1, 4, 8, 16),
@@ -65,13 +74,20 @@ _NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the node listens, and the file of its log (None: not looked at)."""
+    """Where the node listens, the file of its log (None: not looked at), and what only our own node has."""
 
     udp: Address
     tcp: Address
     http: Address
     admin: Address
     log: Path | None
+    database_url: str = ""
+    tokens: tuple[str, ...] = ()  # of NOBODY
+
+    @property
+    def is_ours(self) -> bool:
+        """True for a node of our own, where NOBODY can log in."""
+        return bool(self.database_url)
 
 
 class Watch:
@@ -107,9 +123,23 @@ class Fuzzer:
         self.messages = {name: int(messages * share) for name, share in SHARES.items()}
         self.counts = Counts()
         self._native, self._http = read_corpus(), read_http_corpus(VECTORS)
+        self._sessions: list[NativeSession] = []
 
     async def run(self, watch: Watch) -> None:
         """Send all.  Raises PortFault (in a group) at the first thing that must not be."""
+        connections = [
+            await NativeConnection.open(self._ports.tcp, NOBODY)
+            for _ in range(SESSIONS if self._ports.is_ours else 0)
+        ]
+        self._sessions = [connection.session for connection in connections]
+        try:
+            await self._send_all(watch)
+        finally:
+            for connection in connections:
+                connection.close()
+            await asyncio.sleep(0)  # transports close in the next turn of the loop
+
+    async def _send_all(self, watch: Watch) -> None:
         async with asyncio.TaskGroup() as tasks:
             side = tasks.create_task(self._report(watch))
             async with asyncio.TaskGroup() as talks:
@@ -118,17 +148,30 @@ class Fuzzer:
                 for name, talk in (("tcp", talk_tcp), ("http", talk_http)):
                     for number in range(TASKS[name]):
                         talks.create_task(self._connections(name, number, talk))
+                for number in range(TASKS["handshake"] if self._ports.is_ours else 0):
+                    talks.create_task(self._handshakes(number))
             side.cancel()
 
+    async def _handshakes(self, number: int) -> None:
+        seed = self._seed_of("handshake", number)
+        handshakes = Handshakes(self._ports.tcp, seed, self.counts)
+        while self.counts.messages["handshake"] < self.messages["handshake"]:
+            await handshakes.talk()
+
     async def _udp(self, number: int) -> None:
-        mutator = Mutator(self._native, self._seed_of("udp", number))
-        owners = cycle(list(sources(self._ports.udp, SOURCES // TASKS["udp"])))
-        left, question = -(-self.messages["udp"] // TASKS["udp"]), number << 24
-        while left > 0:
-            question += 1
-            batch = [mutator.make() for _ in range(min(BATCH, left))]
-            left -= len(batch)
-            await talk_udp(next(owners), batch, self._known, question, self.counts)
+        make, _ = self._maker("udp", number)
+        owners = list(sources(self._ports.udp, SOURCES // TASKS["udp"]))
+        turns, left = cycle(owners), -(-self.messages["udp"] // TASKS["udp"])
+        question = number << 24
+        try:
+            while left > 0:
+                question += 1
+                batch = [make() for _ in range(min(BATCH, left))]
+                left -= len(batch)
+                await talk_udp(next(turns), batch, self._known, question, self.counts)
+        finally:
+            for owner in owners:
+                owner.close()
 
     async def _connections(self, name: str, number: int, talk: Callable[..., object]) -> None:
         make, cut = self._maker(name, number)
@@ -147,10 +190,19 @@ class Fuzzer:
     def _maker(
         self, name: str, number: int
     ) -> tuple[Callable[[], bytes], Callable[[bytes], Iterator[bytes]]]:
-        mutator = Mutator(self._native, self._seed_of(name, number))
-        if name == "tcp":
-            return mutator.make, mutator.pieces
-        http = HttpMutator(self._http, self._seed_of(name, number), mutator.make)
+        seed = self._seed_of(name, number)
+        mutator = Mutator(self._native, seed)
+        administration = AdminMutator(self._sessions, seed)
+        dice = Random(f"share {seed}")
+
+        def make() -> bytes:
+            source = administration if dice.random() < ADMIN_SHARE else mutator
+            return source.make()
+
+        if name != "http":
+            return make, mutator.pieces
+        writes = WriteRequests(seed, self._ports.tokens)
+        http = HttpMutator(self._http, seed, make, writes.make)
         return http.make, mutator.pieces
 
     def _seed_of(self, name: str, number: int) -> int:
@@ -230,6 +282,7 @@ def log_faults(log: Path, *expected: str) -> Iterator[str]:
 def fuzz(ports: Ports, messages: int, seed: int, handle: str) -> int:
     """Fuzz a running node; print what was done and what did not hold; return the exit status."""
     watch = Watch(listening_processes(ports.http))
+    before = take_digests(ports.database_url) if ports.is_ours else {}
     known = learn_known(ports, handle)
     fuzzer = Fuzzer(ports, known, messages, seed)
     began, faults = perf_counter(), []
@@ -243,6 +296,7 @@ def fuzz(ports: Ports, messages: int, seed: int, handle: str) -> int:
         faults.append("the admin listener does not say ready")
     faults += [*fuzzer.counts.faults, *watch.faults(listening_processes(ports.http))]
     faults += list(log_faults(ports.log)) if ports.log else []
+    faults += differences(before, take_digests(ports.database_url)) if ports.is_ours else []
     _print(fuzzer.counts, watch, perf_counter() - began)
     for fault in faults[:40]:
         print(f"FAULT {fault}")
@@ -270,18 +324,32 @@ def _print(counts: Counts, watch: Watch, seconds: float) -> None:
     )
     print(f"conversations {dict(counts.conversations)}, cut short by the server {counts.resets}")
     print(f"HTTP statuses {dict(sorted(counts.statuses.items()))}")
+    print(f"handshakes ended with the codes {dict(sorted(counts.codes.items()))}")
     for pid, now in watch.resident().items():
         warm = watch.warm.get(pid, now)
         print(f"process {pid}: {warm >> 20} MiB when warm, {now >> 20} MiB at the end")
 
 
-def _own_node(stack: ExitStack, keep_log: Path | None) -> Ports:
+def own_node(stack: ExitStack, keep_log: Path | None = None) -> Ports:
+    """Start a node to be fuzzed, with all who log in; `keep_log`: where its log is kept."""
     stand = stack.enter_context(open_stand())
-    node = stand.start_node("fuzzed", {"WORKERS": "2"})
+    node = stand.start_node("fuzzed", {"WORKERS": "2", **SETTINGS})
     if keep_log:
         stack.callback(shutil.copy, node.log, keep_log)
-    load_corpus(node, FIXTURE, 1, waiting_for=HANDLE.encode())
-    return Ports(node.native, node.native, node.http, node.admin, node.log)
+    settle(stand, node, _recorded())
+    tokens = (make_token(node, NOBODY),)
+    url = node.settings.database_url
+    return Ports(node.native, node.native, node.http, node.admin, node.log, url, tokens)
+
+
+def _recorded() -> list[dict[str, object]]:
+    """Return the records of the recorded exchanges, with secrets that no recorded request knows."""
+    records = [json.loads(line) for line in FIXTURE.read_text("utf-8").splitlines() if line]
+    for record in records:
+        for value in record["values"]:
+            if value["type"] == "HS_SECKEY":
+                value["data"] = "what no recording knows"
+    return records
 
 
 def _address(text: str) -> Address:
@@ -308,7 +376,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("give all four addresses, or none")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
     with ExitStack() as stack:
-        ports = Ports(*given, chosen.log) if all(given) else _own_node(stack, chosen.log)
+        ports = Ports(*given, chosen.log) if all(given) else own_node(stack, chosen.log)
         return fuzz(ports, chosen.messages, chosen.seed, chosen.handle)
 
 

@@ -7,6 +7,7 @@ from random import Random
 
 from loadtest.exchange import native_request
 
+WRITES_SHARE = 0.6  # of requests that are no native message; half of them go as they are
 _LINE = b"\r\n"
 _PATHS = (
     "/api/handles/20.500.12345/h000001?type=URL&index=1&index=2",
@@ -98,10 +99,20 @@ def chunked(body: bytes) -> bytes:
 
 
 class HttpMutator:
-    """Makes HTTP requests: recorded ones, mutated ones, and native messages (from `native`) in a POST."""
+    """Makes HTTP requests: recorded ones, mutated ones, and native messages (from `native`) in a POST.
 
-    def __init__(self, corpus: Sequence[bytes], seed: int, native: Callable[[], bytes]) -> None:
+    `writes` makes requests that would change something.
+    """
+
+    def __init__(
+        self,
+        corpus: Sequence[bytes],
+        seed: int,
+        native: Callable[[], bytes],
+        writes: Callable[[], bytes] | None = None,
+    ) -> None:
         self._corpus, self._random, self._native = corpus, Random(seed), native
+        self._writes = writes
         self._mutations = (
             self._flip,
             self._truncate,
@@ -123,8 +134,9 @@ class HttpMutator:
             return chunked(self._native() or native_request(b"20.500.12345/h000001"))
         if draw < 0.3:
             return post(self._json(), "application/json", "/api/handles/20.500.12345/h000001")
-        data = self._random.choice(self._corpus)
-        if draw < 0.4:
+        is_write = self._writes is not None and self._random.random() < WRITES_SHARE
+        data = self._writes() if self._writes and is_write else self._random.choice(self._corpus)
+        if draw < 0.4 or (is_write and draw < 0.65):
             return data
         for _ in range(self._random.choice((1, 1, 2, 3))):
             data = self._random.choice(self._mutations)(data)

@@ -15,6 +15,7 @@ from loadtest.administrators import Login
 from loadtest.http_writes import Pair
 from loadtest.replies import read_frame
 from loadtest.streams import Address
+from resolver.keys.cipher import encrypt
 from resolver.keys.dh import DhSecret
 from resolver.keys.proof import answer_secret
 from resolver.wire import (
@@ -39,6 +40,7 @@ from resolver.wire import (
     encode_public_key,
 )
 from resolver.wire import HandleValue as Value
+from resolver.wire.constants import EnvelopeFlag
 
 ANSWER_SECONDS = 15.0
 IDLE_SECONDS = 3_600  # that the session lasts unused
@@ -64,6 +66,18 @@ class NativeSession:
 
     def pack(self, opcode: int, body: bytes, flags: int = 0) -> bytes:
         """Return a request with the next counter, and its MAC."""
+        content = self._content(opcode, body, flags)
+        envelope = _ENVELOPE.pack(*_VERSION, self.session_id, self.counter, 0, len(content))
+        return envelope + content
+
+    def seal(self, opcode: int, body: bytes, flags: int = 0) -> bytes:
+        """Return the same, encrypted."""
+        sealed = encrypt(self._key, self._content(opcode, body, flags), os.urandom(16))
+        major, minor, suggested, least = _VERSION
+        first = (major, minor, suggested | int(EnvelopeFlag.ENCRYPTED), least)
+        return _ENVELOPE.pack(*first, self.session_id, self.counter, 0, len(sealed)) + sealed
+
+    def _content(self, opcode: int, body: bytes, flags: int) -> bytes:
         self.counter += 1
         signed = _HEADER.pack(opcode, 0, flags, _NO_SERIAL, 0, 0, len(body)) + body
         ids = (self.session_id, self.counter, self.counter)
@@ -71,9 +85,7 @@ class NativeSession:
         # Version and options 0, no signer, the counter; the kind; the MAC by its name.
         head = struct.pack(">III", 0, 0, self.counter)
         credential = head + _string(_KIND) + _string(_string(_HASH) + _string(made))
-        content = signed + _string(credential)
-        envelope = _ENVELOPE.pack(*_VERSION, self.session_id, self.counter, 0, len(content))
-        return envelope + content
+        return signed + _string(credential)
 
 
 class NativeConnection:

@@ -25,6 +25,7 @@ QUIET_SECONDS = 0.05  # nothing more comes: the server waits for the rest of som
 END_SECONDS = 20.0
 FAULTS_KEPT = 20
 _READ = 1 << 16
+_HONEST = (b"501", b"503")  # not offered; busy
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d\d\d) ")
 
 
@@ -39,6 +40,7 @@ class Counts:
     messages: Counter[str] = field(default_factory=Counter)
     conversations: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
+    codes: Counter[int] = field(default_factory=Counter)  # what handshakes were told at their end
     resets: int = 0
     faults: list[str] = field(default_factory=list)
 
@@ -124,7 +126,7 @@ async def talk_tcp(
     address: Address, pieces: list[bytes], messages: int, known: Known, counts: Counts
 ) -> None:
     """Ask the known question, send the pieces, and read to the end.  Raises PortFault."""
-    conversation = _Conversation(address, counts, "tcp")
+    conversation = Conversation(address, counts, "tcp")
     reader, writer = await conversation.open()
     try:
         writer.write(known.question)
@@ -155,7 +157,7 @@ async def talk_http(
     address: Address, pieces: list[bytes], messages: int, known: Known, counts: Counts
 ) -> None:
     """Ask the known question, send the pieces, and read to the end.  Raises PortFault."""
-    conversation = _Conversation(address, counts, "http")
+    conversation = Conversation(address, counts, "http")
     reader, writer = await conversation.open()
     try:
         writer.write(known.http_question)
@@ -168,15 +170,16 @@ async def talk_http(
         rest = await conversation.finish(pieces)
         for status in _STATUS.findall(rest):
             counts.statuses[status.decode()] += 1
-        if b"HTTP/1.1 500 " in rest:
-            counts.fault(f"HTTP 500: {rest[:600]!r} to {b''.join(pieces)[:1500]!r}")
+            if status.startswith(b"5") and status not in _HONEST:
+                sent = b"".join(pieces)[:1500]
+                counts.fault(f"HTTP {status.decode()}: {rest[:600]!r} to {sent!r}")
     except (ConnectionError, asyncio.IncompleteReadError):
         counts.resets += 1
     finally:
         await conversation.close()
 
 
-class _Conversation:
+class Conversation:
     """One connection; its end is ours to ask for, and the server's to grant in END_SECONDS."""
 
     def __init__(self, address: Address, counts: Counts, name: str) -> None:

@@ -6,9 +6,6 @@ durable when it is answered.
 
 import asyncio
 import os
-import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtest import cpu
-from loadtest.administrators import ADMIN, SETTINGS, settle
+from loadtest.administrators import ADMIN, SETTINGS, make_token, settle
 from loadtest.figures import Target
 from loadtest.generator_writes import prepare_native, prepare_puts
 from loadtest.run import Prepared, Run, run_apart
@@ -28,8 +25,6 @@ from loadtest.stand import (
     HOST,
     Node,
     Stand,
-    StandError,
-    clean_environment,
     free_port,
     wait_for_port,
 )
@@ -41,7 +36,6 @@ NATIVE_CONNECTIONS = 32
 HTTP_RATE, NATIVE_RATE = 1_000, 3_000
 SYNCS = 300
 PAGE = 8_192
-_TOKEN = re.compile(r"idnt_[\w-]+")
 _BASIC = ADMIN.header.partition(": ")[2]
 _SETTINGS = ("synchronous_commit", "fsync", "wal_sync_method", "full_page_writes")
 
@@ -119,7 +113,7 @@ class Writes:
 
     def rows(self) -> list[WriteRow]:
         """Return the rows."""
-        token = f"Authorization: Bearer {make_token(self.node)}"
+        token = f"Authorization: Bearer {make_token(self.node, ADMIN)}"
         address = self._start_plain()
         http, basic = self.node.http, ADMIN.header
         return [
@@ -193,23 +187,6 @@ class Writes:
         wait_for_port((HOST, port), process, log)
         self._plain.append(process.pid)
         return HOST, port
-
-
-def make_token(node: Node) -> str:
-    """Make an API token of the administrator, as an operator does.  Raises StandError."""
-    data_dir = str(node.settings.data_dir)
-    command = [sys.executable, "-m", "node", "token", "make", "--name", "bench"]
-    done = subprocess.run(
-        [*command, "--owner", ADMIN.name],
-        env=clean_environment({"DATA_DIR": data_dir}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    found = _TOKEN.search(done.stdout)
-    if found is None:
-        raise StandError(f"no token was made: {done.stdout[-1000:]} {done.stderr[-1000:]}")
-    return found[0]
 
 
 def ask(node: Node, statement: str) -> list[str]:
