@@ -281,9 +281,8 @@ def _is_plain(asked: Asked) -> bool:
     """True when the answer depends on nothing but the profile and the body, so that it may be kept ready."""
     message, envelope = asked.message, asked.message.envelope
     return asked.opcode == Opcode.RESOLUTION and not (
-        asked.is_encrypted
-        or message.header.flags & _SPECIAL
-        or message.credential
+        message.header.flags & _SPECIAL
+        or message.credential  # also of what came encrypted
         or envelope.truncated
         or envelope.sequence
         or envelope.version < (2, 0)

@@ -19,6 +19,7 @@ from resolver.wire import (
     ErrorAnswer,
     Flag,
     HandleValue,
+    Header,
     LoginRequest,
     Message,
     Opcode,
@@ -144,6 +145,7 @@ class TestChallenge:
         answer = await node.prove(client, client.request(Opcode.CREATE_HANDLE, create()), identity)
 
         assert (answer.header.opcode, code_of(answer)) == (Opcode.CREATE_HANDLE, code)
+        assert answer.envelope.session_id == 0
         assert b"88.1/NEW" not in node.store.values_by_key
 
     async def test_it_is_answered_once(self) -> None:
@@ -446,11 +448,12 @@ class TestEncryption:
         client = await node.session(ADMIN)
         plain = client.message(Opcode.CREATE_HANDLE, create())
         good = client.request(Opcode.CREATE_HANDLE, create(), encrypt_it=True)
-        key, client.key = client.key, b""
-        unmaced = replace(plain, credential=b"")
-        client.key = key
+        proof = replace(
+            plain, header=Header(Opcode.CHALLENGE_RESPONSE), body=b"no challenge is out"
+        )
         forged = [
-            _sealed(client, unmaced.encode_content(), plain.envelope),
+            _sealed(client, proof.encode_content(), plain.envelope),
+            _sealed(client, plain.encode_content(), plain.envelope),
             _sealed(client, b"no message at all, but well padded", plain.envelope),
             _sealed(client, plain.encode_content()[:-1], plain.envelope),
             *[_flipped(good, position) for position in range(20, len(good), 7)],
