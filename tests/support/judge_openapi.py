@@ -1,7 +1,8 @@
-"""Ask a node all that its OpenAPI document allows, and much that it does not (schemathesis).  Part of `make judges`.
+"""Ask a node all that its OpenAPI documents allow, and much that they do not (schemathesis).  Part of `make judges`.
 
-First as a stranger, with anything; then as an administrator, with what may change records of a prefix that is homed.
-No answer may have a status that the document does not have.  Longer, and with other requests (`make campaign`):
+First as a stranger, with anything; then as an administrator, with what may change records of a prefix that is homed;
+then as administrator at the admin listener.  No answer may have a status that the document does not have.  Longer, and
+with other requests (`make campaign`):
 
     .venv/bin/python -m tests.support.judge_openapi --seconds 600 --seed 7
 """
@@ -17,13 +18,13 @@ from typing import Any
 
 import httpx
 
-from tests.support.judged import ADMIN, PASSWORD, PREFIX, judged_node
+from tests.support.judged import ADMIN, PASSWORD, PREFIX, Judged, judged_node
 from tests.support.nodes import ROOT
 
 CONFIG = ROOT / "tests" / "judges" / "schemathesis.toml"
 CHECKS = "not_a_server_error,status_code_conformance"
 NAMES = ("st-1", "st-2", "ST-1", "st 3?", "st/4", "产品")
-SECONDS, SEED = 25, 1  # of each of the two, in `make judges`
+SECONDS, SEED = 20, 1  # of each of the three, in `make judges`
 PATHS = ("/api/handles", "/api/handles/{handle}", "/hrls/handles", "/{handle}")
 CONDITIONS = (
     "If-Match",
@@ -48,23 +49,27 @@ Json = dict[str, Any]
 def main() -> int:
     """Start a node, judge it, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=int, default=SECONDS, help="of each of the two runs")
+    parser.add_argument("--seconds", type=int, default=SECONDS, help="of each of the three runs")
     parser.add_argument("--seed", type=int, default=SEED, help="of the requests")
     options = parser.parse_args()
-    with judged_node() as url:
-        return judge_document(url, options.seconds, options.seed)
+    with judged_node() as lent:
+        return judge_documents(lent, options.seconds, options.seed)
 
 
-def judge_document(url: str, seconds: int = SECONDS, seed: int = SEED) -> int:
-    """Judge the node at this URL by its own document; return 1 when an answer was not as announced."""
-    document = httpx.get(f"{url}/openapi.json", trust_env=False).json()
-    user = f"{ADMIN.replace(':', '%3A')}:{PASSWORD}"
-    ways = ((document, ()), (narrowed(document), ("--mode", "positive", "--auth", user)))
+def judge_documents(lent: Judged, seconds: int = SECONDS, seed: int = SEED) -> int:
+    """Judge a node by its own documents; return 1 when an answer was not as announced."""
+    public, admin = (httpx.get(f"{url}/openapi.json", trust_env=False).json() for url in lent)
+    known = ("--auth", f"{ADMIN.replace(':', '%3A')}:{PASSWORD}")
+    ways: tuple[tuple[str, Json, tuple[str, ...]], ...] = (
+        (lent.public, public, ()),
+        (lent.public, narrowed(public), ("--mode", "positive", *known)),
+        (lent.admin, admin, known),
+    )
     with TemporaryDirectory() as directory:
         file = Path(directory) / "openapi.json"
         failed = []
-        for content, words in ways:
-            file.write_text(json.dumps(content), "utf-8")
+        for url, document, words in ways:
+            file.write_text(json.dumps(document), "utf-8")
             failed.append(_run(url, file, seconds, seed, *words))
     sys.stdout.write(f"schemathesis: {failed.count(False)} passed, {failed.count(True)} failed\n")
     return int(any(failed))

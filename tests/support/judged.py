@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from tests.support.nodes import ROOT, eventually, node_in
 
@@ -17,21 +18,29 @@ SEEN_SECONDS = 5.0  # a change is seen within one
 TIMEOUT_SECONDS = 300.0
 
 
+class Judged(NamedTuple):
+    """The URLs of a node's listeners."""
+
+    public: str
+    admin: str
+
+
 @contextmanager
-def judged_node() -> Iterator[str]:
-    """Start a node, load the judges' records into it, yield the URL of its HTTP listener, and stop it."""
+def judged_node() -> Iterator[Judged]:
+    """Start a node, load the judges' records into it, lend it, and stop it."""
     with TemporaryDirectory(prefix="idnode-judges-") as directory:
         # Embedded servers run under another account when we are root: let it pass through.
         Path(directory).chmod(0o711)
         with node_in(Path(directory) / "data", IDNODE_SERVER_ADMINS=ADMIN) as lent:
-            url = f"http://{lent.start().http_listen[0]}"
+            settings = lent.start()
             records = Path(directory) / "records.ndjson"
             records.write_bytes(judge("--print-records", stdout=subprocess.PIPE).stdout)
             loaded = lent.run("load", str(records))
             sys.stdout.write(loaded.stdout + loaded.stderr)
             ask = ("resolve", f"{PREFIX}/READTEST", "--over", "http", "--auth")
             eventually(lambda: lent.run(*ask).returncode == 0, SEEN_SECONDS)
-            yield url
+            public, admin = settings.http_listen[0], settings.admin_listen[0]
+            yield Judged(f"http://{public}", f"http://{admin}")
             lent.stop()
 
 

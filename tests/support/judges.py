@@ -6,16 +6,16 @@ holds nothing of ours.
 
 import sys
 
-from tests.support.judge_openapi import judge_document
+from tests.support.judge_openapi import judge_documents
 from tests.support.judged import judge, judged_node
 
 
 def main() -> int:
     """Return the exit code of the judges; the last line is that of the Handle clients."""
-    with judged_node() as url:
-        failed = judge_document(url)
-    with judged_node() as url:
-        verdict = judge("--url", url)
+    with judged_node() as lent:
+        failed = judge_documents(lent)
+    with judged_node() as lent:
+        verdict = judge("--url", lent.public)
     return verdict.returncode or failed
 
 
