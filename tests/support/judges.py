@@ -6,14 +6,19 @@ holds nothing of ours.
 
 import sys
 
+from tests.support import judge_merkle
+from tests.support.judge_log import judge_log, own_log
 from tests.support.judge_openapi import judge_documents
 from tests.support.judged import judge, judged_node
 
 
 def main() -> int:
     """Return the exit code of the judges; the last line is that of the Handle clients."""
+    failed = judge_merkle.main()
+    with own_log() as log:
+        failed |= judge_log(log)
     with judged_node() as lent:
-        failed = judge_documents(lent)
+        failed |= judge_documents(lent)
     with judged_node() as lent:
         verdict = judge("--url", lent.public)
     return verdict.returncode or failed
