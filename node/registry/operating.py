@@ -15,6 +15,7 @@ from node.registry.merging import Difference, difference_of
 from node.registry.outcomes import Outcome, RowResult
 from node.registry.preparation import (
     BatchFacts,
+    Intake,
     Policy,
     Prepared,
     minted_name,
@@ -24,7 +25,6 @@ from node.registry.preparation import (
     take_in,
     who_and_why,
 )
-from node.registry.preparation import Job as Intake
 from node.registry.rowwrites import RowWrite
 from node.registry.rules import Plan, decide
 from node.store.changes import ChangeKind, append_changes

@@ -44,7 +44,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Intake:
     """A write on its way: secrets sealed, handle minted; `digest` tells it from another with the same key."""
 
     write: Write
@@ -79,28 +79,28 @@ class BatchFacts:
     replays: dict[tuple[str, str], tuple[bytes, bytes]] = field(default_factory=dict)
     to_values: dict[tuple[bytes, int], Values | None] = field(default_factory=dict)
 
-    def of(self, job: Job, policy: Policy) -> Facts:
+    def of(self, intake: Intake, policy: Policy) -> Facts:
         """Return the facts for one write."""
-        write = job.write
+        write = intake.write
         return Facts(
             self.records,
             self.prefixes,
             self.now,
             policy.server_admins,
             policy.canonical,
-            self.to_values.get((job.key, write.to_version)),
+            self.to_values.get((intake.key, write.to_version)),
         )
 
     def for_reading(self, policy: Policy) -> Facts:
         """Return the facts for a question."""
         return Facts(self.records, self.prefixes, self.now, policy.server_admins, policy.canonical)
 
-    def replay(self, job: Job) -> Verdict | None:
+    def replay(self, intake: Intake) -> Verdict | None:
         """Return what an earlier write with the same idempotency key was told."""
-        told = self.replays.get(job.replay_key) if job.replay_key else None
+        told = self.replays.get(intake.replay_key) if intake.replay_key else None
         if told is None:
             return None
-        if told[0] != job.digest:
+        if told[0] != intake.digest:
             return Verdict(ResponseCode.PROTOCOL_ERROR, KEY_USED)
         return _verdict_from(told[1])
 
@@ -114,11 +114,11 @@ class Prepared(NamedTuple):
     promise: Promise | None
 
 
-def take_in(write: Write, seal: Seal) -> Job:
-    """Return the job of a write."""
+def take_in(write: Write, seal: Seal) -> Intake:
+    """Return the intake of a write."""
     digest = _digest(write, seal_secrets(seal, b"", write.values))
     values = seal_secrets(seal, write.identifier.key, write.values)
-    return Job(replace(write, values=values), digest)
+    return Intake(replace(write, values=values), digest)
 
 
 def minted_name(start: Identifier, suffix: str) -> bytes:
@@ -129,15 +129,15 @@ def minted_name(start: Identifier, suffix: str) -> bytes:
     return f"{start.text}{suffix}".encode()
 
 
-def repeatable_suffix(job: Job, secret: bytes) -> UUID | None:
+def repeatable_suffix(intake: Intake, secret: bytes) -> UUID | None:
     """Return the suffix of a handle that is minted with an idempotency key, None without one.
 
     It is the same wherever and whenever the write is sent again: two workers at once write one record, and the second
     finds it there.  Nobody can foresee it without the secret.
     """
-    if job.replay_key is None:
+    if intake.replay_key is None:
         return None
-    parts = "\0".join(job.replay_key).encode() + job.digest
+    parts = "\0".join(intake.replay_key).encode() + intake.digest
     return UUID(bytes=blake2b(parts, digest_size=16, key=secret).digest(), version=4)
 
 
@@ -152,20 +152,20 @@ def _digest(write: Write, values: Values) -> bytes:
     return blake2b(orjson.dumps(parts), digest_size=32).digest()
 
 
-async def read_batch(connection: Connection, jobs: Sequence[Job], now: int) -> BatchFacts:
+async def read_batch(connection: Connection, intakes: Sequence[Intake], now: int) -> BatchFacts:
     """Return what these writes need as a rule.  Raises StoreUnavailable, StoreError."""
     facts = BatchFacts(now)
-    names = {name for job in jobs for name in job.write.identifier.prefixes}
-    await read_more(connection, facts, {key for job in jobs for key in job.keys}, names)
-    asked = [job.replay_key for job in jobs if job.replay_key]
+    names = {name for intake in intakes for name in intake.write.identifier.prefixes}
+    await read_more(connection, facts, {key for intake in intakes for key in intake.keys}, names)
+    asked = [intake.replay_key for intake in intakes if intake.replay_key]
     if asked:
         facts.replays = await read_replays(connection, asked)
-    for job in jobs:
-        if job.write.operation is Operation.REVERT:
-            version = job.write.to_version
-            encoded = await values_at(connection, job.key, version)
+    for intake in intakes:
+        if intake.write.operation is Operation.REVERT:
+            version = intake.write.to_version
+            encoded = await values_at(connection, intake.key, version)
             values = decode_values(encoded) if encoded is not None else None
-            facts.to_values[job.key, version] = values
+            facts.to_values[intake.key, version] = values
     return facts
 
 
@@ -185,9 +185,9 @@ async def read_more(
     facts.prefixes.update(found.prefixes)
 
 
-def prepare(job: Job, plan: Plan, facts: BatchFacts) -> Prepared:
+def prepare(intake: Intake, plan: Plan, facts: BatchFacts) -> Prepared:
     """Return what a plan stores.  Raises RecordTooLong."""
-    write, state = job.write, facts.records.get(job.key)
+    write, state = intake.write, facts.records.get(intake.key)
     handle = state.handle if state is not None and not state.is_gone else b""
     line = None
     if plan.is_change:
@@ -197,7 +197,7 @@ def prepare(job: Job, plan: Plan, facts: BatchFacts) -> Prepared:
         gone = _tombstone(write, facts.now) if plan.values is None else None
         line = WriteLine(row, plan.replaces, gone, who_and_why(write), before)
     verdict = plan.verdict._replace(handle=handle)
-    return Prepared(plan, verdict, line, _promise(job, plan, verdict))
+    return Prepared(plan, verdict, line, _promise(intake, plan, verdict))
 
 
 def _row(write: Write, plan: Plan, state: RecordState | None, now: int) -> RecordRow:
@@ -219,13 +219,13 @@ def who_and_why(write: Write) -> WhoAndWhy:
     return WhoAndWhy(write.operation.value, name, means, write.origin, write.reason)
 
 
-def _promise(job: Job, plan: Plan, verdict: Verdict) -> Promise | None:
-    if job.replay_key is None:
+def _promise(intake: Intake, plan: Plan, verdict: Verdict) -> Promise | None:
+    if intake.replay_key is None:
         return None
     told = orjson.dumps(
         [verdict.code, verdict.message, verdict.created, verdict.handle.hex(), verdict.version]
     )
-    return Promise(job.key if plan.is_change else None, *job.replay_key, job.digest, told)
+    return Promise(intake.key if plan.is_change else None, *intake.replay_key, intake.digest, told)
 
 
 def _verdict_from(told: bytes) -> Verdict:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from node.registry.preparation import (
     BatchFacts,
-    Job,
+    Intake,
     Policy,
     minted_name,
     read_more,
@@ -80,24 +80,26 @@ class RecordRegistrar(RecordReader, Registrar):
             return Verdict(ResponseCode.INVALID_HANDLE, fault)
         if write.operation in _PREFIX_OPERATIONS:
             return await asyncio.shield(self._write_prefix(write))
-        job = take_in(write, self._seal)
+        intake = take_in(write, self._seal)
         if not write.mint:
-            return await self._queue.submit(job)
-        verdict = await self._mint(job, repeatable_suffix(job, self._mint_key) or self._unique())
+            return await self._queue.submit(intake)
+        verdict = await self._mint(
+            intake, repeatable_suffix(intake, self._mint_key) or self._unique()
+        )
         if (
             verdict.code is ResponseCode.HANDLE_ALREADY_EXISTS
         ):  # by the same key, more than a day ago
-            verdict = await self._mint(job, self._unique())
+            verdict = await self._mint(intake, self._unique())
         return verdict
 
-    async def _mint(self, job: Job, suffix: UUID) -> Verdict:
-        name = minted_name(job.write.identifier, str(suffix))
+    async def _mint(self, intake: Intake, suffix: UUID) -> Verdict:
+        name = minted_name(intake.write.identifier, str(suffix))
         try:
             identifier = parse_handle(name, case_sensitive=self._case_sensitive)
         except IdentifierError as error:
             return Verdict(ResponseCode.INVALID_HANDLE, str(error))
-        minted = take_in(replace(job.write, identifier=identifier), self._seal)
-        return await self._queue.submit(replace(minted, digest=job.digest))
+        minted = take_in(replace(intake.write, identifier=identifier), self._seal)
+        return await self._queue.submit(replace(minted, digest=intake.digest))
 
     async def _write_prefix(self, write: Write) -> Verdict:
         try:
@@ -112,10 +114,10 @@ class RecordRegistrar(RecordReader, Registrar):
             raise StoreUnavailable(str(error)) from error
 
     async def _plan_prefix(self, connection: Connection, write: Write) -> Plan | Verdict:
-        facts, job = BatchFacts(int(self._clock())), take_in(write, self._seal)
-        await read_more(connection, facts, job.keys, write.identifier.prefixes)
+        facts, intake = BatchFacts(int(self._clock())), take_in(write, self._seal)
+        await read_more(connection, facts, intake.keys, write.identifier.prefixes)
         for _ in range(MAX_ROUNDS):
-            found = decide(write, facts.of(job, self._policy))
+            found = decide(write, facts.of(intake, self._policy))
             if not isinstance(found, Missing):
                 return found
             await read_more(connection, facts, found.keys)

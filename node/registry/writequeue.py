@@ -19,7 +19,7 @@ from typing import Any
 from node.registry.encoding import RecordTooLong
 from node.registry.preparation import (
     BatchFacts,
-    Job,
+    Intake,
     Policy,
     Prepared,
     prepare,
@@ -48,7 +48,7 @@ OnWritten = Callable[[Iterable[tuple[bytes, int]]], None]
 
 @dataclass(slots=True)
 class _Waiting:
-    job: Job
+    intake: Intake
     told: asyncio.Future[Verdict]
     attempts: int = 0
 
@@ -77,11 +77,11 @@ class WriteQueue:
         self._waiting: deque[_Waiting] = deque()
         self._is_running = False
 
-    async def submit(self, job: Job) -> Verdict:
+    async def submit(self, intake: Intake) -> Verdict:
         """Carry out one write and return its verdict.  Raises StoreUnavailable."""
         if len(self._waiting) >= WAITING_WRITES:
             raise StoreUnavailable("too many writes wait for Postgres")
-        waiting = _Waiting(job, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(intake, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if not self._is_running:
             self._is_running = True
@@ -114,8 +114,8 @@ class WriteQueue:
             waiting = self._waiting.popleft()
             if waiting.told.done():  # who asked has gone before it was begun
                 continue
-            job = waiting.job
-            names = (job.key, job.replay_key) if job.replay_key else (job.key,)
+            intake = waiting.intake
+            names = (intake.key, intake.replay_key) if intake.replay_key else (intake.key,)
             (batch if seen.isdisjoint(names) else left).append(waiting)
             seen.update(names)
         self._waiting.extendleft(reversed(left))
@@ -127,7 +127,7 @@ class WriteQueue:
             written = await _store(connection, [each for _, each in prepared])
         self._on_written([(key, each.serial) for key, each in written.items()])
         for waiting, each in prepared:
-            if not each.plan.is_change or waiting.job.key in written:
+            if not each.plan.is_change or waiting.intake.key in written:
                 waiting.tell(each.verdict)
             else:
                 self._try_again(waiting)
@@ -136,12 +136,12 @@ class WriteQueue:
         self, connection: Connection, batch: list[_Waiting]
     ) -> list[tuple[_Waiting, Prepared]]:
         """Tell who is refused, and return the others with what is to be stored for them."""
-        facts = await read_batch(connection, [each.job for each in batch], int(self._clock()))
+        facts = await read_batch(connection, [each.intake for each in batch], int(self._clock()))
         prepared = []
         for _ in range(MAX_ROUNDS):
             left, missing = [], set[bytes]()
             for waiting in batch:
-                found = self._decide_one(waiting.job, facts)
+                found = self._decide_one(waiting.intake, facts)
                 if isinstance(found, Missing):
                     missing |= found.keys
                     left.append(waiting)
@@ -157,17 +157,17 @@ class WriteQueue:
             waiting.tell(Verdict(ResponseCode.NOT_ADMINISTRATOR, "Groups are nested too deeply"))
         return prepared
 
-    def _decide_one(self, job: Job, facts: BatchFacts) -> Verdict | Missing | Prepared:
+    def _decide_one(self, intake: Intake, facts: BatchFacts) -> Verdict | Missing | Prepared:
         try:
-            told_before = facts.replay(job)
+            told_before = facts.replay(intake)
             if told_before is not None:
                 return told_before
-            found = decide(job.write, facts.of(job, self._policy))
-            return found if isinstance(found, Verdict | Missing) else prepare(job, found, facts)
+            found = decide(intake.write, facts.of(intake, self._policy))
+            return found if isinstance(found, Verdict | Missing) else prepare(intake, found, facts)
         except RecordTooLong as error:
             return Verdict(ResponseCode.INVALID_VALUE, str(error))
         except Exception:  # a fault of ours; the other writes of the batch go on
-            log.exception("a write failed", extra={"record": job.key.decode("utf-8", "replace")})
+            log.exception("a write failed", extra={"record": intake.key.decode("utf-8", "replace")})
             return Verdict(ResponseCode.ERROR, "Internal error")
 
     def _try_again(self, waiting: _Waiting) -> None:

@@ -12,13 +12,9 @@ import asyncpg
 
 from node.store.changes import ChangeKind
 from node.store.database import Connection
-from node.store.prefixes import PrefixRow
+from node.store.prefixes import PREFIX_VERSIONS, PrefixRow
 
 COLUMNS = ("key", "prefix", "handle", "ttl", "expires", "wire", "json", "whole", "loaded")
-
-PREFIX_VERSIONS = (
-    b"\x00prefix/"  # as in `writing`: the versions of a prefix itself stand below this key
-)
 
 _INCOMING = "create temp table incoming (like record including defaults) on commit delete rows"
 _SEEN = """

@@ -20,6 +20,11 @@ returning prefix
 """
 
 
+PREFIX_VERSIONS = (
+    b"\x00prefix/"  # before its name, the key of a prefix's own versions: no record has such a one
+)
+
+
 class PrefixState(IntEnum):
     """Who answers for a prefix."""
 

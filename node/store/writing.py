@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from node.store.database import Connection, Row
 from node.store.load import RecordRow
-from node.store.prefixes import PrefixState
+from node.store.prefixes import PREFIX_VERSIONS, PrefixState
 
 REPLAY_SECONDS = 86_400  # an idempotency key is known for a day
 
@@ -211,12 +211,7 @@ async def append_prefix_version(
     connection: Connection, name: bytes, serial: int, who: WhoAndWhy
 ) -> None:
     """Note who homed a prefix or let it go, in the open transaction, after its change."""
-    await connection.execute(_PREFIX_VERSION, prefix_version_key(name), serial, *who)
-
-
-def prefix_version_key(name: bytes) -> bytes:
-    """Return the key under which the versions of a prefix itself stand: no record has such a one."""
-    return b"\x00prefix/" + name
+    await connection.execute(_PREFIX_VERSION, PREFIX_VERSIONS + name, serial, *who)
 
 
 async def forget_replays(connection: Connection, limit: int) -> int:
