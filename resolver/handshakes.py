@@ -108,7 +108,7 @@ class Handshakes:
         """Return the request whose content came encrypted, checked; `sealed` is what can be read without the key.
 
         Raises SessionError, the same whether it cannot be decrypted, read, or has a wrong MAC: a difference would tell
-        a stranger what it says.  Only the answer to a challenge may come without a MAC.
+        a stranger what it says.  Only the answer to a challenge that is out may come without a MAC.
         """
         envelope = sealed.message.envelope
         session = self._find(envelope.session_id)
@@ -119,8 +119,7 @@ class Handshakes:
         except WireError as error:
             raise spoilt() from error
         asked = replace(sealed, message=message, is_encrypted=True)
-        is_answer = message.is_request and asked.opcode == Opcode.CHALLENGE_RESPONSE
-        if not message.is_request or (mac_of(message) is None and not is_answer):
+        if not message.is_request or not (mac_of(message) or self._is_awaited(message)):
             raise spoilt()
         return await self.check(asked)
 
@@ -156,7 +155,7 @@ class Handshakes:
             return await self._log_in(asked, waiting)
         pending = self._challenges.get(session_id)
         if pending is None:
-            return self._no_challenge(asked)
+            return refused(ResponseCode.SESSION_TIMEOUT, NO_SESSION)
         opcode = pending.request.header.opcode
         if asked.origin.is_datagram and opcode != Opcode.RESOLUTION:
             return refused(ResponseCode.PROTOCOL_ERROR, NOT_OVER_UDP)
@@ -254,11 +253,11 @@ class Handshakes:
         origin.known = await self._proofs.known(caller)
         return replace(SUCCEEDED, opcode=Opcode.KEY_LOGIN)
 
-    def _no_challenge(self, asked: Asked) -> Outcome:
-        """Nothing waits for this answer.  What came encrypted without a MAC is not told so: it could be a probe."""
-        if asked.is_encrypted and asked.session is None:
-            raise spoilt()
-        return refused(ResponseCode.SESSION_TIMEOUT, NO_SESSION)
+    def _is_awaited(self, message: Message) -> bool:
+        """True for the answer to a challenge that is out, with no credential at all."""
+        is_answer = message.header.opcode == Opcode.CHALLENGE_RESPONSE
+        is_out = message.envelope.session_id in self._challenges
+        return is_answer and is_out and not message.credential
 
     def _is_asked(self, session: Session) -> bool:
         """True while a challenge of this session is newly out, or its answer is being looked at."""

@@ -442,6 +442,19 @@ class TestEncryption:
         assert reply.find(HIDDEN.data) == -1
         assert HIDDEN in values_of(client.read(reply))
 
+    async def test_a_proof_may_come_encrypted(self) -> None:
+        node = fleet()
+        client = await node.session()
+        request = client.request(Opcode.CREATE_HANDLE, create(), encrypt_it=True)
+        challenge = (await node.ask(request)).message
+        proof = Message.decode(client.prove(client.read(challenge), ADMIN))
+
+        reply = await node.ask(_sealed(client, proof.encode_content(), proof.envelope))
+
+        assert Envelope.decode(challenge).encrypted
+        assert Envelope.decode(reply.message).encrypted
+        assert code_of(client.read(reply.message)) == ResponseCode.SUCCESS
+
     async def test_whatever_is_wrong_with_it_is_told_in_the_same_words(self) -> None:
         """Else somebody who records a message could find out what it says, byte by byte (a padding oracle)."""
         node = fleet()
