@@ -314,3 +314,22 @@ def test_session_of_a_killed_worker_is_begun_anew(running: NodeProcess) -> None:
 
     assert [code_of(lost), code_of(found)] == [ResponseCode.SESSION_TIMEOUT, 1]
     assert lost.envelope.session_id == client.session_id
+
+
+def test_the_profile_of_the_settings_is_that_of_the_node(
+    running: NodeProcess, tmp_path: Path
+) -> None:
+    shared = running.settings()
+    servers = {"DATABASE_URL": shared.database_url, "REDIS_URL": shared.redis_url}
+    with node_in(
+        tmp_path / "other",
+        IDNODE_NATIVE_PROFILE="login",
+        IDNODE_SEALING_KEY=str(running.data_dir / "sealing.key"),
+        **{f"IDNODE_{name}": url for name, url in servers.items()},
+    ) as other:
+        settings = other.start()
+        with connected(settings.native_listen[0]) as stream:
+            refused = ask(stream, Client(), Opcode.DELETE_HANDLE, name(b"88.777.1/restricted"))
+            elsewhere = ask(stream, Client(), Opcode.RESOLUTION, ResolutionRequest(b"9/x").encode())
+
+    assert [code_of(refused), code_of(elsewhere)] == [401, 100]
