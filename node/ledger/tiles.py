@@ -92,7 +92,7 @@ def decode_entries(bundle: bytes) -> list[bytes]:
     while at < len(bundle):
         start = at + 2
         at = start + int.from_bytes(bundle[at:start], "big")
-        if at > len(bundle) or start > len(bundle):
+        if at > len(bundle):
             raise ValueError("the bundle of entries is cut off")
         entries.append(bundle[start:at])
     if len(entries) > TILE_WIDTH:

@@ -104,7 +104,7 @@ def test_time_that_is_none_is_not_cosigned(seconds: int) -> None:
         WITNESS.cosign(CHECKPOINT, seconds)
 
 
-@pytest.mark.parametrize("data", [b"", bytes(8), bytes(72), b"\x80" + bytes(71)])
+@pytest.mark.parametrize("data", [b"", (1).to_bytes(8, "big"), bytes(72), b"\x80" + bytes(71)])
 def test_cosignature_without_a_time_is_refused(data: bytes) -> None:
     with pytest.raises(NoteError, match="time"):
         cosigned_at(data)

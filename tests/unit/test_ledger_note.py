@@ -153,7 +153,9 @@ def test_sixteen_signatures_are_read_and_too_many_are_not() -> None:
     most = NOTE.text.encode() + b"\n" + LINE.encode() * MAX_SIGNATURES
     assert len(Note.parse(most).signatures) == MAX_SIGNATURES
     with pytest.raises(NoteError, match=f"at most {MAX_SIGNATURES} signatures"):
-        Note.parse(most + LINE.encode())
+        Note.parse(most + b"not even read\n")
+    with pytest.raises(NoteError, match=f"at most {MAX_SIGNATURES} signatures"):
+        Note(TEXT, (SIGNER.sign(TEXT),) * (MAX_SIGNATURES + 1))
 
 
 def test_note_has_a_largest_size() -> None:

@@ -84,6 +84,27 @@ def test_consistency_of_other_roots_or_sizes_is_refused() -> None:
             verify_consistency(*wrong)
 
 
+def test_right_hashes_under_wrong_sizes_are_refused() -> None:
+    two, four = node_hash(A, B), node_hash(node_hash(A, B), node_hash(C, A))
+    verify_inclusion(0, 2, A, [B], two)
+    verify_consistency(1, A, 4, four, [B, node_hash(C, A)])
+    for index, size, leaf, proof, root in [
+        (1, 1, A, [], A),  # no such leaf
+        (0, 2, two, [], two),  # an inner node is no leaf
+        (0, 1, A, [B], two),  # a smaller tree
+        (0, 1, A[:31], [], A[:31]),
+    ]:
+        with pytest.raises(ProofError):
+            verify_inclusion(index, size, leaf, proof, root)
+    for old, old_root, new, new_root, proof in [
+        (1, A, 4, two, [B]),  # a smaller tree
+        (1, A, 2, four, [B, node_hash(C, A)]),  # a larger one
+        (2, two, 3, two, []),
+    ]:
+        with pytest.raises(ProofError):
+            verify_consistency(old, old_root, new, new_root, proof)
+
+
 def test_nothing_is_proved_from_an_empty_tree() -> None:
     assert consistency_proof(0, 3, written_log(3).read(3)) == []
     with pytest.raises(ProofError, match="nothing proves"):
