@@ -45,6 +45,13 @@ class Event(StrEnum):
     WRITTEN = "written"
     WRITE_REFUSED = "write_refused"
     WRITE_FAILED = "write_failed"
+    HEAD_COSIGNED = "head_cosigned"
+    WITNESS_FAILED = "witness_failed"
+    WITNESS_REFUSED = "witness_refused"
+    LEDGER_UNCOUNTED = "ledger_uncounted"
+    LEDGER_SYNC_FAILED = "ledger_sync_failed"
+    LEDGER_OPEN_FAILED = "ledger_open_failed"
+    LEDGER_CLOCK_STEPPED = "ledger_clock_stepped"
 
 
 class Gauge(StrEnum):

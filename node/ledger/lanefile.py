@@ -140,18 +140,21 @@ def boot_id() -> bytes:
 
 
 def make_file(path: Path, header: Header) -> None:
-    """Make a lane file with all its room, and have the disk keep it.  Raises OSError; then nothing is left."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
+    """Make a lane file with all its room, and have the disk keep it.  Raises OSError; then nothing is left.
+
+    It has its name only once it is whole; what a crash leaves is overwritten the next time.
+    """
+    draft = path.with_name(f"{header.lane}.new")
+    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _FILE_MODE)
     try:
         os.posix_fallocate(descriptor, 0, HEADER_BYTES + header.capacity * RECORD_BYTES)
         os.pwrite(descriptor, _encode_header(header), 0)
         os.fsync(descriptor)
-        sync_directory(path.parent)
-    except BaseException:
-        path.unlink()
-        raise
+        os.link(draft, path)  # fails where an epoch has that name already
     finally:
         os.close(descriptor)
+        draft.unlink()
+    sync_directory(path.parent)
 
 
 def sync_directory(path: Path) -> None:
@@ -190,10 +193,14 @@ class LaneReader:
         `torn` counts what is not empty behind them, as far as was read; it means something when the epoch has ended.
         Raises OSError.
         """
+        data = self.raw(after_seq, limit)
+        return scan(data, self.header.lane, self.header.epoch, after_seq)
+
+    def raw(self, after_seq: int, limit: int) -> bytes:
+        """Return the bytes behind number `after_seq`, records or not.  Raises OSError."""
         room = min(limit, self.header.capacity - after_seq)
         size, at = max(room, 0) * RECORD_BYTES, HEADER_BYTES + after_seq * RECORD_BYTES
-        data = os.pread(self._descriptor, size, at)
-        return scan(data, self.header.lane, self.header.epoch, after_seq)
+        return os.pread(self._descriptor, size, at)
 
     def flush(self) -> None:
         """Have the disk keep every record that `read` has returned until now.  Raises OSError."""

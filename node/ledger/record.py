@@ -15,7 +15,9 @@ from zlib import crc32
 
 RECORD_BYTES = 64
 BODY_BYTES = 60  # of a record, before its CRC
+MAX_PROTO = 0xFF
 MAX_RESULT = 0xFFFF
+MAX_FLAGS = 0xFFFF
 UNKNOWN_PREFIX = 0  # no registered prefix
 PENDING_PREFIX = 0xFFFF_FFFF  # its number was not known yet
 OTHER_AGENT = 0xFFFF  # a user agent without a row in the dictionary
