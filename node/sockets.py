@@ -108,6 +108,12 @@ def open_listeners(settings: Settings) -> Listeners:
     return Listeners(slots, keeper, true)
 
 
+def open_listener(endpoint: Endpoint) -> tuple[socket.socket, Endpoint]:
+    """Open one TCP listener, and return it with its true address.  Raises RegistryError as `open_listeners` does."""
+    true = _settle(endpoint, socket.SOCK_STREAM)
+    return _listen(true, socket.SOCK_STREAM), true
+
+
 def is_free(endpoint: Endpoint, kind: int) -> bool:
     """True when nobody listens there; `kind` is SOCK_STREAM or SOCK_DGRAM.  Raises RegistryError for other troubles."""
     try:

@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 
+from node.ledger.submission import ADD_PATH
 from node.web import (
     handle_operations,
     job_operations,
@@ -30,6 +31,7 @@ from node.web.problems import CATCH_ALL, install
 from node.web.records import RecordsApi
 from node.web.reverse import ReverseApi
 from node.web.tokens import TokensApi
+from node.web.witness import WitnessApi
 from resolver.frontends.bulk import BulkApi
 from resolver.frontends.handles import HandlesApi
 from resolver.frontends.listing import ListingApi
@@ -117,6 +119,21 @@ def build_admin_app(
         _add(app, _token_rows(tokens))
     if jobs is not None and exports is not None:
         _add(app, _bulk_rows(jobs, exports))
+    return app
+
+
+def build_witness_app(witness: WitnessApi) -> FastAPI:
+    """Return the application of `idnode witness`: other people's logs ask it, so it has nothing of ours."""
+    app = FastAPI(title="idnode witness", docs_url=None, redoc_url=None, openapi_url=None)
+    app.router.redirect_slashes = False
+    install(app)
+    rows = (
+        Row("POST", ADD_PATH, witness.add_checkpoint),
+        Row("GET HEAD", "/{origin_hash}/checkpoint", witness.checkpoint),
+        Row("GET HEAD", "/", witness.about),
+        Row("GET HEAD", "/healthz", witness.alive),
+    )
+    _add(app, rows)
     return app
 
 
