@@ -182,11 +182,11 @@ class Worker:
         lookup = ReverseLookup(self.searching, types, self.reading.prefixes)
         return ReverseApi(lookup, self.writing.login, self.service)
 
-    def _written(self, changes: Iterable[tuple[bytes, int]]) -> None:
+    async def _written(self, changes: Iterable[tuple[bytes, int]]) -> None:
         """What this worker has committed is told before its caller: nobody reads anything older here afterwards."""
         told = list(changes)
         self.reading.written(told)
-        self.siblings.tell(told)
+        await self.siblings.tell(told)
 
     def _is_busy(self, datagrams: Sequence[tuple[Any, UdpFrontEnd]]) -> bool:
         return self.guard.is_busy() or any(front_end.is_busy() for _, front_end in datagrams)

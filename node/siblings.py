@@ -2,7 +2,8 @@
 
 Two things: messages of a session that another worker made are handed to it and answered as it says (a session lives in
 one worker); and what one has just written, so that the others give nothing older, before the change feed tells them.
-The second is a hint: one that is lost costs the quarter of a second until the feed is read.
+The second is waited for, a moment: whoever writes and then reads through another worker reads what he wrote.  What is
+lost of it costs the quarter of a second until the feed is read.
 
 A frame is a length and one kind byte with its content.  Only processes of the same account are listened to.
 """
@@ -22,7 +23,8 @@ from resolver.wire import ENVELOPE_BYTES, MAX_MESSAGE_BYTES
 ANSWER_SECONDS = 15.0
 CONNECT_SECONDS = 1.0
 MAX_FRAME_BYTES = 4 * (MAX_MESSAGE_BYTES + ENVELOPE_BYTES)
-MAX_UNREAD_BYTES = 1 << 20  # of hints to one sibling; beyond, it is left to the feed
+HEARD_SECONDS = 0.05  # a write waits so long for a worker to take it in
+DEAF_SECONDS = 1.0  # one that did not is not waited for again for so long
 MAX_OPEN = 32  # connections to one sibling; further messages wait for one
 BACKLOG = 1_024  # of connections that wait to be accepted, from all siblings
 
@@ -50,8 +52,7 @@ class Siblings:
         self._slot = slot
         self._idle: dict[int, list[Streams]] = {}
         self._gates: dict[int, asyncio.Semaphore] = {}
-        self._hints: dict[int, asyncio.StreamWriter] = {}
-        self._hinting: set[asyncio.Task[None]] = set()
+        self._deaf_until: dict[int, float] = {}
 
     @asynccontextmanager
     async def listening(
@@ -86,14 +87,12 @@ class Siblings:
 
     async def close(self) -> None:
         """Let go of the connections to the others."""
-        await _end(self._hinting)
         idle = [writer for streams in self._idle.values() for _, writer in streams]
-        for writer in (*idle, *self._hints.values()):
+        for writer in idle:
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
         self._idle.clear()
-        self._hints.clear()
 
     async def forward(self, slot: int, data: bytes, origin: Origin) -> Reply:
         """Return what the worker in a slot replies to a whole message.  Raises OSError when there is none."""
@@ -107,24 +106,26 @@ class Siblings:
         except (EOFError, struct.error) as error:
             raise ConnectionResetError(f"the worker in slot {slot} has gone") from error
 
-    def tell(self, changes: Changes) -> None:
-        """Tell all others what has been written; nothing is waited for."""
+    async def tell(self, changes: Changes) -> None:
+        """Tell all others what has been written, and wait until they have taken it in: then none gives anything older.
+
+        A worker that does not listen is not waited for, and left to the feed for a while.
+        """
         hint = b"".join([_CHANGE.pack(serial, len(key)) + key for key, serial in changes])
-        for slot in range(self._slots):
-            if slot != self._slot and hint:
-                task = asyncio.create_task(self._tell(slot, _HINT + hint))
-                self._hinting.add(task)
-                task.add_done_callback(self._hinting.discard)
+        now = asyncio.get_running_loop().time()
+        others = [slot for slot in range(self._slots) if slot != self._slot]
+        hearing = [slot for slot in others if self._deaf_until.get(slot, 0) <= now]
+        if hint and hearing:
+            await asyncio.gather(*(self._tell(slot, _HINT + hint) for slot in hearing))
 
     async def _tell(self, slot: int, hint: bytes) -> None:
-        with suppress(OSError):
-            writer = self._hints.get(slot)
-            if writer is None or writer.is_closing():
-                writer = self._hints[slot] = (await self._open(slot))[1]
-            if writer.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
-                writer.close()
-            else:
-                _write(writer, hint)
+        try:
+            async with asyncio.timeout(HEARD_SECONDS):
+                await self._ask(slot, hint)
+        except TimeoutError:
+            self._deaf_until[slot] = asyncio.get_running_loop().time() + DEAF_SECONDS
+        except (OSError, EOFError, struct.error):
+            pass  # it has gone, and its successor knows nothing old
 
     async def _ask(self, slot: int, frame: bytes) -> Reply:
         gate = self._gates.setdefault(slot, asyncio.Semaphore(MAX_OPEN))
@@ -208,6 +209,7 @@ async def _serve(
         frame = await _read(reader)
         if frame[:1] == _HINT:
             learn(list(_changes(frame[1:])))
+            _write(writer, _REPLY.pack(_NO_CELL, False))
             continue
         number, size = _FORWARD.unpack_from(frame, 1)
         start = 1 + _FORWARD.size

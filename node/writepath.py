@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 from uuid import uuid4
 
@@ -26,7 +26,11 @@ SESSIONS_LABEL = b"http sessions"
 WRITE_CONNECTIONS = 4  # of one process: one writes, the others read for it
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
-OnWritten = Callable[[Iterable[tuple[bytes, int]]], None]
+OnWritten = Callable[[Iterable[tuple[bytes, int]]], Awaitable[None]]
+
+
+async def tell_nobody(changes: Iterable[tuple[bytes, int]]) -> None:
+    """For a process that is alone."""
 
 
 class WritePath:
@@ -37,7 +41,7 @@ class WritePath:
         settings: Settings,
         tally: Tally,
         spawn: Spawn,
-        on_written: OnWritten = lambda _: None,
+        on_written: OnWritten = tell_nobody,
     ) -> None:
         """`on_written` is told of (canonical key, serial) after each commit.  Raises RegistryError."""
         self.seal = load_seal(settings)

@@ -12,7 +12,7 @@ may have been applied: its caller is told "busy", and finds out with the idempot
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +42,8 @@ MAX_ATTEMPTS = 20  # of a write whose record others change all the time
 log = logging.getLogger(__name__)
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
-OnWritten = Callable[[Iterable[tuple[bytes, int]]], None]
-"""Told of (canonical key, serial) right after each commit."""
+OnWritten = Callable[[Iterable[tuple[bytes, int]]], Awaitable[None]]
+"""Told of (canonical key, serial) right after each commit, and before the callers."""
 
 
 @dataclass(slots=True)
@@ -125,7 +125,7 @@ class WriteQueue:
         async with self._database.connection_for(WRITE_SECONDS) as connection:
             prepared = await self._decide(connection, batch)
             written = await _store(connection, [each for _, each in prepared])
-        self._on_written([(key, each.serial) for key, each in written.items()])
+        await self._on_written([(key, each.serial) for key, each in written.items()])
         for waiting, each in prepared:
             if not each.plan.is_change or waiting.intake.key in written:
                 waiting.tell(each.verdict)

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from node.siblings import MAX_FRAME_BYTES, Changes, Siblings
+from node.siblings import HEARD_SECONDS, MAX_FRAME_BYTES, Changes, Siblings
 from resolver.exchange import Origin, Reply
 from resolver.observe import Protocol
-from tests.support.waiting import until
 
 ORIGIN = Origin(Protocol.TCP, "2001:db8::1")
 
@@ -110,12 +109,32 @@ async def test_what_was_written_is_told_to_all_others(deep: Path) -> None:
         siblings[2].listening(nodes[2].answer, nodes[2].learn),
     ):
         first, second = [(b"88.1/A", 5), (b"88.1/B", 6)], [(b"88.1/C", 7)]
-        siblings[1].tell(first)
-        await until(lambda: nodes[0].learnt == nodes[2].learnt == first)
-        keeper.tell(second)
-        await until(lambda: all(node.learnt[-1:] == second for node in nodes))
+        await siblings[1].tell(first)
+        assert nodes[0].learnt == nodes[2].learnt == first
+        await keeper.tell(second)
+        assert all(node.learnt[-1:] == second for node in nodes)
         assert nodes[1].learnt == second
     await keeper.close()
+
+
+async def test_a_worker_that_does_not_listen_is_waited_for_once_in_a_while(deep: Path) -> None:
+    """A stopped process still takes connections; a write must not wait for it each time."""
+    one, clock = Siblings(deep, 2, 0), asyncio.get_running_loop().time
+    heard = asyncio.Event()
+
+    async def deaf(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await heard.wait()
+        writer.close()
+
+    with Siblings(deep, 2)._path(1) as path:
+        server = await asyncio.start_unix_server(deaf, path)
+    began = clock()
+    for number in range(100):
+        await one.tell([(b"88.1/A", number)])
+    assert clock() - began < 100 * HEARD_SECONDS
+    heard.set()
+    server.close()
+    await one.close()
 
 
 async def test_what_no_sibling_says_ends_the_connection_and_nothing_else(deep: Path) -> None:

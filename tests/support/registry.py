@@ -66,7 +66,7 @@ async def registrar_on(
     """A registrar while the block runs; what it commits is added to `written`."""
     told = [] if written is None else written
 
-    def note(changes: Iterable[tuple[bytes, int]]) -> None:
+    async def note(changes: Iterable[tuple[bytes, int]]) -> None:
         told.extend(changes)
 
     async with asyncio.TaskGroup() as tasks:
