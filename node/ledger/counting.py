@@ -10,7 +10,7 @@ An Asker may be kept with a connection.  The dicts are bounded: at so many entri
 """
 
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -79,14 +79,16 @@ class HttpAsker(NamedTuple):
 
 
 class Counting(Protocol):
-    """What front ends need to count; `append` and `committed` are those of `Lane`."""
+    """What front ends need to count; `append` is that of `Lane`, the nonces those of `node.ledger.tags`."""
 
     askers: dict[str, Asker]
     subjects: dict[bytes, Subject]
     append: Append
-    committed: Callable[[int], Awaitable[None]]
     random_nonce: Callable[[], int]
     native_nonce: Callable[[int, bytes], int]
+
+    async def committed(self, seq: int) -> None:
+        """See `Lane.committed`."""
 
     def asker(self, address: str, listener: str = "") -> Asker:
         """Return a native caller."""
@@ -119,9 +121,8 @@ class Counter:
         self.askers: dict[str, Asker] = {}
         self.subjects: dict[bytes, Subject] = {}
         self.append: Append = lane.append
-        self.committed = lane.committed
-        self.random_nonce = _nonces()
-        self.native_nonce = native_nonce
+        self.random_nonce: Callable[[], int] = _nonces()
+        self.native_nonce: Callable[[int, bytes], int] = native_nonce
         self._http_askers: dict[Identity, Asker] = {}
         self._keys = keys
         self._policies = tuple(policies)
@@ -153,6 +154,10 @@ class Counter:
             self.subjects.clear()
         found = self.subjects[key] = Subject(key, self._renew_subject)
         return found
+
+    async def committed(self, seq: int) -> None:
+        """Wait for the disk, if the lane is strict.  Raises NotCounted."""
+        await self.lane.committed(seq)
 
     def adopt(self, policies: Iterable[Policy]) -> None:
         """Go by these policies from the next minute on."""
@@ -236,8 +241,8 @@ class NoLedger:
         self.askers: dict[str, Asker] = {}
         self.subjects: dict[bytes, Subject] = {}
         self.append: Append = _count_nothing
-        self.random_nonce = _nonces()
-        self.native_nonce = native_nonce
+        self.random_nonce: Callable[[], int] = _no_nonce
+        self.native_nonce: Callable[[int, bytes], int] = _no_nonce
         self._asker = Asker(Identity(""), _decide_nothing)
         self._subject = Subject(b"", _decide_nothing)
 
@@ -266,6 +271,10 @@ class NoLedger:
 def _count_nothing(
     asker: Asker, subject: Subject, outcome: Outcome, nonce: int, now_ns: int
 ) -> int:
+    return 0
+
+
+def _no_nonce(port: int = 0, request_id: bytes = b"") -> int:
     return 0
 
 

@@ -80,11 +80,11 @@ class LaneTerms(NamedTuple):
     capacity: int = CAPACITY
 
 
-class Outcome(NamedTuple):
-    """How a question was answered, as parts of a record; made once by `outcome` and used again."""
+Outcome = tuple[int, int]
+"""How a question was answered, as two parts of a record; made once by `outcome` and used again.
 
-    head: int
-    flags: int
+A plain tuple of plain numbers: a named one, and flags as an enumeration, cost more than all the rest of a record.
+"""
 
 
 def outcome(proto: int, result: int, flags: int) -> Outcome:
@@ -94,7 +94,7 @@ def outcome(proto: int, result: int, flags: int) -> Outcome:
     """
     if not (0 <= proto <= MAX_PROTO and 0 <= result <= MAX_RESULT and 0 <= flags <= MAX_FLAGS):
         raise ValueError(f"no record holds protocol {proto}, result {result}, flags {flags}")
-    return Outcome(proto << 8 | result << 16, flags)
+    return int(proto << 8 | result << 16), int(flags)
 
 
 class Lane:
