@@ -13,6 +13,7 @@ from node.registry.registrar import RecordRegistrar
 from node.store.database import Database
 from node.store.keys import RecordKeys
 from node.store.tokens import TokenTable
+from node.store.writing import SESSION
 from resolver.authentication import Authenticator
 from resolver.httplogin import HttpLogin
 from resolver.httpsession import HttpSessions
@@ -45,7 +46,9 @@ class WritePath:
     ) -> None:
         """`on_written` is told of (canonical key, serial) after each commit.  Raises RegistryError."""
         self.seal = load_seal(settings)
-        self.database = Database(settings.database_url, max_connections=WRITE_CONNECTIONS)
+        self.database = Database(
+            settings.database_url, max_connections=WRITE_CONNECTIONS, settings=SESSION
+        )
         self.keys = RecordKeys(self.database, self.seal)
         self.registrar = RecordRegistrar(
             self.database,

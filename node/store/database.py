@@ -6,10 +6,11 @@ path knows as `SourceUnavailable` (busy, try again); anything else that the data
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
+from types import MappingProxyType
 from typing import TypeAlias
 
 import asyncpg
@@ -104,9 +105,17 @@ class Database:
     a connection that is lent (SET, LISTEN, session locks, temporary tables); what needs that uses `connect`.
     """
 
-    def __init__(self, dsn: str, *, max_connections: int = 4) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        max_connections: int = 4,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`settings` are Postgres's own, for the sessions of these connections."""
         self.dsn = dsn
         self._max_connections = max_connections
+        self._settings = {"application_name": APPLICATION_NAME, **settings}
         self._pool: Pool | None = None
         self._opening = asyncio.Lock()  # guards _pool while it is being opened
 
@@ -181,7 +190,7 @@ class Database:
                     timeout=CONNECT_SECONDS,
                     command_timeout=STATEMENT_SECONDS,
                     statement_cache_size=STATEMENT_CACHE_SIZE,
-                    server_settings={"application_name": APPLICATION_NAME},
+                    server_settings=self._settings,
                 )
             return self._pool
 

@@ -6,11 +6,16 @@ and the change counter last (see `changes`), so writers wait for one another and
 """
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from node.store.database import Connection, Row
 from node.store.load import RecordRow
 from node.store.prefixes import PREFIX_VERSIONS, PrefixState
+
+SESSION = MappingProxyType({"enable_seqscan": "off", "jit": "off"})
+"""How Postgres plans here.  It plans a statement once, maybe while the tables are small, and keeps to it while they
+grow; so it must not choose to read a table from end to end because that is short today."""
 
 REPLAY_SECONDS = 86_400  # an idempotency key is known for a day
 
@@ -22,8 +27,10 @@ select prefix, null, null, null, null, state from prefix where prefix = any($2::
 """
 _REPLAYS = """
 select line.caller, line.key, told.digest, told.verdict
-from unnest($1::text[], $2::text[]) as line (caller, key)
-join idempotency told using (caller, key)
+from unnest($1::text[], $2::text[]) as line (caller, key), lateral (
+    select digest, verdict, at from idempotency
+    where caller = line.caller and key = line.key offset 0  -- by its key, never by its time
+) as told
 where told.at > now() - make_interval(secs => $3)
 """
 _COMMIT = """
@@ -34,7 +41,7 @@ with line as (
     as line (key, replaces, prefix, handle, ttl, expires, wire, json, whole, gone,
         operation, caller, means, origin, reason, before)
 ), held as (
-    select record.key from record join line using (key) order by record.key for update of record
+    select key from record where key = any($1::bytea[]) order by key for update
 ), updated as (
     update record set prefix = line.prefix, handle = line.handle, ttl = line.ttl,
         expires = line.expires, wire = line.wire, json = line.json, whole = line.whole,
