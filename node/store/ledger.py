@@ -75,6 +75,10 @@ from unnest($2::bigint[], $3::text[], $4::bigint[], $5::text[]) as row (size, wi
 on conflict (origin, size, witness) do nothing
 """
 _GREATEST_COSIGNED = "select coalesce(max(size), 0) from ledger_cosig where origin = $1"
+_PREFIXES = "select prefix from prefix order by prefix"
+_PREFIX_MARK = """
+select count(*), coalesce(bit_xor(hashtextextended(encode(prefix, 'hex'), 0)), 0) from prefix
+"""
 _CLEAR = (
     "delete from ledger_cosig where origin = $1",
     "delete from ledger_head where origin = $1",
@@ -255,6 +259,17 @@ async def greatest_cosigned(connection: Connection, origin: str) -> int:
     """Return the largest size that a witness has cosigned, as far as the database knows; 0 for none."""
     size: int = await connection.fetchval(_GREATEST_COSIGNED, origin)
     return size
+
+
+async def prefix_mark(connection: Connection) -> tuple[int, int]:
+    """Return what differs when other prefixes are known than before."""
+    rows = await connection.fetch(_PREFIX_MARK)
+    return rows[0][0], rows[0][1]
+
+
+async def prefix_names(connection: Connection) -> list[bytes]:
+    """Return the canonical names of all known prefixes, in their order."""
+    return [row[0] for row in await connection.fetch(_PREFIXES)]
 
 
 async def clear_ledger(connection: Connection, origin: str) -> None:

@@ -1,10 +1,23 @@
 """Ledgers for tests: a log on real files and a real database, and lanes with records in them."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Self
 
-from node.ledger.lanefile import Durability, Header, lane_path, make_file
+from node.ledger.lanefile import (
+    HEADER_BYTES,
+    Cause,
+    Durability,
+    Header,
+    LaneReader,
+    Line,
+    boot_id,
+    lane_path,
+    lock_lane,
+    make_file,
+)
 from node.ledger.log import Log, Place, Reached, go_on
 from node.ledger.logfiles import LogFiles
 from node.ledger.note import Ed25519Signer, Signer
@@ -46,28 +59,69 @@ def body(first: int, count: int, *, lane: int = 0, epoch: int = 1) -> bytes:
 
 
 class LaneFile:
-    """A lane file that is written as a worker's is, without its process."""
+    """A lane file that is written as a worker's is, without its process; in a `with` block it has its writer."""
 
     def __init__(
-        self, directory: Path, lane: int = 0, epoch: int = 1, *, capacity: int = 100_000
+        self,
+        directory: Path,
+        lane: int = 0,
+        epoch: int = 1,
+        *,
+        capacity: int = 50_000,
+        boot: bool = False,
     ) -> None:
+        """`boot`: it was made since the machine started."""
         directory.mkdir(parents=True, exist_ok=True)
         self.lane, self.epoch, self.last = lane, epoch, 0
         self.path = lane_path(directory, lane, epoch)
-        self._header = Header(lane, epoch, capacity, START_US, bytes(16), Durability.GROUP, ORIGIN)
-        make_file(self.path, self._header)
+        self._lock: int | None = None
+        made = boot_id() if boot else bytes(16)
+        header = Header(lane, epoch, capacity, START_US, made, Durability.GROUP, ORIGIN)
+        make_file(self.path, header)
+        self._file = self.path.open("r+b", buffering=0)
+        self._reader = LaneReader.open(self.path)
 
-    def append(self, count: int) -> None:
+    def __enter__(self) -> Self:
+        self.hold()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.let_go()
+
+    def __del__(self) -> None:
+        self._file.close()
+        self._reader.close()
+
+    def hold(self) -> None:
+        """Have a writer that lives."""
+        self._lock = lock_lane(self.path.parent, self.lane)
+        assert self._lock is not None
+
+    def let_go(self) -> None:
+        """Have the writer die."""
+        assert self._lock is not None
+        os.close(self._lock)
+
+    def append(self, count: int, *, class_: int = 0, is_success: bool = True) -> None:
         """Add records."""
-        data = body(self.last + 1, count, lane=self.lane, epoch=self.epoch)
-        self.write_at(self.last, data)
+        seed = seed_of(self.lane, self.epoch)
+        numbers = range(self.last + 1, self.last + count + 1)
+        made = (record(seq, class_=class_, is_success=is_success) for seq in numbers)
+        self.write_at(self.last, b"".join(encode(each, seed) for each in made))
         self.last += count
 
     def write_at(self, after: int, data: bytes) -> None:
         """Write any bytes where the record behind this one belongs."""
-        with self.path.open("r+b") as file:
-            file.seek(4_096 + after * RECORD_BYTES)
-            file.write(data)
+        self._file.seek(HEADER_BYTES + after * RECORD_BYTES)
+        self._file.write(data)
+
+    def write_line(self, line: Line, *numbers: int) -> None:
+        """Write a line of the header."""
+        self._reader.write_line(line, *numbers)
+
+    def say_closed(self) -> None:
+        """End the epoch as its writer does."""
+        self.write_line(Line.CLOSING, self.last, START_US + 10**6, 0, 0, Cause.CLOSED)
 
 
 @asynccontextmanager
