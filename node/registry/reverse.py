@@ -75,15 +75,16 @@ class ReverseIndex:
             self._failing = False
             while True:
                 began = time.monotonic()
-                worked = await self.step(connection)
+                is_behind = await self.step(connection)
                 spent = time.monotonic() - began
-                pause = min(spent, LONGEST_PAUSE_SECONDS) if worked else self._poll_seconds
+                pause = min(spent, LONGEST_PAUSE_SECONDS) if is_behind else self._poll_seconds
                 await asyncio.sleep(pause)
 
     async def step(self, connection: OwnConnection) -> bool:
-        """Take in some changes, and make the next range if the index is being made; return whether there was any work.
+        """Take in some changes, and make the next range if the index is being made; return whether more is waiting.
 
-        Raises StoreUnavailable, StoreError.
+        A few changes wait for the next poll: what a step costs is much the same for one as for many.  Raises
+        StoreUnavailable, StoreError.
         """
         state = self._note(await read_index_state(connection))
         page = await read_changes(self._database, state.position.serial, self._range_records)
@@ -99,7 +100,7 @@ class ReverseIndex:
             await self._take_in(connection, page)
         if state.made_upto is not None:
             await self._make_range(connection, state.made_upto)
-        return bool(page.changes) or state.made_upto is not None
+        return len(page.changes) == self._range_records or state.made_upto is not None
 
     def _note(self, state: IndexState) -> IndexState:
         self.levels = IndexLevels(state.behind, not state.is_usable(self._types.rules))
