@@ -157,6 +157,7 @@ class Lane:
         try:
             settle_epochs(directory, lane, clocks.wall_ns() // _US)
             opened = cls(directory, lane, lock, terms, clocks, happened)
+            opened._numbers.last_taken()
             opened._advance()
         except BaseException:
             os.close(lock)

@@ -148,7 +148,7 @@ def make_file(path: Path, header: Header) -> None:
     descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _FILE_MODE)
     try:
         os.posix_fallocate(descriptor, 0, HEADER_BYTES + header.capacity * RECORD_BYTES)
-        os.pwrite(descriptor, _encode_header(header), 0)
+        os.pwrite(descriptor, encode_header(header), 0)
         os.fsync(descriptor)
         os.link(draft, path)  # fails where an epoch has that name already
     finally:
@@ -289,7 +289,8 @@ def lock_lane(directory: Path, lane: int) -> int | None:
     return descriptor
 
 
-def _encode_header(header: Header) -> bytes:
+def encode_header(header: Header) -> bytes:
+    """Return the bytes that a lane file begins with."""
     body = _HEADER.pack(
         _MAGIC,
         header.lane,

@@ -90,7 +90,7 @@ class EpochNumbers:
 
         Raises OSError, and LaneError when the counter is damaged.
         """
-        number = max(self._last_taken(), self._last_seen()) + 1
+        number = max(self.last_taken(), self._last_seen()) + 1
         if number > MAX_EPOCH:
             raise LaneError(f"lane {self._lane} has used up its epochs; use another lane number")
         text = f"{number:0{_COUNTER_BYTES - 1}d}\n".encode()
@@ -98,7 +98,8 @@ class EpochNumbers:
         os.fsync(self._descriptor)
         return number
 
-    def _last_taken(self) -> int:
+    def last_taken(self) -> int:
+        """Return the highest number that was given out, 0 for none.  Raises OSError, and LaneError as `take` does."""
         text = os.pread(self._descriptor, _COUNTER_BYTES + 1, 0)
         if text and not (
             len(text) == _COUNTER_BYTES and text[:-1].isdigit() and text[-1:] == b"\n"

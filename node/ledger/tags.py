@@ -67,8 +67,7 @@ def native_nonce(port: int, request_id: bytes) -> int:
 
     Two clients behind one address that both count from 1 are told apart by their ports.
     """
-    number: int = _LOW_32(sha256(_NATIVE(port, request_id)).digest())[0]
-    return number
+    return _LOW_32(sha256(_NATIVE(port, request_id)).digest())[0]  # type: ignore[no-any-return]
 
 
 class DayTags:
