@@ -10,6 +10,7 @@ import logging
 import secrets
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter_ns, time
 from typing import NamedTuple
@@ -21,20 +22,20 @@ from node.ledger.keys import NoteError, VerifierKey
 from node.ledger.memory import Memory, load_key, make_key
 from node.ledger.submission import origin_hash
 from node.ledger.witnessing import Evidence
-from node.serving import serving_http, task_group
 from node.sockets import open_listener
-from node.web.routes import build_witness_app
-from node.web.witness import WitnessApi
+from node.web.witness import WitnessApi, build_witness_app
 from resolver.freshness import Freshness
-from resolver.frontends.fast import FastHttp
+from resolver.frontends.fast import FastHttp, HttpServer
 from resolver.guard import Guard
 from resolver.hot import HotHttp
+from resolver.recorder import NoRecorder
 from resolver.observe import CELL_COUNT, Tally
 
 MAX_CONNECTIONS = 1_000
 MAX_CONNECTIONS_OF_ONE = 50  # of one address
 REQUEST_SECONDS = 10  # for a request to arrive
 IDLE_SECONDS = 75  # longer than a log's minute, so that it keeps its connection
+DRAIN_SECONDS = 5.0
 SEED_BYTES = 32
 
 _EPILOG = """\
@@ -131,13 +132,19 @@ async def _serve(memory: Memory, endpoint: Endpoint) -> None:
     listener, true = open_listener(endpoint)
     limits = _limits()
     app = build_witness_app(WitnessApi(memory, time))
-    async with (
-        task_group() as spawn,
-        serving_http(app, limits.protocol, [listener], IDLE_SECONDS),
-    ):
-        spawn(_sweep_for_ever(limits.guard))
+    server = HttpServer.of(
+        app, limits.protocol, idle_seconds=IDLE_SECONDS, drain_seconds=DRAIN_SECONDS
+    )
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(server.serve(sockets=[listener]))
         _announce(memory, true)
-        await stop.wait()
+        while not stop.is_set():
+            limits.guard.tick()
+            limits.guard.sweep(perf_counter_ns())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await stop.wait()
+        server.should_exit = True
 
 
 def _limits() -> Limits:
@@ -155,15 +162,9 @@ def _limits() -> Limits:
         "hot": HotHttp(Freshness(), max_entries=1, max_bytes=1),  # nothing is ever in it
         "guard": guard,
         "tally": tally,
+        "recorder": NoRecorder(),
     }
     return Limits(type("WitnessHttp", (FastHttp,), members), guard)
-
-
-async def _sweep_for_ever(guard: Guard) -> None:
-    while True:
-        await asyncio.sleep(1)
-        guard.tick()
-        guard.sweep(perf_counter_ns())
 
 
 def _read_key(text: str) -> VerifierKey:

@@ -13,7 +13,6 @@ from fastapi.responses import Response
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 
-from node.ledger.submission import ADD_PATH
 from node.web import (
     handle_operations,
     job_operations,
@@ -31,7 +30,6 @@ from node.web.problems import CATCH_ALL, install
 from node.web.records import RecordsApi
 from node.web.reverse import ReverseApi
 from node.web.tokens import TokensApi
-from node.web.witness import WitnessApi
 from resolver.frontends.bulk import BulkApi
 from resolver.frontends.handles import HandlesApi
 from resolver.frontends.listing import ListingApi
@@ -43,7 +41,7 @@ from resolver.frontends.writes import WritesApi
 from resolver.hot import COMPRESSED_FROM_BYTES, HotHttp
 from resolver.httplogin import HttpLogin
 from resolver.jsonapi import Desk
-from resolver.observe import Tally
+from resolver.recorder import HttpCount
 from resolver.registrar import Registrar
 from resolver.responder import Responder
 from resolver.service import Resolver
@@ -68,7 +66,7 @@ class Row:
 def build_app(
     service: Resolver,
     responder: Responder,
-    tally: Tally,
+    count: HttpCount,
     readiness: Readiness,
     *,
     registrar: Registrar,
@@ -82,10 +80,10 @@ def build_app(
     `sign` proves this server to a client that opens a session.
     """
     app = _bare_app()
-    _add(app, _handle_rows(service, registrar, login, tally, hot))
+    _add(app, _handle_rows(service, registrar, login, count, hot))
     _add(app, _login_rows(login, sign))
-    _add(app, _lookup_rows(service, tally, reverse))
-    _add(app, _public_rows(service, responder, tally, readiness))
+    _add(app, _lookup_rows(service, count, reverse))
+    _add(app, _public_rows(service, responder, count, readiness))
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=GZIP_LEVEL)
     app.add_middleware(CrossOrigin)
     return app
@@ -119,21 +117,6 @@ def build_admin_app(
         _add(app, _token_rows(tokens))
     if jobs is not None and exports is not None:
         _add(app, _bulk_rows(jobs, exports))
-    return app
-
-
-def build_witness_app(witness: WitnessApi) -> FastAPI:
-    """Return the application of `idnode witness`: other people's logs ask it, so it has nothing of ours."""
-    app = FastAPI(title="idnode witness", docs_url=None, redoc_url=None, openapi_url=None)
-    app.router.redirect_slashes = False
-    install(app)
-    rows = (
-        Row("POST", ADD_PATH, witness.add_checkpoint),
-        Row("GET HEAD", "/{origin_hash}/checkpoint", witness.checkpoint),
-        Row("GET HEAD", "/", witness.about),
-        Row("GET HEAD", "/healthz", witness.alive),
-    )
-    _add(app, rows)
     return app
 
 
@@ -187,13 +170,13 @@ def _handle_rows(
     service: Resolver,
     registrar: Registrar,
     login: HttpLogin,
-    tally: Tally,
+    count: HttpCount,
     hot: HotHttp | None,
 ) -> tuple[Row, ...]:
     """The Handle JSON API."""
     desk = Desk(login)
     listing, writes = ListingApi(desk, service, registrar), WritesApi(desk, service, registrar)
-    handles = HandlesApi(desk, service, registrar, tally, listing.handles, hot)
+    handles = HandlesApi(desk, service, registrar, count, listing.handles, hot)
     return (
         Row("GET", "/api/handles/{handle:path}", handles.show, handle_operations.SHOW_HANDLE),
         Row("POST", "/api/handles/{handle:path}", handles.show, handle_operations.POST_HANDLE),
@@ -230,9 +213,11 @@ def _login_rows(login: HttpLogin, sign: Sign | None) -> tuple[Row, ...]:
     )
 
 
-def _lookup_rows(service: Resolver, tally: Tally, reverse: ReverseApi | None) -> tuple[Row, ...]:
+def _lookup_rows(
+    service: Resolver, count: HttpCount, reverse: ReverseApi | None
+) -> tuple[Row, ...]:
     """Look-ups of many identifiers at once, and in reverse."""
-    bulk = BulkApi(service, tally)
+    bulk = BulkApi(service, count)
     many = Row("POST", "/v1/resolve", bulk.resolve, lookup_operations.RESOLVE_MANY)
     if reverse is None:
         return (many,)
@@ -247,12 +232,12 @@ def _lookup_rows(service: Resolver, tally: Tally, reverse: ReverseApi | None) ->
 def _public_rows(
     service: Resolver,
     responder: Responder,
-    tally: Tally,
+    count: HttpCount,
     readiness: Readiness,
 ) -> tuple[Row, ...]:
-    resolve = ResolveApi(service, tally)
-    tunnel, docs, health = Tunnel(responder, tally), Docs(), Health(readiness)
-    page = _page_or_message(Proxy(service, tally), tunnel)
+    resolve = ResolveApi(service, count)
+    tunnel, docs, health = Tunnel(responder, count), Docs(), Health(readiness)
+    page = _page_or_message(Proxy(service, count), tunnel)
     return (
         Row("GET", "/v1/resolve/{identifier:path}", resolve.show, operations.RESOLVE),
         Row("HEAD", "/v1/resolve/{identifier:path}", resolve.show),

@@ -1,6 +1,7 @@
 """Witness: the HTTP of `idnode witness`: what logs submit, and what it has cosigned (C2SP tlog-witness).
 
 Submissions are judged one after the other, each from the state that the one before left in durable storage.
+It has an application of its own, which knows nothing of a node's: other people's logs ask it.
 """
 
 import asyncio
@@ -8,12 +9,13 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from fastapi import Request
-from fastapi.responses import Response
-from starlette.requests import ClientDisconnect
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from node.ledger.memory import Memory
-from node.ledger.submission import MAX_SUBMISSION_BYTES, origin_hash
+from node.ledger.submission import ADD_PATH, MAX_SUBMISSION_BYTES, origin_hash
 from node.ledger.witnessing import TEXT_TYPE, Cosigned, Evidence, Refusal
 from resolver.target import BodyTooLarge, read_body
 
@@ -91,6 +93,19 @@ class WitnessApi:
             return str(self._memory.keep_evidence(body, refusal, now) or "before")
         except OSError as error:
             return f"not: {error}"
+
+
+def build_witness_app(witness: WitnessApi) -> Starlette:
+    """Return the application."""
+    routes = (
+        Route(ADD_PATH, witness.add_checkpoint, methods=["POST"]),
+        Route("/{origin_hash}/checkpoint", witness.checkpoint),
+        Route("/", witness.about),
+        Route("/healthz", witness.alive),
+    )
+    app = Starlette(routes=routes)
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _body_of(request: Request) -> bytes | Response:
