@@ -98,6 +98,26 @@ def gather(leaves: Iterable[tuple[int, Leaf]], beginning: Beginning, day: int) -
     return found
 
 
+def belongs(leaf: Block, day: int) -> bool:
+    """True for a block that ended in the day: each is one day's own."""
+    return day_at(leaf.span[1]) == day
+
+
+def own_leaves(
+    leaves: Iterable[tuple[int, Leaf]], day: int, before: int, last: int
+) -> Iterator[tuple[int, Leaf]]:
+    """Take the leaves that are kept with a day, so that each is with one: its own blocks, and what stands between.
+
+    That is from behind `before`, the leaf of the day before (-1 for none), up to `last`, that of this day.  `leaves`
+    come from where the day begins.
+    """
+    for index, leaf in leaves:
+        if index > last:
+            return
+        if belongs(leaf, day) if isinstance(leaf, Block) else index > before:
+            yield index, leaf
+
+
 def pieces_of(gathered: Gathered, read: ReadBody) -> Iterator[Piece]:
     """Return the blocks as what is counted."""
     for index, block in gathered.blocks:
@@ -139,7 +159,11 @@ def close_day(
 
 @dataclass(frozen=True, slots=True)
 class DayDetail:
-    """What the file of a day says.  `answered` is the sum of the blocks' own successes in production."""
+    """What the file of a day says.
+
+    `blocks` ended in the day; `answered` is the sum of their own successes in production, which anybody can add up from
+    their leaves: `counted` has more or fewer of them only where a block reaches over midnight.
+    """
 
     day: str
     counted: DayCount
@@ -162,12 +186,13 @@ def _detail(
 ) -> Json:
     start = start_of(day)
     numbers = sorted({cell.prefix_no for cell in counted.cells} & prefixes.keys())
+    own = [block for _, block in gathered.blocks if belongs(block, day)]
     return {
         "schema": SCHEMA,
         "day": day_name(day),
         "t": [start, start + DAY_US],
-        "blocks": len(gathered.blocks),
-        "answered": sum(block.successes[Class.PRODUCTION] for _, block in gathered.blocks),
+        "blocks": len(own),
+        "answered": sum(block.successes[Class.PRODUCTION] for block in own),
         "columns": [
             "prefix_no",
             "proto",
