@@ -129,9 +129,7 @@ class Flusher:
                 if is_asked or is_due or self.retired:
                     self.flush()
                 self.prepare()
-            except (
-                Exception
-            ):  # the top of the thread: without it nothing would ever be durable again
+            except Exception:  # without this thread nothing would ever be durable again
                 log.exception("the ledger's flusher failed")
 
     def _sync(self, file: OpenFile, seq: int) -> None:

@@ -231,11 +231,11 @@ class Lane:
     def close(self) -> None:
         """Have the disk take everything, say that this was the end, and let the lane go."""
         self._flusher.stop()
+        self._flusher.discard_next()  # before the end is told: the sealer goes on to what comes after
         file, self._file, self._mapping = self._file, None, bytearray()
         if file is not None:
             self._flusher.retired.append(Retired(file, self.seq))
             self._flusher.flush()
-        self._flusher.discard_next()
         self._capacity = self.seq = 0
         os.close(self._lock)
 
