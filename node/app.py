@@ -34,6 +34,7 @@ from resolver.frontends.udp import UdpFrontEnd
 from resolver.guard import Guard
 from resolver.keys import ServerKey
 from resolver.observe import Tally
+from resolver.recorder import HttpCount, NoRecorder, Recorder
 from resolver.responder import Profile, Responder, Sign, Surroundings
 from resolver.service import Resolver
 from resolver.tiers.redis import connect
@@ -53,6 +54,7 @@ class Worker:
         self.settings = settings
         self._spawn = spawn
         self.tally = Tally(counters.cells)
+        self.recorder: Recorder = NoRecorder()
         self.client = connect(settings.redis_url) if settings.redis_url else None
         self.reading = ReadPath(
             settings.database_url,
@@ -122,7 +124,7 @@ class Worker:
         app = build_app(
             self.service,
             self.responder,
-            self.tally,
+            HttpCount(self.tally, self.recorder),
             self.checks,
             registrar=self.writing.registrar,
             login=self.writing.login,
@@ -201,20 +203,31 @@ class Worker:
             self.reading.hot_wire,
             self.guard,
             self.tally,
+            self.recorder,
             self._spawn_answer,
             max_datagrams=self.settings.udp_max_datagrams,
         )
 
     def _tcp(self) -> TcpConnection:
         return TcpConnection(
-            self.responder, self.reading.hot_wire, self.guard, self.tally, self._spawn_answer
+            self.responder,
+            self.reading.hot_wire,
+            self.guard,
+            self.tally,
+            self.recorder,
+            self._spawn_answer,
         )
 
     def _http_protocol(self) -> type[FastHttp] | str:
         if not supports_uvicorn():
             log.error("this uvicorn is not one that the fast way knows; HTTP is served without it")
             return "httptools"
-        members = {"hot": self.reading.hot_http, "guard": self.guard, "tally": self.tally}
+        members = {
+            "hot": self.reading.hot_http,
+            "guard": self.guard,
+            "tally": self.tally,
+            "recorder": self.recorder,
+        }
         return type("WorkerHttp", (FastHttp,), members)
 
 

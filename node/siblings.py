@@ -30,7 +30,7 @@ BACKLOG = 1_024  # of connections that wait to be accepted, from all siblings
 
 _LENGTH = struct.Struct(">I")
 _FORWARD = struct.Struct(">BH")  # protocol, length of the address
-_REPLY = struct.Struct(">q?")  # cell (-1: none), whether more follows
+_REPLY = struct.Struct(">q?H")  # cell (-1: none), whether more follows, length of the key
 _CHANGE = struct.Struct(">QI")  # serial, length of the key
 _PEER = struct.Struct("3i")  # process, user, group (struct ucred)
 _ASK, _HINT = b"a", b"h"
@@ -135,13 +135,15 @@ class Siblings:
             streams = await self._connect(slot)
             _write(streams[1], frame)
             head = await _read(streams[0])
-            cell, has_more = _REPLY.unpack_from(head)
+            cell, has_more, size = _REPLY.unpack_from(head)
         except BaseException:
             self._give_back(slot, streams, is_broken=True)
             raise
         more = _more(streams) if has_more else None
         self._give_back(slot, None if has_more else streams)
-        return Reply(head[_REPLY.size :], None if cell == _NO_CELL else cell, more)
+        start = _REPLY.size + size
+        key = head[_REPLY.size : start]
+        return Reply(head[start:], None if cell == _NO_CELL else cell, more, key)
 
     async def _connect(self, slot: int) -> Streams:
         idle = self._idle.setdefault(slot, [])
@@ -209,14 +211,15 @@ async def _serve(
         frame = await _read(reader)
         if frame[:1] == _HINT:
             learn(list(_changes(frame[1:])))
-            _write(writer, _REPLY.pack(_NO_CELL, False))
+            _write(writer, _REPLY.pack(_NO_CELL, False, 0))
             continue
         number, size = _FORWARD.unpack_from(frame, 1)
         start = 1 + _FORWARD.size
         address = frame[start : start + size].decode()
         reply = await answer(frame[start + size :], Origin(PROTOCOLS[number], address))
         cell = _NO_CELL if reply.cell is None else reply.cell
-        _write(writer, _REPLY.pack(cell, reply.more is not None) + reply.message)
+        head = _REPLY.pack(cell, reply.more is not None, len(reply.key))
+        _write(writer, head + reply.key + reply.message)
         if reply.more is not None:
             async for message in reply.more:
                 _write(writer, message)

@@ -60,12 +60,14 @@ class Origin:
 class Reply(NamedTuple):
     """A whole reply, and the cell where it is to be counted once it is sent; None when it answers no resolution.
 
-    `more` are further messages of the same answer, one at a time (lists of handles); never over UDP.
+    `key` is the canonical key of what was asked, or the bytes that name nothing.  `more` are further messages of the
+    same answer, one at a time (lists of handles); never over UDP.
     """
 
     message: bytes
     cell: int | None = None
     more: AsyncIterator[bytes] | None = None
+    key: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +124,12 @@ class Outcome:
     ready_cell: int = 0
 
 
-def refused(code: int, text: str | bytes = b"", *, cell: int | None = None) -> Outcome:
+def refused(
+    code: int, text: str | bytes = b"", *, cell: int | None = None, key: bytes = b""
+) -> Outcome:
     """Return the outcome of a request that is not carried out, with a text for a person."""
     shown = text.encode() if isinstance(text, str) else text
-    return Outcome(code=code, body=ErrorAnswer(shown).encode(), cell=cell)
+    return Outcome(code=code, body=ErrorAnswer(shown).encode(), cell=cell, key=key)
 
 
 SUCCEEDED = Outcome(code=ResponseCode.SUCCESS, body=b"")

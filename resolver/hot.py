@@ -187,8 +187,11 @@ class HotWire(HotTable):
         """Once a second: renew the expiration that answers carry."""
         self._expiration = (int(epoch_seconds) + ANSWER_LIFE_SECONDS).to_bytes(4, "big")
 
-    def reply(self, request: bytes, now_ns: int) -> tuple[int, bytes] | None:
-        """Return the UDP cell and the finished reply to a whole request message, or None: go the ordinary way."""
+    def reply(self, request: bytes, now_ns: int) -> tuple[int, bytes, bytes] | None:
+        """Return the UDP cell, the finished reply to a whole request message, and the record's key.
+
+        None: go the ordinary way.
+        """
         profile = self._profiles.get(request[:8] + request[20:36])
         if profile is None:
             return None
@@ -196,7 +199,7 @@ class HotWire(HotTable):
         ready = self.young.get(body) or self.promote(body)
         if ready is None:
             return None
-        expires_ns, cell, public_only, head, tail, _, _, lengths = ready
+        expires_ns, cell, public_only, head, tail, key, _, lengths = ready
         start, flags, asks_public_only = profile
         if (
             expires_ns <= now_ns
@@ -204,7 +207,7 @@ class HotWire(HotTable):
             or (public_only and not asks_public_only)
         ):
             return None
-        return cell, b"".join((start, request[8:12], head, flags, self._expiration, tail))
+        return cell, b"".join((start, request[8:12], head, flags, self._expiration, tail)), key
 
     def remember(
         self,

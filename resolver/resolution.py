@@ -31,11 +31,11 @@ class Resolution:
         try:
             request = ResolutionRequest.decode(asked.message.body)
         except WireError as error:
-            return _invalid(asked, error.code, str(error).encode())
+            return _invalid(asked, b"", error.code, str(error).encode())
         try:
             identifier = self._service.identify(request.handle)
         except IdentifierError:  # as the reference server: no such handle, no text
-            return _invalid(asked, ResponseCode.HANDLE_NOT_FOUND, b"")
+            return _invalid(asked, request.handle, ResponseCode.HANDLE_NOT_FOUND, b"")
         question = Question(
             identifier,
             request.types,
@@ -76,7 +76,9 @@ class Resolution:
                 Status.NOT_PERMITTED,
                 Tier.POSTGRES,
             )
-            return refused(ResponseCode.NOT_ADMINISTRATOR, cell=counted)
+            return refused(
+                ResponseCode.NOT_ADMINISTRATOR, cell=counted, key=question.identifier.key
+            )
         status = Status.FOUND if values else Status.NO_SUCH_VALUE
         answer = Answer(status, Tier.POSTGRES, None, values)
         return _outcome(asked, request, question, answer, is_private=is_private)
@@ -105,6 +107,6 @@ def _outcome(
     )
 
 
-def _invalid(asked: Asked, code: ResponseCode, text: bytes) -> Outcome:
+def _invalid(asked: Asked, name: bytes, code: ResponseCode, text: bytes) -> Outcome:
     counted = cell(asked.origin.protocol, Scheme.HANDLE, Status.INVALID_HANDLE, Tier.NONE)
-    return refused(code, text, cell=counted)
+    return refused(code, text, cell=counted, key=name)

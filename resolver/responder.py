@@ -132,6 +132,11 @@ class Responder:
         """Return the reply to bytes that are no message; the id is that of the request where it could be read."""
         return self._composer.refuse(error)
 
+    def refuse_as_busy(self, message: bytes) -> bytes:
+        """Return the reply to a request that cannot be answered at the moment."""
+        request_id = int.from_bytes(message[8:12])
+        return self.refuse(WireError(BUSY, code=ResponseCode.SERVER_BUSY, request_id=request_id))
+
     async def _respond(self, data: bytes, origin: Origin) -> Reply:
         try:
             envelope, content = unwrap(data)
@@ -217,9 +222,9 @@ class Responder:
     async def _reply(self, asked: Asked, outcome: Outcome) -> Reply:
         message = await self._composer.compose(asked, outcome)
         if outcome.pages is None:
-            return Reply(message, outcome.cell)
+            return Reply(message, outcome.cell, key=outcome.key)
         more = self._composer.compose_pages(asked, outcome, outcome.pages)
-        return Reply(message, outcome.cell, more)
+        return Reply(message, outcome.cell, more, outcome.key)
 
     async def _decide(self, asked: Asked) -> Outcome:
         handler = self._handlers.get(asked.opcode)
@@ -244,7 +249,7 @@ class Responder:
         asked = await self._handshakes.wait_for_proof(asked)
         if asked.caller is not None:
             return await handler(asked)
-        return replace(self._handshakes.challenge(asked), cell=outcome.cell)
+        return replace(self._handshakes.challenge(asked), cell=outcome.cell, key=outcome.key)
 
     async def _take_proof(self, asked: Asked) -> Outcome:
         """Take the answer to a challenge (200), and do what waited for it: that is what the reply answers."""

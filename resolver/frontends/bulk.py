@@ -21,8 +21,9 @@ from starlette.types import Scope as AsgiScope
 from resolver.answer import Answer, Question, Status
 from resolver.document import BAD_REQUEST, Document, answer_document, problem_document
 from resolver.identifier import IdentifierError, Scheme
-from resolver.observe import Protocol, Tally, cell
+from resolver.observe import Protocol, cell
 from resolver.problem import PROBLEM_TYPE, Problem
+from resolver.recorder import HttpCount, Party
 from resolver.service import Resolver
 from resolver.target import MAX_INDEX, read_body
 
@@ -55,9 +56,9 @@ class _ItemError(ValueError):
 class BulkApi:
     """POST of `/v1/resolve`."""
 
-    def __init__(self, service: Resolver, tally: Tally) -> None:
+    def __init__(self, service: Resolver, count: HttpCount) -> None:
         self._service = service
-        self._tally = tally
+        self._count = count
         self._batches = 0  # under way
 
     async def resolve(self, request: Request) -> Response:
@@ -73,14 +74,14 @@ class BulkApi:
         if self._batches >= MAX_BATCHES:
             detail = f"{MAX_BATCHES} batches are under way; try again"
             return _refusal(Problem(503, "unavailable", detail))
-        return _Batch(self, items)
+        return _Batch(self, items, self._count.party(request.scope))
 
-    async def answer(self, items: Sequence[object]) -> AsyncIterator[bytes]:
+    async def answer(self, items: Sequence[object], party: Party) -> AsyncIterator[bytes]:
         """Yield the lines, some at a time."""
         for start in range(0, len(items), ITEMS_AT_ONCE):
             async with asyncio.TaskGroup() as tasks:
                 some = [
-                    tasks.create_task(self._line(item))
+                    tasks.create_task(self._line(item, party))
                     for item in items[start : start + ITEMS_AT_ONCE]
                 ]
             yield b"".join([each.result() for each in some])
@@ -93,33 +94,39 @@ class BulkApi:
         """Count it no more."""
         self._batches -= 1
 
-    async def _line(self, item: object) -> bytes:
+    async def _line(self, item: object, party: Party) -> bytes:
         """Answer one item, and count it; a fault of ours is told like any other."""
         started = perf_counter_ns()
         try:
-            document, counted = await self._resolve(item)
+            document, counted, key = await self._resolve(item)
         except Exception:
             log.exception("an item cannot be answered")
             asked = str(item.get("identifier", "")) if isinstance(item, dict) else str(item)
             document = problem_document(
                 Problem(500, "internal_server_error", "The server's log has the cause"), asked
             )
-            counted = _cell(Scheme.HANDLE, Answer(Status.UNAVAILABLE))
-        self._tally.answered(counted, perf_counter_ns() - started)
+            counted, key = _cell(Scheme.HANDLE, Answer(Status.UNAVAILABLE)), asked.encode()
+        if not await self._count.answered(party, key, counted, started):
+            spelled = key.decode("utf-8", "replace")
+            document = answer_document(Answer(Status.UNAVAILABLE), spelled, None)
         return document.body + b"\n"
 
-    async def _resolve(self, item: object) -> tuple[Document, int]:
+    async def _resolve(self, item: object) -> tuple[Document, int, bytes]:
+        """Return the answer to an item, where it is counted, and the key of what was asked."""
         try:
             asked, question = self._question(item)
         except _ItemError as error:
             problem = Problem(400, BAD_REQUEST, str(error))
             refused = Answer(Status.INVALID_HANDLE)
-            return problem_document(problem, error.asked), _cell(Scheme.HANDLE, refused)
+            counted = _cell(Scheme.HANDLE, refused)
+            return problem_document(problem, error.asked), counted, error.asked.encode()
         if isinstance(question, IdentifierError):
             answer = Answer(Status.INVALID_HANDLE, message=str(question))
-            return answer_document(answer, asked, None), _cell(Scheme.HANDLE, answer)
+            document = answer_document(answer, asked, None)
+            return document, _cell(Scheme.HANDLE, answer), asked.encode()
         answer, identifier = await self._service.resolve(question), question.identifier
-        return answer_document(answer, asked, identifier), _cell(identifier.scheme, answer)
+        document = answer_document(answer, asked, identifier)
+        return document, _cell(identifier.scheme, answer), identifier.key
 
     def _question(self, item: object) -> tuple[str, Question | IdentifierError]:
         """Read an item: its identifier, and what is asked or why that is none.  Raises _ItemError."""
@@ -152,8 +159,8 @@ class _Unreadable:
 class _Batch(StreamingResponse):
     """The answer to a batch: it counts as under way until it is written, or cannot be."""
 
-    def __init__(self, api: BulkApi, items: Sequence[object]) -> None:
-        super().__init__(api.answer(items), media_type=NDJSON_TYPE)
+    def __init__(self, api: BulkApi, items: Sequence[object], party: Party) -> None:
+        super().__init__(api.answer(items, party), media_type=NDJSON_TYPE)
         self._api = api
         api.begin()
 

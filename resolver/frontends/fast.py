@@ -25,6 +25,7 @@ from resolver.guard import Guard
 from resolver.hot import HotHttp
 from resolver.httplogin import CERTIFICATE
 from resolver.observe import Tally
+from resolver.recorder import Party, Recorder
 
 FAST_PATH = b"GET /api/handles/"
 MAX_HEAD_BYTES = 65_536  # request line and headers together
@@ -58,6 +59,7 @@ class FastHttp(HttpToolsProtocol):
     hot: HotHttp
     guard: Guard
     tally: Tally
+    recorder: Recorder
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Called by uvicorn."""
@@ -67,6 +69,9 @@ class FastHttp(HttpToolsProtocol):
         self.unread_since_ns = 0
         self._is_in_head = False
         self._head_bytes = 0
+        self._peer = ""
+        self._block = b""  # the newest header block that was recorded, and whose it is
+        self._party: Party = None
         self._certificate: bytes | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -76,6 +81,7 @@ class FastHttp(HttpToolsProtocol):
         secured: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
         self._certificate = secured.getpeercert(binary_form=True) if secured else None
         peer = transport.get_extra_info("peername")
+        self._peer = peer[0] if peer else ""
         if not peer or not self.guard.admit(self, peer[0]):
             transport.abort()
 
@@ -99,7 +105,9 @@ class FastHttp(HttpToolsProtocol):
             ready = hot.young.get(path) or hot.promote(path)
             if ready is not None and ready[0] > started:
                 block = data[end + 11 :]
-                if block in hot.blocks or hot.accepts(block):
+                if (block in hot.blocks or hot.accepts(block)) and self._is_recorded(
+                    block, ready[5], ready[1], started
+                ):
                     if self.timeout_keep_alive_task is not None:
                         self._unset_keepalive_if_required()
                     self._write(hot.start + ready[4])
@@ -114,6 +122,13 @@ class FastHttp(HttpToolsProtocol):
             if self._head_bytes > MAX_HEAD_BYTES:
                 self.transport.write(_TOO_LARGE)
                 self.transport.close()
+
+    def _is_recorded(self, block: bytes, key: bytes, cell: int, now_ns: int) -> bool:
+        """Record a ready answer that is about to be sent; False: go the ordinary way, which says why not."""
+        recorder = self.recorder
+        if block != self._block:
+            self._block, self._party = block, recorder.party_of_block(self._peer, block)
+        return not recorder.is_strict and recorder.http(self._party, key, cell, now_ns) >= 0
 
     def on_message_begin(self) -> None:
         """Called by the parser: the first bytes of a request have arrived.

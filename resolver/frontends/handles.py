@@ -5,7 +5,6 @@ caller who is known gets what he may read, from the database itself, and nobody 
 """
 
 from dataclasses import replace
-from time import perf_counter_ns
 
 import orjson
 from fastapi import Request
@@ -26,8 +25,9 @@ from resolver.jsonapi import (
     refuse,
     respond,
 )
-from resolver.observe import Protocol, Tally, cell
+from resolver.observe import Protocol, cell
 from resolver.precondition import etag
+from resolver.recorder import HttpCount
 from resolver.registrar import Caller, Registrar
 from resolver.render import REFERRALS, json_answer, outcome_of
 from resolver.service import BUSY, Resolver, select
@@ -45,7 +45,7 @@ class HandlesApi:
         desk: Desk,
         service: Resolver,
         registrar: Registrar,
-        tally: Tally,
+        count: HttpCount,
         list_handles: Act,
         hot: HotHttp | None = None,
     ) -> None:
@@ -53,7 +53,7 @@ class HandlesApi:
         self._desk = desk
         self._service = service
         self._registrar = registrar
-        self._tally = tally
+        self._count = count
         self._list_handles = list_handles
         self._hot = hot
 
@@ -75,6 +75,7 @@ class HandlesApi:
             return await self._list_handles(asked)
         asked.parameters.indexes()  # a bad number is told before a bad handle
         scheme, era = Scheme.HANDLE, self._hot.era if self._hot is not None else 0
+        key, party = asked.name, self._count.party(asked.request.scope)
         try:
             identifier = self._service.identify(asked.name)
         except IdentifierError as error:
@@ -83,11 +84,12 @@ class HandlesApi:
         else:
             answer = await self._answer(asked, identifier)
             response = self._tell(asked, answer, is_prefix=identifier.is_prefix_handle)
-            scheme = identifier.scheme
+            scheme, key = identifier.scheme, identifier.key
             self._remember(asked, identifier, answer, response, era)
         counted = cell(Protocol.HTTP_JSON, scheme, answer.status, answer.tier)
-        self._tally.answered(counted, perf_counter_ns() - asked.started_ns)
-        return response
+        if await self._count.answered(party, key, counted, asked.started_ns):
+            return response
+        return self._tell(asked, Answer(Status.UNAVAILABLE, message=BUSY), is_prefix=False)
 
     async def _answer(self, asked: Asked, identifier: Identifier) -> Answer:
         parameters = asked.parameters

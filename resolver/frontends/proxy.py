@@ -14,8 +14,9 @@ from fastapi.responses import Response
 from resolver.answer import Answer, Question, Status
 from resolver.identifier import Identifier, IdentifierError, Scheme
 from resolver.location import Location, choose_location
-from resolver.observe import Protocol, Tally, cell
+from resolver.observe import Protocol, cell
 from resolver.page import POLICY, form_page, outcome_page, record_page, redirect_page
+from resolver.recorder import HttpCount
 from resolver.render import json_answer
 from resolver.service import Resolver
 from resolver.target import (
@@ -49,9 +50,9 @@ _DIGITAL_LINK = re.compile(rb"/*[0-9]{2,4}/")  # a GS1 application identifier
 class Proxy:
     """Redirects, record pages and the form at `/`."""
 
-    def __init__(self, service: Resolver, tally: Tally) -> None:
+    def __init__(self, service: Resolver, count: HttpCount) -> None:
         self._service = service
-        self._tally = tally
+        self._count = count
 
     async def show(self, request: Request) -> Response:
         """GET, HEAD and POST of `/{identifier}`, and of `/` with a form field `hdl`."""
@@ -72,14 +73,16 @@ class Proxy:
         try:
             identifier = self._identify(asked, scheme, raw_path if path else b"")
         except IdentifierError as error:
-            answer = Answer(Status.INVALID_HANDLE, message=str(error))
+            answer, key = Answer(Status.INVALID_HANDLE, message=str(error)), asked
             counted = cell(Protocol.HTTP_PAGE, scheme or Scheme.HANDLE, answer.status, answer.tier)
         else:
             answer = await self._service.resolve(_question(identifier, parameters))
+            key = identifier.key
             counted = cell(Protocol.HTTP_PAGE, identifier.scheme, answer.status, answer.tier)
         response = _respond(request, answer, name, parameters)
-        self._tally.answered(counted, perf_counter_ns() - started)
-        return response
+        if await self._count.answered(self._count.party(request.scope), key, counted, started):
+            return response
+        return _respond(request, Answer(Status.UNAVAILABLE), name, parameters)
 
     def _identify(self, asked: bytes, scheme: Scheme | None, raw_path: bytes) -> Identifier:
         """`raw_path` is given when the identifier is the path: a GS1 Digital Link is escaped segment by segment."""

@@ -14,6 +14,7 @@ from typing import Any
 from resolver.guard import Guard
 from resolver.hot import HotWire
 from resolver.observe import Event, Protocol, Tally, shift
+from resolver.recorder import Recorder
 from resolver.responder import Origin, Reply, Responder
 from resolver.wire import MAX_MESSAGE_BYTES, FrameBuffer, WireError
 
@@ -31,6 +32,7 @@ class TcpConnection(asyncio.Protocol):
         hot: HotWire,
         guard: Guard,
         tally: Tally,
+        recorder: Recorder,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         """`spawn` starts a task in the worker's task group."""
@@ -38,6 +40,8 @@ class TcpConnection(asyncio.Protocol):
         self._hot = hot
         self._guard = guard
         self._tally = tally
+        self._recorder = recorder
+        self._port = 0
         self._spawn = spawn
         self._frames = FrameBuffer(MAX_MESSAGE_BYTES)
         self._queue: deque[bytes] = deque()  # an empty message stands for the end
@@ -58,6 +62,7 @@ class TcpConnection(asyncio.Protocol):
         self._transport = transport
         peer = transport.get_extra_info("peername")
         self._origin = Origin(Protocol.TCP, peer[0] if peer else "")
+        self._port = peer[1] if peer else 0
         if not peer or not self._guard.admit(self, peer[0]):
             transport.abort()
 
@@ -85,8 +90,7 @@ class TcpConnection(asyncio.Protocol):
         if not self._is_ordinary and not self.request_began_ns:
             ready = self._ready(data, started)
             if ready is not None:
-                self._transport.write(ready[1])
-                self._tally.answered(ready[0] + _TO_TCP, perf_counter_ns() - started)
+                self._transport.write(self._counted(ready, data, started))
                 return
         if not self._last_word:
             self._frames.feed(data)
@@ -110,8 +114,21 @@ class TcpConnection(asyncio.Protocol):
         """See `Guard`; what the client has not read until now is thrown away."""
         self._transport.abort()
 
-    def _ready(self, message: bytes, now_ns: int) -> tuple[int, bytes] | None:
+    def _counted(self, ready: tuple[int, bytes, bytes], message: bytes, started: int) -> bytes:
+        """Record and count a ready reply, and return what is to be sent."""
+        cell, reply, key = ready
+        cell += _TO_TCP
+        address, recorder = self._origin.address, self._recorder
+        if recorder.native(address, self._port, message[8:12], key, cell, started) < 0:
+            self._tally.happened(Event.OVERLOADED)
+            return self._responder.refuse_as_busy(message)
+        self._tally.answered(cell, perf_counter_ns() - started)
+        return reply
+
+    def _ready(self, message: bytes, now_ns: int) -> tuple[int, bytes, bytes] | None:
         """Return a ready reply, with public values; whoever has logged in and asks for all may see others, too."""
+        if self._recorder.is_strict:
+            return None
         if self._origin.known is not None and not _asks_public_only(message):
             return None
         return self._hot.reply(message, now_ns)
@@ -130,8 +147,7 @@ class TcpConnection(asyncio.Protocol):
                 if ready is None:
                     self._enqueue(message)
                 else:
-                    replies.append(ready[1])
-                    self._tally.answered(ready[0] + _TO_TCP, perf_counter_ns() - started)
+                    replies.append(self._counted(ready, message, started))
         except WireError as error:
             self._tally.happened(Event.TCP_UNREADABLE)
             self._last_word = self._responder.refuse(error)
@@ -169,6 +185,8 @@ class TcpConnection(asyncio.Protocol):
                 reply = await self._responder.respond(message, self._origin)
                 if self._transport.is_closing():
                     return
+                if reply.cell is not None and not await self._is_recorded(reply, message, started):
+                    reply = Reply(self._responder.refuse_as_busy(message))
                 self._transport.write(reply.message)
                 self.last_used_ns = perf_counter_ns()
                 if reply.cell is not None:
@@ -178,6 +196,16 @@ class TcpConnection(asyncio.Protocol):
                 self._read_on()
         finally:
             self._is_ordinary = False
+
+    async def _is_recorded(self, reply: Reply, message: bytes, started: int) -> bool:
+        """Record an answer that is about to be sent; False: it must not be."""
+        recorder, cell = self._recorder, reply.cell or 0
+        address = self._origin.address
+        number = recorder.native(address, self._port, message[8:12], reply.key, cell, started)
+        if number >= 0 and await recorder.committed(number):
+            return True
+        self._tally.happened(Event.OVERLOADED)
+        return False
 
     async def _write_more(self, reply: Reply) -> None:
         """Write the further messages of an answer, no faster than the client reads them."""

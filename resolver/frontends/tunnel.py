@@ -9,7 +9,8 @@ from time import perf_counter_ns
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
-from resolver.observe import Protocol, Tally
+from resolver.observe import Protocol
+from resolver.recorder import HttpCount
 from resolver.responder import Origin, Reply, Responder
 from resolver.target import read_body
 from resolver.wire import ENVELOPE_BYTES, MAX_MESSAGE_BYTES
@@ -20,9 +21,9 @@ MESSAGE_TYPE = "application/x-hdl-message"
 class Tunnel:
     """Answers native messages that come by HTTP."""
 
-    def __init__(self, responder: Responder, tally: Tally) -> None:
+    def __init__(self, responder: Responder, count: HttpCount) -> None:
         self._responder = responder
-        self._tally = tally
+        self._count = count
 
     @staticmethod
     def takes(request: Request) -> bool:
@@ -37,7 +38,9 @@ class Tunnel:
         address = request.client.host if request.client else ""
         reply = await self._responder.respond(message, Origin(Protocol.NATIVE_HTTP, address))
         if reply.cell is not None:
-            self._tally.answered(reply.cell, perf_counter_ns() - started)
+            party = self._count.party(request.scope)
+            if not await self._count.answered(party, reply.key, reply.cell, started):
+                reply = Reply(self._responder.refuse_as_busy(message))
         if reply.more is not None:
             return StreamingResponse(_messages(reply), media_type=MESSAGE_TYPE)
         status = 200 if reply.message else 400

@@ -12,7 +12,8 @@ from typing import Any
 from resolver.guard import Guard
 from resolver.hot import HotWire
 from resolver.observe import Event, Protocol, Tally
-from resolver.responder import Origin, Responder
+from resolver.recorder import Recorder
+from resolver.responder import Origin, Reply, Responder
 from resolver.wire import (
     DATAGRAM_BYTES,
     ENVELOPE_BYTES,
@@ -38,6 +39,7 @@ class UdpFrontEnd(asyncio.DatagramProtocol):
         hot: HotWire,
         guard: Guard,
         tally: Tally,
+        recorder: Recorder,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         *,
         max_datagrams: int,
@@ -46,13 +48,15 @@ class UdpFrontEnd(asyncio.DatagramProtocol):
         self._responder = responder
         self._guard = guard
         self._tally = tally
+        self._recorder = recorder
         self._spawn = spawn
         self._max_bytes = ENVELOPE_BYTES + PIECE_BYTES * max_datagrams
         self._joiner = DatagramJoiner()
         self._under_way = 0
         self._transport: asyncio.DatagramTransport
         # Bound once: looking these up costs more than a hundredth of a ready answer.
-        self._ready_reply = hot.reply
+        self._ready_reply = _no_reply if recorder.is_strict else hot.reply
+        self._record = recorder.native
         self._answered = tally.answered
         self._sendto: Callable[[bytes, Address], None]
 
@@ -77,10 +81,15 @@ class UdpFrontEnd(asyncio.DatagramProtocol):
         if ready is None:
             self._receive(data, addr, started)
             return
-        cell, reply = ready
-        if len(reply) > DATAGRAM_BYTES:
-            if not self._send_pieces(reply, addr):
-                return
+        cell, reply, key = ready
+        is_long = len(reply) > DATAGRAM_BYTES
+        if is_long and not self._may_send(reply, addr):
+            return
+        if self._record(source, addr[1], data[8:12], key, cell, started) < 0:
+            self._tally.happened(Event.OVERLOADED)
+            return
+        if is_long:
+            self._send_pieces(reply, addr)
         else:
             guard.udp_spent[source] = spent + 1
             self._sendto(reply, addr)
@@ -112,19 +121,36 @@ class UdpFrontEnd(asyncio.DatagramProtocol):
     async def _answer(self, message: bytes, addr: Address, started: int) -> None:
         try:
             reply = await self._responder.respond(message, Origin(Protocol.UDP, addr[0]))
-            is_sent = bool(reply.message) and self._send_pieces(reply.message, addr)
-            if is_sent and reply.cell is not None:
-                self._tally.answered(reply.cell, perf_counter_ns() - started)
+            if not reply.message or not self._may_send(reply.message, addr):
+                return
+            if reply.cell is None or await self._is_recorded(reply, message, addr, started):
+                self._send_pieces(reply.message, addr)
+                if reply.cell is not None:
+                    self._answered(reply.cell, perf_counter_ns() - started)
         finally:
             self._under_way -= 1
 
-    def _send_pieces(self, reply: bytes, addr: Address) -> bool:
+    async def _is_recorded(self, reply: Reply, message: bytes, addr: Address, started: int) -> bool:
+        """Record an answer that is about to be sent; False: it must not be."""
+        request_id, cell = message[8:12], reply.cell or 0
+        number = self._record(addr[0], addr[1], request_id, reply.key, cell, started)
+        if number >= 0 and await self._recorder.committed(number):
+            return True
+        self._tally.happened(Event.OVERLOADED)
+        return False
+
+    def _may_send(self, reply: bytes, addr: Address) -> bool:
+        """Whether the answer is short enough, and its receiver has not had his share; it has it now."""
         if len(reply) > self._max_bytes:
             self._tally.happened(Event.UDP_TOO_LONG)
             return False
-        pieces = split_datagrams(reply)
-        if self._transport.is_closing() or not self._guard.allow_datagrams(addr[0], len(pieces)):
-            return False
-        for piece in pieces:
-            self._transport.sendto(piece, addr)
-        return True
+        pieces = -(-(len(reply) - ENVELOPE_BYTES) // PIECE_BYTES)
+        return not self._transport.is_closing() and self._guard.allow_datagrams(addr[0], pieces)
+
+    def _send_pieces(self, reply: bytes, addr: Address) -> None:
+        for piece in split_datagrams(reply):
+            self._sendto(piece, addr)
+
+
+def _no_reply(_message: bytes, _now_ns: int) -> None:
+    """Nothing is ready where every answer waits for its record to be durable."""

@@ -11,8 +11,9 @@ from fastapi.responses import Response
 from resolver.answer import Answer, Question, Status
 from resolver.document import BAD_REQUEST, Document, answer_document, problem_document
 from resolver.identifier import IdentifierError, Scheme
-from resolver.observe import Protocol, Tally, cell
+from resolver.observe import Protocol, cell
 from resolver.problem import Problem
+from resolver.recorder import HttpCount
 from resolver.service import Resolver
 from resolver.target import Parameters, TargetError, decode_path, parse_query
 
@@ -23,9 +24,9 @@ RETRY_AFTER_SECONDS = 1
 class ResolveApi:
     """GET and HEAD of `/v1/resolve/{identifier}`."""
 
-    def __init__(self, service: Resolver, tally: Tally) -> None:
+    def __init__(self, service: Resolver, count: HttpCount) -> None:
         self._service = service
-        self._tally = tally
+        self._count = count
 
     async def show(self, request: Request) -> Response:
         """Resolve an identifier of any scheme."""
@@ -44,8 +45,10 @@ class ResolveApi:
         response = _response(answer_document(answer, spelled, identifier))
         scheme = identifier.scheme if identifier else Scheme.HANDLE
         counted = cell(Protocol.HTTP_JSON, scheme, answer.status, answer.tier)
-        self._tally.answered(counted, perf_counter_ns() - started)
-        return response
+        key = identifier.key if identifier else asked
+        if await self._count.answered(self._count.party(request.scope), key, counted, started):
+            return response
+        return _response(answer_document(Answer(Status.UNAVAILABLE), spelled, identifier))
 
     def _question(self, asked: bytes, parameters: Parameters) -> Question:
         indexes, scheme = parameters.indexes(), parameters.scheme()

@@ -22,6 +22,7 @@ from node.web.tokens import TokensApi
 from resolver.answer import Answer, Question, Status, Tier
 from resolver.identifier import Identifier, Scheme
 from resolver.observe import CELL_COUNT, Event, Protocol, Tally
+from resolver.recorder import HttpCount, NoRecorder
 from resolver.render import CODES
 from resolver.service import Resolver
 from resolver.wire import ResponseCode
@@ -144,7 +145,7 @@ async def test_outcome_has_the_codes_that_the_table_says(status: Status) -> None
     app = build_app(
         service,
         NOTHING,
-        Tally([0] * CELL_COUNT),
+        HttpCount(Tally([0] * CELL_COUNT), NoRecorder()),
         list,
         registrar=NOTHING,
         login=Gate().login,

@@ -21,6 +21,7 @@ from node.web.routes import build_app
 from resolver.freshness import Freshness
 from resolver.hot import HotHttp, HotWire
 from resolver.observe import CELL_COUNT, RESOLUTIONS, Tally
+from resolver.recorder import HttpCount, NoRecorder
 from resolver.responder import Responder, Surroundings
 from resolver.service import Resolver
 from resolver.wire import RsaPublicKey, SiteData, SiteInterface, SiteServer, encode_public_key
@@ -91,7 +92,7 @@ class Web:
         self.app: FastAPI = build_app(
             service,
             self.responder,
-            self.tally,
+            HttpCount(self.tally, NoRecorder()),
             lambda: self.checks,
             registrar=self.registrar,
             login=self.gate.login,

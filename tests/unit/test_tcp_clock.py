@@ -7,6 +7,7 @@ from resolver.frontends.tcp import TcpConnection
 from resolver.guard import Guard
 from resolver.hot import HotWire
 from resolver.observe import CELL_COUNT, Tally
+from resolver.recorder import NoRecorder
 from resolver.wire import Envelope, Header, Message, NameRequest, Opcode
 from tests.support.waiting import until
 from tests.support.web import Web
@@ -33,7 +34,9 @@ async def test_client_that_always_has_begun_its_next_request_is_not_slow() -> No
     hot = HotWire(Freshness(), max_entries=0, max_bytes=0)
     request = site_request()
     async with asyncio.TaskGroup() as tasks:
-        connection = TcpConnection(Web().responder, hot, guard, tally, tasks.create_task)
+        connection = TcpConnection(
+            Web().responder, hot, guard, tally, NoRecorder(), tasks.create_task
+        )
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: connection, "127.0.0.1", 0)
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())

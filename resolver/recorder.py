@@ -1,0 +1,108 @@
+"""Recorder: where front ends record each answered question, just before they send the answer; the node's ledger is one.
+
+It is told in the same breath as `Tally`, and by other code: two counts that are made apart can be compared.  Laws: an
+answer is recorded once, when nothing can change it any more; what is not going to be sent is not recorded; an answer
+that must not be given unrecorded is not given (`REFUSED`).
+"""
+
+from collections.abc import Iterable, Mapping
+from time import perf_counter_ns
+from typing import Any, Protocol
+
+from resolver.observe import Event, Tally
+
+REFUSED = -1
+"""In place of a record's number: the question must not be answered, since the answer cannot be recorded."""
+
+Party = Any
+"""Who asks over HTTP, as the recorder sees it; a front end may keep it as long as headers and peer are the same."""
+
+
+class Recorder(Protocol):
+    """What front ends are given.
+
+    `cell` is where the answer is counted (`observe.cell`), `key` the canonical key of what was asked, or the bytes
+    that were asked when they name nothing; `now_ns` a reading of `time.perf_counter_ns`.  The number that comes back
+    is for `committed`.
+    """
+
+    is_strict: bool
+    """Whether answers wait for `committed`; front ends then leave their ready answers alone."""
+
+    def native(
+        self, address: str, port: int, request_id: bytes, key: bytes, cell: int, now_ns: int
+    ) -> int:
+        """Record the answer to a native message; `port` is the sender's."""
+        ...
+
+    def party(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> Party:
+        """Return who asks, by the headers as ASGI has them."""
+        ...
+
+    def party_of_block(self, peer: str, block: bytes) -> Party:
+        """Return who asks, by a block of header lines."""
+        ...
+
+    def once(self, party: Party) -> Party:
+        """Return the same party, all of whose answers belong to one request."""
+        ...
+
+    def http(self, party: Party, key: bytes, cell: int, now_ns: int) -> int:
+        """Record the answer to an HTTP request, or to one item of it."""
+        ...
+
+    async def committed(self, number: int) -> bool:
+        """Wait until the disk has the record, if that is what the node promises; False: the answer is refused."""
+        ...
+
+
+class NoRecorder:
+    """Records nothing; for a node without a ledger."""
+
+    is_strict = False
+
+    def native(
+        self, address: str, port: int, request_id: bytes, key: bytes, cell: int, now_ns: int
+    ) -> int:
+        """See `Recorder`."""
+        return 0
+
+    def party(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> Party:
+        """See `Recorder`."""
+
+    def party_of_block(self, peer: str, block: bytes) -> Party:
+        """See `Recorder`."""
+
+    def once(self, party: Party) -> Party:
+        """See `Recorder`."""
+
+    def http(self, party: Party, key: bytes, cell: int, now_ns: int) -> int:
+        """See `Recorder`."""
+        return 0
+
+    async def committed(self, number: int) -> bool:
+        """See `Recorder`."""
+        return True
+
+
+class HttpCount:
+    """Records and counts the answers of the HTTP front ends that are not ready beforehand."""
+
+    def __init__(self, tally: Tally, recorder: Recorder) -> None:
+        self._tally = tally
+        self._recorder = recorder
+
+    def party(self, scope: Mapping[str, Any]) -> Party:
+        """Return who makes the request of an ASGI scope; all its answers belong together."""
+        peer = scope.get("client")
+        recorder = self._recorder
+        return recorder.once(recorder.party(peer[0] if peer else "", scope["headers"]))
+
+    async def answered(self, party: Party, key: bytes, resolution: int, started_ns: int) -> bool:
+        """Count an answer that is about to be sent; False: it must not be, since it cannot be recorded."""
+        number = self._recorder.http(party, key, resolution, started_ns)
+        if number < 0 or not await self._recorder.committed(number):
+            self._tally.happened(Event.OVERLOADED)
+            return False
+        self._tally.answered(resolution, perf_counter_ns() - started_ns)
+        return True
