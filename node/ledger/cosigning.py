@@ -91,8 +91,8 @@ class Cosigning:
         self._asked = asyncio.Event()
         self._wakes = {client.witness.name: asyncio.Event() for client in self._clients}
         self._round: _Round | None = None
-        self._archiving = asyncio.Lock()  # guards the files of heads, and the standing
-        self._unwritten: tuple[str, ...] = ()  # refusals that the disk did not take
+        self._writing = asyncio.Lock()  # guards the files, and what the standing says of them
+        self._unwritten: tuple[str, ...] = ()  # refusals that are not on the disk yet
         self.standing = Standing(
             size=beacon.size if beacon else 0,
             met_at=beacon.met_at if beacon else clock(),
@@ -145,8 +145,10 @@ class Cosigning:
 
     async def _begin_round(self) -> None:
         """Choose the head, and wake who is to cosign it."""
-        refusals = self._unwritten + await asyncio.to_thread(self._heads.refusals)
-        self.standing = self.standing._replace(refusals=refusals)
+        async with self._writing:
+            written = await asyncio.to_thread(self._heads.refusals)
+            refusals = self._unwritten + written
+            self.standing = self.standing._replace(refusals=refusals)
         if refusals:
             log.error("heads are not cosigned", extra={"reason": "; ".join(refusals)})
             return
@@ -214,12 +216,15 @@ class Cosigning:
             f" find out what was restored or who else signed; remove {path} when that is settled"
         )
         log.error("a witness refuses this log", extra={"cause": error.cause, "reason": sentence})
+        self._unwritten += (sentence,)
         self.standing = self.standing._replace(refusals=(*self.standing.refusals, sentence))
         told = (witness.key, error.cause, sentence, current.note, int(self._clock()))
-        try:
-            await asyncio.to_thread(self._heads.refuse, *told)
-        except OSError:
-            self._unwritten += (sentence,)
+        async with self._writing:
+            try:
+                await asyncio.to_thread(self._heads.refuse, *told)
+            except OSError:
+                return  # it stands until this process ends
+            self._unwritten = tuple(each for each in self._unwritten if each != sentence)
 
     async def _take(self, witness: Witness, current: _Round, line: Signature) -> None:
         current.note = current.note.signed(line)
@@ -241,7 +246,7 @@ class Cosigning:
         if not self._policy.is_met(current.note, CHECKS_WITH_SM2):
             log.error("the published checkpoint is not signed by a log of the policy")
             return
-        async with self._archiving:
+        async with self._writing:
             size = current.checkpoint.size
             is_newest = size >= self.standing.size
             archive = partial(self._heads.archive, current.note, is_newest=is_newest)
