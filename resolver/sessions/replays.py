@@ -21,8 +21,11 @@ class Replays:
             self._seen = (kept | 1) & ((1 << REPLAY_WINDOW) - 1)
             self._highest = counter
             return True
-        bit = 1 << -ahead
-        if -ahead >= REPLAY_WINDOW or self._seen & bit:
+        if (
+            -ahead >= REPLAY_WINDOW
+        ):  # else who leaps far and goes back makes the shift below a huge one
             return False
+        bit = 1 << -ahead
+        is_new = not self._seen & bit
         self._seen |= bit
-        return True
+        return is_new

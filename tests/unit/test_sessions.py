@@ -1,5 +1,6 @@
 """What is kept between two messages: ids, bounded shelves, challenges, replay windows, sessions."""
 
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -144,8 +145,13 @@ class TestReplays:
         replays = Replays()
         replays.accept(1)
 
+        tracemalloc.start()
         assert replays.accept(2**32 - 1)
         assert not replays.accept(1)
+        _, most_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+        assert most_bytes < 10_000
 
     @given(st.lists(st.integers(0, 3 * REPLAY_WINDOW)))
     def test_no_counter_is_ever_taken_twice_and_no_new_one_is_refused_in_the_window(
