@@ -154,7 +154,7 @@ class Handshakes:
         if waiting is not None and asked.origin.challenge_id == session_id:
             return await self._log_in(asked, waiting)
         pending = self._challenges.get(session_id)
-        if pending is None:
+        if pending is None or _is_forged(asked, pending):
             return refused(ResponseCode.SESSION_TIMEOUT, NO_SESSION)
         opcode = pending.request.header.opcode
         if asked.origin.is_datagram and opcode != Opcode.RESOLUTION:
@@ -272,3 +272,8 @@ class Handshakes:
 
     def _is_taken(self, session_id: int) -> bool:
         return session_id in self._challenges or session_id in self._sessions
+
+
+def _is_forged(asked: Asked, pending: Pending) -> bool:
+    """True for a datagram from another address than was challenged: wrong proofs are held against their address."""
+    return asked.origin.is_datagram and asked.origin.address != pending.source

@@ -807,6 +807,20 @@ class TestOverUdp:
 
         assert [code_of(refused), code_of(answer)] == [4, 1]
 
+    async def test_a_challenge_is_answered_from_the_address_that_was_challenged(self) -> None:
+        """Else anybody could spend the tries of another address, by proofs in its name."""
+        node, client = fleet(), Client()
+        challenged = Origin(Protocol.UDP, "192.0.2.1")
+        request = client.request(Opcode.RESOLUTION, resolve())
+        challenge = client.read((await node.ask(request, origin=challenged)).message)
+        proof = client.prove(challenge, ADMIN)
+
+        forged = await node.ask(proof, origin=Origin(Protocol.UDP, "192.0.2.2"))
+        answer = await node.ask(proof, origin=challenged)
+
+        assert code_of(client.read(forged.message)) == ResponseCode.SESSION_TIMEOUT
+        assert HIDDEN in values_of(client.read(answer.message))
+
 
 class TestVerification:
     @pytest.mark.parametrize(("identity", "valid"), [(ADMIN, True), (STRANGER, False)])
