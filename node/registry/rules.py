@@ -251,6 +251,7 @@ def _check_replacement(write: Write, caller: Caller, before: RecordState, facts:
     except Refused as refused:
         if not _may_replace_whole(write, caller, before, facts, refused.verdict.code):
             raise
+        _check_unlocked(caller, facts, touched)
 
 
 def _may_replace_whole(
@@ -282,6 +283,11 @@ def _check_rights(
     """Rights to the record, and to each value that is there: one that administrators may not write stays."""
     if needed and not may(caller, needed, write.identifier, before.values, facts, Scope.WRITE):
         raise no_right()
+    _check_unlocked(caller, facts, touched)
+
+
+def _check_unlocked(caller: Caller, facts: Facts, touched: list[HandleValue]) -> None:
+    """Whoever may replace a whole record may not replace such a value in it either."""
     locked = [value for value in touched if not is_writable(value)]
     if locked and not is_server_admin(caller, facts):
         raise Refused(

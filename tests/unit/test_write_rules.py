@@ -242,6 +242,12 @@ class TestReplacement:
         makes = admin(ADMIN, AdminPermission.ADD_HANDLE)
         assert code(self.asked, facts(url(), mine, prefix=(makes,))) is ResponseCode.SUCCESS
 
+    def test_neither_does_for_a_value_that_administrators_may_not_write(self) -> None:
+        mine = admin(ADMIN, AdminPermission.ADD_ADMIN | AdminPermission.DELETE_HANDLE)
+        makes = admin(ADMIN, AdminPermission.ADD_HANDLE)
+        known = facts(url(permissions=10), mine, prefix=(makes,))
+        assert code(self.asked, known) is ResponseCode.INSUFFICIENT_PERMISSIONS
+
     def test_nobody_may_find_out_by_guessing(self) -> None:
         """A hidden value that is given again takes the right to change it, whether it is the same or not."""
         hidden = HandleValue(300, b"HS_SECKEY", b"sealed", permissions=12)
