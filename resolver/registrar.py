@@ -134,7 +134,7 @@ class Listing(NamedTuple):
 class Revision(NamedTuple):
     """One step in the life of a record: what was done, by whom, from where and why, and what there was afterwards.
 
-    `values` is None after a deletion; secret keys are left out of it.
+    `values` is None after a deletion; secret keys, and what not even administrators may read, are left out of it.
     """
 
     version: int

@@ -239,7 +239,9 @@ def _seal_part(seal: Seal, key: bytes, part: EncodedValue) -> EncodedValue:
 
 
 def _sealed(seal: Seal, key: bytes, value: HandleValue) -> HandleValue:
-    return replace(value, data=seal.seal(key, value.index, value.data))
+    """Return a secret key as it is stored, so that one that is given again is seen to be the same."""
+    permissions = value.permissions & ~_PUBLIC_READ
+    return replace(value, data=seal.seal(key, value.index, value.data), permissions=permissions)
 
 
 def _join_values(

@@ -215,7 +215,7 @@ def _revisions(rows: list[VersionRow], after: Values | None) -> list[Revision]:
     """Return revisions, newest first: what one left behind is what the next one replaced."""
     found = []
     for row in rows:
-        shown = None if after is None else tuple(v for v in after if not is_secret(v))
+        shown = None if after is None else tuple(v for v in after if _is_shown(v, allowed=True))
         found.append(
             Revision(
                 row.version,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -115,6 +116,14 @@ async def test_history_tells_what_each_write_left_behind(registrar: RecordRegist
     assert older.revisions == history.revisions[2:3]
 
 
+async def test_history_leaves_out_what_not_even_administrators_may_read(
+    registrar: RecordRegistrar,
+) -> None:
+    await do(registrar, CREATE, NAME, url(), url(2, permissions=0))
+    history = await registrar.history(named(NAME), ROOT)
+    assert [value.index for value in history.revisions[0].values or ()] == [1]
+
+
 async def test_revert_brings_back_secrets_as_well(
     database: Database, registrar: RecordRegistrar
 ) -> None:
@@ -163,6 +172,8 @@ async def test_the_same_again_changes_nothing_and_keeps_its_time(
     before = await stored(database, b"88.1/X")
     again = await do(registrar, CREATE, NAME, url(timestamp=7), SECRET, overwrite=True)
     assert (again.code, again.created, again.version) == (DONE, False, 1)
+    public = replace(SECRET, permissions=14)  # which a secret key never is
+    assert (await do(registrar, CREATE, NAME, url(), public, overwrite=True)).version == 1
     assert await stored(database, b"88.1/X") == before
     assert len(await rows(database, "select 1 from version")) == 1
 
