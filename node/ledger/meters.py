@@ -1,0 +1,42 @@
+"""Meters: the two counts of each worker at one moment, for the `met` leaf: Prometheus' and the ledger's.
+
+They come from two places: the counters of the slot, which the front ends add to, and the lane's own bytes.  A worker
+goes on while it is read, so the lane is read before and after: what came in between may be missing in the one count or
+the other, and so may the answer that is being given just then.
+"""
+
+from collections.abc import Callable, Sequence
+
+from node.counters import Counters
+from resolver.observe import LATENCY_BASE
+
+TRIES = 5  # to find a moment in which a worker does nothing
+
+Position = tuple[int, int]
+"""A lane's epoch and newest record."""
+
+Newest = Callable[[], dict[int, Position]]
+"""newest(): where each lane is; a slot's lane has its number."""
+
+Row = tuple[int, int, int, int, int, int]
+"""Slot, lane, epoch, Prometheus, ledger, in flight."""
+
+
+def read_meters(slots: Sequence[Counters], newest: Newest) -> tuple[Row, ...]:
+    """Return a row for each worker that has a lane."""
+    after = newest()
+    for _ in range(TRIES):
+        before = after
+        counts = [sum(each.cells[:LATENCY_BASE]) for each in slots]
+        after = newest()
+        if after == before:
+            break
+    lanes = [(slot, count) for slot, count in enumerate(counts) if slot in after]
+    return tuple(_row(slot, count, before.get(slot), after[slot]) for slot, count in lanes)
+
+
+def _row(slot: int, count: int, before: Position | None, after: Position) -> Row:
+    epoch, last = after
+    known = before[1] if before is not None and before[0] == epoch else 0
+    moved = last - known
+    return slot, slot, epoch, count, last, moved + 1 if moved else 0
