@@ -6,7 +6,7 @@ holds nothing of ours.
 
 import sys
 
-from tests.support import judge_merkle
+from tests.support import judge_merkle, judge_witness
 from tests.support.judge_log import judge_log, own_log
 from tests.support.judge_openapi import judge_documents
 from tests.support.judged import judge, judged_node
@@ -17,6 +17,7 @@ def main() -> int:
     failed = judge_merkle.main()
     with own_log() as log:
         failed |= judge_log(log)
+    failed |= judge_witness.main()
     with judged_node() as lent:
         failed |= judge_documents(lent)
     with judged_node() as lent:
