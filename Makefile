@@ -46,14 +46,15 @@ arch: .venv/.made ## who may import whom
 judges: .venv/.made .judges/.made ## other people's clients and questions against our node
 	$(BIN)/python -m tests.support.judges
 
-bench: .venv/.made ## how fast it is here, beside two baselines
+bench: .venv/.made ## how fast it reads and writes here, beside three baselines
 	$(BIN)/python -m loadtest.bench
 
-campaign: .venv/.made .judges/.made ## the long runs: random messages, killed workers, changes under load
+campaign: .venv/.made .judges/.made ## the long runs: random messages, killed processes, changes under load
 	$(BIN)/python -m loadtest.fuzz_codec --messages 10000000 --jobs 2
 	$(BIN)/python -m loadtest.fuzz_ports --messages 1000000
 	$(BIN)/python -m tests.support.judge_openapi --seconds 300 --seed $$(date +%s)
 	$(BIN)/python -m loadtest.kill_workers --kills 100
+	$(BIN)/python -m loadtest.kill_writes --bursts 200
 	$(BIN)/python -m loadtest.stale --seconds 120
 
 checks: lint type arch
