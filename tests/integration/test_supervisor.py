@@ -16,7 +16,7 @@ import pytest
 from node.config import Settings
 from node.process.home import ELSEWHERE, POINTER
 from node.process.lock import CHILDREN_LOCK, NODE_LOCK
-from tests.support.nodes import NodeProcess, can_run_as, eventually, is_alive, node_in
+from tests.support.nodes import KEPT, NodeProcess, can_run_as, eventually, is_alive, node_in
 
 pytestmark = pytest.mark.slow
 
@@ -206,7 +206,7 @@ def test_interrupted_node_leaves_no_process_socket_or_lock(one_node: NodeProcess
     assert code == 0
     assert [child for child in children if is_alive(child)] == []
     left = {path.name for path in one_node.data_dir.iterdir()}
-    assert left <= {"postgres", "log", "server-key.pem"}
+    assert left <= KEPT
     with socket.socket() as free:
         free.bind(settings.http_listen[0])
     assert not (one_node.data_dir / "postgres" / "postmaster.pid").exists()

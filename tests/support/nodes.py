@@ -20,6 +20,13 @@ from node.process.running import find_running
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
+KEPT = frozenset(
+    {
+        *("postgres", "log", "samples", "jobs", "ledger"),
+        *("server-key.pem", "sealing.key", "operator-token"),
+    }
+)
+"""What a node that has ended leaves in its data directory: data and keys, no socket and no lock."""
 ROOT = Path(__file__).resolve().parents[2]
 ANY_PORTS = {
     "IDNODE_HTTP_LISTEN": "127.0.0.1:0",
