@@ -62,6 +62,23 @@ def test_any_bytes_are_a_batch_file_or_refused(data: bytes) -> None:
     all_of(list(cut_generic_batch(io.BytesIO(data))))
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{} HS_SECKEY 86400 1100 UTF8 x",
+        "300 HS_SECKEY {} 1100 UTF8 x",
+        "300 HS_SECKEY 86400 1100 {}",
+        "300 HS_SECKEY {}",
+        "{}",
+    ],
+)
+def test_a_secret_that_slipped_into_another_place_of_a_batch_file_is_not_shown(form: str) -> None:
+    text = "CREATE 88.1/x\n" + form.format("geheim") + "\n"
+    _, errors = all_of(list(cut_generic_batch(io.BytesIO(text.encode()))))
+    assert len(errors) == 1
+    assert "geheim" not in errors[0].reason
+
+
 @given(st.lists(ROWS | JSON, max_size=5))
 def test_any_rows_of_operations_are_writes_or_refused_each_by_itself(rows: list[object]) -> None:
     lines = [orjson.dumps(row, default=str) for row in rows if _is_json(row)]
