@@ -4,6 +4,7 @@ import io
 from uuid import UUID
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
