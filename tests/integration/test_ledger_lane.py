@@ -15,6 +15,7 @@ import pytest
 from loadtest.kill_lane import kill
 from node.ledger.classes import Campaign, Policy, Robots, networks
 from node.ledger.counting import Counter, NoLedger
+from node.ledger.flusher import Exposure
 from node.ledger.headers import Headers
 from node.ledger.lane import Lane, LaneTerms, NotCounted, outcome
 from node.ledger.lanefile import (
@@ -29,7 +30,7 @@ from node.ledger.lanefile import (
     lane_path,
 )
 from node.ledger.monthkeys import MonthKeys
-from node.ledger.record import RECORD_BYTES, Class, Proto, RecordFlag
+from node.ledger.record import PENDING_PREFIX, RECORD_BYTES, Class, Proto, RecordFlag
 from node.ledger.recovery import settle
 from node.ledger.tags import DAY_NS, DayKeys, DayTags, day_of
 from resolver.observe import Event
@@ -594,3 +595,83 @@ def wait(is_true: Callable[[], bool]) -> None:
     while not is_true():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_epoch_ends_before_its_milliseconds_run_out(lanes: Path) -> None:
+    ledger = Ledger(lanes)
+    ledger.count()
+    ledger.time.pass_by(41 * 86_400)
+    ledger.tick()
+    wait(lambda: len(lane_files(lanes)) == 2)
+    ledger.tick()
+    ledger.count()
+    _, young = ledger.records()
+    ledger.lane.close()
+
+    assert (young.seq, young.mono_ms) == (1, 0)
+
+
+def test_most_that_the_disk_lacked_is_kept_for_half_an_hour_at_least() -> None:
+    exposure, minute = Exposure(), 60 * 10**9
+
+    assert exposure.note(5, 0) == 5
+    assert exposure.note(2, 31 * minute) == 5
+    assert exposure.note(2, 62 * minute) == 2
+
+
+class Rows:
+    """A dictionary that learns its rows while a test goes on."""
+
+    def __init__(self) -> None:
+        self.prefix = PENDING_PREFIX
+
+    def prefix_no(self, key: bytes) -> int:
+        return self.prefix
+
+    def agent_no(self, agent: bytes) -> int:
+        return 7
+
+
+def test_number_that_is_pending_is_asked_for_again_after_a_second(lanes: Path) -> None:
+    ledger, rows = Ledger(lanes), Rows()
+    ledger.counter = Counter(
+        ledger.lane, DayKeys(lambda _: MONTH_KEY), [Policy(no=1)], numbers=rows
+    )
+    ledger.count()
+    rows.prefix = 12
+    ledger.count()
+    ledger.time.pass_by(1)
+    ledger.count()
+    found = [(record.prefix_no, record.ua) for record in ledger.records()]
+    ledger.lane.close()
+
+    assert found == [(PENDING_PREFIX, 7), (PENDING_PREFIX, 7), (12, 7)]
+
+
+def test_client_behind_a_trusted_proxy_is_told_apart_from_it(lanes: Path) -> None:
+    ledger = Ledger(lanes)
+    counter = Counter(
+        ledger.lane,
+        DayKeys(lambda _: MONTH_KEY),
+        [Policy(no=1)],
+        trusted_proxies=networks(["127.0.0.1/32"]),
+    )
+    for forwarded in ("", ADDRESS):
+        who = counter.http_asker("127.0.0.1", Headers(b"gateway/2.1", forwarded))
+        now_ns = ledger.time.monotonic_ns
+        ledger.lane.append(who.asker, counter.subject(KEY), FOUND, counter.random_nonce(), now_ns)
+    probe, client = ledger.records()
+    ledger.lane.close()
+
+    assert (probe.class_, client.class_) == (Class.SELF, Class.PRODUCTION)
+    tags = DayTags(MONTH_KEY, day_of(START_NS))
+    assert client.client_tag == int.from_bytes(
+        tags.client_tag(bytes([198, 51, 100, 7]), b"gateway/2.1"), "little"
+    )
+    assert probe.nonce != client.nonce
+
+
+def test_number_that_fits_no_record_is_refused_before_anything_is_counted() -> None:
+    for proto, result, flags in ((256, 1, 0), (1, 65_536, 0), (1, 1, -1)):
+        with pytest.raises(ValueError, match="no record holds"):
+            outcome(proto, result, flags)
