@@ -68,6 +68,8 @@ class WriteGenerator:
                     else:
                         under_way -= 1
         self._run.seconds = perf_counter() - begin
+        for way in self._ways.values():
+            way.owner.close()
         epoll.close()
         return self._run
 
