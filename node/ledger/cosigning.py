@@ -115,6 +115,11 @@ class Cosigning:
         """Begin a round without waiting for the minute."""
         self._asked.set()
 
+    def check(self) -> None:
+        """Raise Disagreement while a witness refuses: what is signed from now on only makes it worse."""
+        if self.standing.refusals:
+            raise Disagreement("; ".join(self.standing.refusals))
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
@@ -123,8 +128,11 @@ class Cosigning:
         """Return the largest size that a witness has cosigned, 0 for none; before anything is signed at a start.
 
         `note` is the newest checkpoint that is known here, if need be of the empty tree.  A witness that cannot be
-        asked is passed over: it is asked again in the first round.  Raises Disagreement when one has seen another root.
+        asked is passed over: it is asked again in the first round.
+
+        Raises Disagreement when one has seen another root, or has refused before.
         """
+        self.check()
         checkpoint = Checkpoint.parse(note.text)
         asked = [self._size_seen(client, note, checkpoint) for client in self._clients]
         return max(await asyncio.gather(*asked), default=0)
