@@ -175,8 +175,10 @@ class Flusher:
     def obtain(self) -> OpenFile | None:
         """Give the event loop the next file, made now when it is not there yet; None when there is no room.
 
-        After a failure only the thread tries again, once a second.
+        After a failure only the thread tries again, once a second; after the end nobody does.
         """
+        if self._is_ending:
+            return None
         with self._making:
             if self.next is None and Event.LEDGER_OPEN_FAILED not in self._failing:
                 self._make()

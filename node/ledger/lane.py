@@ -24,7 +24,9 @@ from zlib import crc32
 from node.ledger.flusher import Flusher, Retired
 from node.ledger.lanefile import (
     HEADER_BYTES,
+    MAX_CAPACITY,
     MAX_LANE,
+    MAX_ORIGIN_BYTES,
     Durability,
     Header,
     LaneError,
@@ -150,8 +152,7 @@ class Lane:
         A disk without room is no reason to fail: `append` says what happens then.  Raises LaneError: another process
         has the lane, or its files are damaged; OSError: the directory cannot be used.
         """
-        if not 0 <= lane <= MAX_LANE:
-            raise LaneError(f"there is no lane {lane}: they are numbered up to {MAX_LANE}")
+        _check(lane, terms)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _take_lock(directory, lane)
         try:
@@ -340,6 +341,15 @@ class Lane:
 
     def _is_old(self) -> bool:
         return self._clocks.monotonic_ns() - self._opened_ns >= LONGEST_EPOCH_NS
+
+
+def _check(lane: int, terms: LaneTerms) -> None:
+    if not 0 <= lane <= MAX_LANE:
+        raise LaneError(f"there is no lane {lane}: they are numbered up to {MAX_LANE}")
+    if not 1 <= terms.capacity <= MAX_CAPACITY:
+        raise LaneError(f"an epoch holds 1 to {MAX_CAPACITY} records, not {terms.capacity}")
+    if len(terms.origin.encode()) > MAX_ORIGIN_BYTES:
+        raise LaneError(f"an origin has at most {MAX_ORIGIN_BYTES} bytes: {terms.origin[:40]}…")
 
 
 def _take_lock(directory: Path, lane: int) -> int:

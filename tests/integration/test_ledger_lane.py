@@ -675,3 +675,38 @@ def test_number_that_fits_no_record_is_refused_before_anything_is_counted() -> N
     for proto, result, flags in ((256, 1, 0), (1, 65_536, 0), (1, 1, -1)):
         with pytest.raises(ValueError, match="no record holds"):
             outcome(proto, result, flags)
+
+
+def test_lane_that_is_closed_counts_nothing_and_makes_no_file(lanes: Path) -> None:
+    ledger = Ledger(lanes)
+    ledger.lane.close()
+
+    assert ledger.count() == 0
+    assert ledger.events == [Event.LEDGER_UNCOUNTED]
+    assert len(lane_files(lanes)) == 1
+
+
+@pytest.mark.parametrize(
+    ("lane", "terms"),
+    [
+        (-1, SMALL),
+        (65_536, SMALL),
+        (0, LaneTerms(capacity=0)),
+        (0, LaneTerms(capacity=2**25)),
+        (0, LaneTerms(origin="节点" * 50)),
+    ],
+)
+def test_terms_that_no_lane_can_keep_are_refused(lanes: Path, lane: int, terms: LaneTerms) -> None:
+    with pytest.raises(LaneError):
+        Lane.open(lanes, lane, lambda _: None, terms=terms)
+    assert not lanes.exists()
+
+
+def test_header_says_whose_lane_it_is(lanes: Path) -> None:
+    terms = LaneTerms(Durability.STRICT, origin="节点.example/ledger", capacity=5)
+    Ledger(lanes, terms=terms, lane=65_535).lane.close()
+
+    with LaneReader.open(lane_files(lanes)[0].path) as reader:
+        header = reader.header
+    assert header[:4] == (65_535, 1, 5, START_NS // 1_000)
+    assert (header.durability, header.origin) == (Durability.STRICT, "节点.example/ledger")
