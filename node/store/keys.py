@@ -17,7 +17,8 @@ log = logging.getLogger(__name__)
 _KEYS = """
 select coalesce(whole, wire) from record
 where key = $1 and gone is null and exists (
-    select 1 from prefix where prefix = record.prefix or record.key = '0.NA/'::bytea || prefix
+    select 1 from prefix
+    where prefix = record.prefix or record.prefix = '0.NA' and prefix = substr(record.key, 6)
 )
 """
 

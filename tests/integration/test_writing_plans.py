@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.store import writing
+from node.store import keys, writing
 from node.store.database import Connection, Database
 
 pytestmark = pytest.mark.db
@@ -39,3 +39,15 @@ async def test_no_table_that_grows_is_read_from_end_to_end(database: Database, n
     assert f"{table}_pkey" in plan
     assert f"Seq Scan on {table}" not in plan
     assert "idempotency_at" not in plan
+
+
+async def test_a_key_is_found_however_many_prefixes_there_are(database: Database) -> None:
+    """Every login looks it up."""
+    async with (
+        Database(database.dsn, max_connections=1, settings=writing.SESSION) as of_writes,
+        of_writes.connection() as connection,
+    ):
+        plan = await plan_of(connection, keys._KEYS, 1)
+
+    assert "Index Cond: (prefix = record.prefix)" in plan
+    assert "Join Filter" not in plan
