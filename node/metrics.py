@@ -63,25 +63,42 @@ class IndexLevels(NamedTuple):
     is_incomplete: bool = False
 
 
+class WitnessLevels(NamedTuple):
+    """How far witnesses have cosigned the log: leaves, when a quorum did so last (epoch seconds), and who refuses."""
+
+    size: int = 0
+    met_at: float = 0.0
+    refusals: int = 0
+
+
 def exposition(
-    readers: Sequence[Counters], index: IndexLevels | None = None, keeper: Counters | None = None
+    readers: Sequence[Counters],
+    index: IndexLevels | None = None,
+    keeper: Counters | None = None,
+    witnesses: WitnessLevels | None = None,
 ) -> bytes:
     """Return all series in the text form (CONTENT_TYPE); `readers` are the counters of every slot, in order.
 
     Of the `keeper` only what happened is counted: it answers no resolutions.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Node(readers, index or IndexLevels(), keeper))
+    levels = _Levels(index or IndexLevels(), witnesses or WitnessLevels())
+    registry.register(_Node(readers, levels, keeper))
     return generate_latest(registry)
+
+
+class _Levels(NamedTuple):
+    reverse: IndexLevels
+    witnesses: WitnessLevels
 
 
 class _Node(Collector):
     def __init__(
-        self, readers: Sequence[Counters], index: IndexLevels, keeper: Counters | None
+        self, readers: Sequence[Counters], levels: _Levels, keeper: Counters | None
     ) -> None:
         self._readers = readers
         self._counting = [*readers, *([] if keeper is None else [keeper])]
-        self._index = index
+        self._of_keeper = levels
 
     def collect(self) -> Iterable[Metric]:
         """Return every family of series, summed over the slots or by worker."""
@@ -90,7 +107,8 @@ class _Node(Collector):
         yield _latency(sums)
         yield _events([each.cells for each in self._counting])
         yield from self._levels()
-        yield from _index(self._index)
+        yield from _index(self._of_keeper.reverse)
+        yield from _witnesses(self._of_keeper.witnesses)
         yield self._starts()
         yield from _processes(
             {f"worker-{slot}": each.process_id for slot, each in enumerate(self._readers)}
@@ -163,6 +181,24 @@ def _index(levels: IndexLevels) -> Iterator[Metric]:
         "idnode_reverse_incomplete",
         "1 while the index of reverse look-up is being made, and look-ups are refused; else 0.",
         value=int(levels.is_incomplete),
+    )
+
+
+def _witnesses(levels: WitnessLevels) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "idnode_ledger_cosigned_leaves",
+        "Leaves of the newest head of the log that a quorum of witnesses cosigned.",
+        value=levels.size,
+    )
+    yield GaugeMetricFamily(
+        "idnode_ledger_cosigned_timestamp_seconds",
+        "When a quorum last cosigned a head, in epoch seconds; before the first time, the start; 0 without a log.",
+        value=levels.met_at,
+    )
+    yield GaugeMetricFamily(
+        "idnode_ledger_refusals",
+        "Refusals of witnesses that nobody has looked at; the log stands still while there is one.",
+        value=levels.refusals,
     )
 
 

@@ -4,12 +4,13 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from time import time
 from typing import Any, cast
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.applications import Starlette
 from starlette.routing import Route
 
 from node.counters import Counters
@@ -19,6 +20,7 @@ from node.web.jobs import JobsApi
 from node.web.records import RecordsApi
 from node.web.routes import build_admin_app, build_app
 from node.web.tokens import TokensApi
+from node.web.witness import WitnessApi, build_witness_app
 from resolver.answer import Answer, Question, Status, Tier
 from resolver.identifier import Identifier, Scheme
 from resolver.observe import CELL_COUNT, Event, Protocol, Tally
@@ -87,7 +89,7 @@ def test_rules_for_prometheus_name_only_series_that_are_served(counters: Counter
             assert re.search(rf"^{name}[{{ ]", served, re.MULTILINE), f"{name} in {file.name}"
 
 
-def served_routes(app: FastAPI) -> dict[str, set[str]]:
+def served_routes(app: Starlette) -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
     for route in app.routes:
         assert isinstance(route, Route)
@@ -96,9 +98,9 @@ def served_routes(app: FastAPI) -> dict[str, set[str]]:
     return found
 
 
-def documented_routes(heading: str) -> dict[str, set[str]]:
+def documented_routes(heading: str, page: str = "http.md") -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
-    for path, methods, answer in rows("http.md", heading):
+    for path, methods, answer in (row for row in rows(page, heading) if len(row) == 3):
         for each in {path.strip("`")} | {w for w in words(answer) if w == path.strip("`") + "/"}:
             found[each] |= set(methods.split())
     return found
@@ -115,6 +117,11 @@ def test_every_route_of_the_admin_listener_is_documented() -> None:
     exports = ExportApi(NOTHING, NOTHING, NOTHING, case_sensitive=False)
     app = build_admin_app(bytes, list, records=records, tokens=tokens, jobs=jobs, exports=exports)
     assert documented_routes("Admin listener") == served_routes(app)
+
+
+def test_every_route_of_a_witness_is_documented() -> None:
+    app = build_witness_app(WitnessApi(NOTHING, time))
+    assert documented_routes("What it answers", "witness.md") == served_routes(app)
 
 
 def test_every_response_code_is_documented_by_number_and_name() -> None:
