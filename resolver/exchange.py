@@ -12,6 +12,7 @@ from resolver.answer import Stored
 from resolver.observe import Protocol
 from resolver.registrar import Caller
 from resolver.sessions import Known, Pending, Session
+from resolver.tries import source_of
 from resolver.wire import Envelope, ErrorAnswer, Flag, Message, ResponseCode
 
 _LOGIN_VERSION = (2, 10)  # what both Chinese clients say, and Handle.Net 9 does not
@@ -52,9 +53,14 @@ class Origin:
         return self.protocol is Protocol.UDP
 
     @property
+    def source(self) -> str:
+        """Who is behind the address: for IPv6 the /64, for one customer has them all."""
+        return source_of(self.address)
+
+    @property
     def payer(self) -> str:
-        """Who is charged for what is costly: the address, and one for all datagrams, whose address may be forged."""
-        return "datagrams" if self.is_datagram else self.address
+        """Who is charged for what is costly: the source, and one for all datagrams, whose address may be forged."""
+        return "datagrams" if self.is_datagram else self.source
 
 
 class Reply(NamedTuple):

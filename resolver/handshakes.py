@@ -224,7 +224,7 @@ class Handshakes:
         request = asked.message
         nonce = self._world.random_bytes(_NONCE_BYTES)
         digest = digest_request(answer_version(request.envelope), request.header_and_body).digest
-        now, source = self._world.epoch_seconds(), asked.origin.address
+        now, source = self._world.epoch_seconds(), asked.origin.source
         outcome = Outcome(
             code=ResponseCode.AUTHENTICATION_NEEDED,
             body=Challenge(nonce).encode(),
@@ -239,7 +239,7 @@ class Handshakes:
         caller = await self._proofs.caller(asked, pending, "session" if session else "challenge")
         if session is None or isinstance(caller, Outcome):
             return caller
-        if self._sessions.know(session, await self._proofs.known(caller), asked.origin.address):
+        if self._sessions.know(session, await self._proofs.known(caller), asked.origin.source):
             return caller
         return refused(ResponseCode.AUTHENTICATION_FAILED, _OTHER_IDENTITY)
 
@@ -276,4 +276,4 @@ class Handshakes:
 
 def _is_forged(asked: Asked, pending: Pending) -> bool:
     """True for a datagram from another address than was challenged: wrong proofs are held against their address."""
-    return asked.origin.is_datagram and asked.origin.address != pending.source
+    return asked.origin.is_datagram and asked.origin.source != pending.source

@@ -852,6 +852,10 @@ class TestLabour:
         with labour.share("a"):
             pass
 
+    def test_all_addresses_of_one_customer_are_one_source(self) -> None:
+        here, there = (Origin(Protocol.TCP, f"2001:db8::{each}") for each in (1, 2))
+        assert here.payer == there.payer == here.source
+
     async def test_whoever_comes_when_too_much_is_under_way_is_told_busy(self) -> None:
         node = fleet()
         requests = [Client().begin() for _ in range(MAX_PER_SOURCE + 10)]
