@@ -25,11 +25,13 @@ from node.ledger.leaf import Block
 from node.ledger.note import Note
 from node.ledger.tiles import (
     ENTRIES,
+    TILE_HEIGHT,
     TILE_WIDTH,
     Tile,
     decode_entries,
     encode_entries,
     hashes_in_tiles,
+    parse_tile_path,
     tile_at,
 )
 from node.ledger.tlog import HASH_BYTES, HashReader
@@ -85,6 +87,11 @@ class LogFiles:
             raise LogDamaged(f"{self._place(tile)} is missing; restore it from a copy of the log")
         return data
 
+    def read_part(self, tile: Tile, size: int) -> bytes:
+        """Return a tile, or as much of it as its width says, of a tree of this size.  Raises LogDamaged, ValueError."""
+        widest = tile_at(max(tile.level, 0), tile.number, size)._replace(level=tile.level)
+        return cut(tile, self.read_tile(widest))
+
     def write_tiles(self, tiles: Iterable[tuple[Tile, bytes]]) -> None:
         """Put tiles in their places.  Raises LogDamaged when another one is in a place."""
         for tile, data in tiles:
@@ -102,6 +109,14 @@ class LogFiles:
         """Remove the partial tiles of a place where the full tile is."""
         path = self._place(full)
         rmtree(path.with_name(path.name + ".p"), ignore_errors=True)
+
+    def drop_beyond(self, size: int) -> None:
+        """Remove the tiles that a tree of this size does not have: written, and never signed."""
+        log_directory = self.directory / LOG
+        for path in sorted(log_directory.glob("tile/**/*")):
+            tile = parse_tile_path(path.relative_to(log_directory).as_posix())
+            if tile is not None and end_of(tile) > size and path.is_file():
+                path.unlink()
 
     def hashes(self, size: int) -> HashReader:
         """Return a reader of the hashes of a tree of this size."""
@@ -143,6 +158,12 @@ class LogFiles:
 
     def _place(self, tile: Tile) -> Path:
         return self.directory / LOG / tile.path
+
+
+def end_of(tile: Tile) -> int:
+    """Return the size that a tree has at least when it has this tile."""
+    level = max(tile.level, 0)
+    return (tile.number * TILE_WIDTH + tile.width) << (TILE_HEIGHT * level)
 
 
 def cut(tile: Tile, full: bytes) -> bytes:

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
-from node.store.database import Connection, Row
+from node.store.database import Connection, Database, Row
+
+SOME_SECONDS = 2.0  # for who asks over HTTP
 
 _TRY_LOCK = "select pg_try_advisory_lock($1)"
 _UNLOCK = "select pg_advisory_unlock($1)"
@@ -57,7 +59,6 @@ select idx, line from ledger_leaf
 where origin = $1 and lane = $2 and epoch = $3 and kind = 'blk' and last_seq >= $4
 order by last_seq, block limit 1
 """
-_LINE = "select line from ledger_leaf where origin = $1 and idx = $2"
 _SAME = "select idx from ledger_leaf where origin = $1 and kind = $2 and line = $3 limit 1"
 _HEAD = "select size, root, note from ledger_head where origin = $1"
 _ADD_HEAD = """
@@ -204,16 +205,12 @@ async def open_epoch_lines(connection: Connection, origin: str) -> list[bytes]:
 
 
 async def block_holding(
-    connection: Connection, origin: str, lane: int, epoch: int, seq: int
+    database: Database, origin: str, lane: int, epoch: int, seq: int
 ) -> Found | None:
-    """Return the block that holds a record, if there is one that may."""
-    rows = await connection.fetch(_HOLDING, origin, lane, epoch, seq)
+    """Return the block that holds a record, if there is one that may.  Raises StoreUnavailable, StoreError."""
+    async with database.connection_for(SOME_SECONDS) as connection:
+        rows = await connection.fetch(_HOLDING, origin, lane, epoch, seq)
     return Found(rows[0][0], rows[0][1]) if rows else None
-
-
-async def read_line(connection: Connection, origin: str, idx: int) -> bytes | None:
-    """Return the line of a leaf."""
-    return _only(await connection.fetch(_LINE, origin, idx))
 
 
 async def index_of(connection: Connection, origin: str, kind: str, line: bytes) -> int | None:

@@ -18,8 +18,8 @@ Kinds of problems (`type` is `/docs#kind`): `bad_request`, `invalid_identifier`,
 `not_responsible`, `gone`, `authentication_needed`, `not_permitted`, `unavailable`; of writes also `login_failed`,
 `record_exists`, `value_exists`, `invalid_value`, `condition_failed`, `not_supported`, `unsupported_media_type`; of
 look-ups of many `too_many_items`, in reverse `too_broad`; of bulk work `no_such_job`, `no_results`, `no_such_export`,
-`content_too_large`, `insufficient_storage`; of tokens `no_such_token`; and the names of HTTP statuses, for requests
-that reach no route."""
+`content_too_large`, `insufficient_storage`; of tokens `no_such_token`; of the audit log `no_such_record`;
+and the names of HTTP statuses, for requests that reach no route."""
 
 JsonObject = dict[str, object]
 

@@ -16,10 +16,12 @@ from starlette.routing import Route
 from node.web import (
     handle_operations,
     job_operations,
+    log_operations,
     login_operations,
     lookup_operations,
     operations,
 )
+from node.web.audit import AuditApi
 from node.web.cors import CrossOrigin
 from node.web.docs import Docs
 from node.web.exports import ExportApi
@@ -74,6 +76,7 @@ def build_app(
     reverse: ReverseApi | None = None,
     hot: HotHttp | None = None,
     sign: Sign | None = None,
+    audit: AuditApi | None = None,
 ) -> FastAPI:
     """Return the application of the public listener; it tells `hot` the answers that can be given again.
 
@@ -97,6 +100,7 @@ def build_admin_app(
     tokens: TokensApi | None = None,
     jobs: JobsApi | None = None,
     exports: ExportApi | None = None,
+    audit: AuditApi | None = None,
 ) -> FastAPI:
     """Return the application of the admin listener; `collector_text` gives the metrics of all workers."""
     app = _bare_app()
@@ -117,7 +121,27 @@ def build_admin_app(
         _add(app, _token_rows(tokens))
     if jobs is not None and exports is not None:
         _add(app, _bulk_rows(jobs, exports))
+    if audit is not None:
+        _add(app, _log_rows(audit))
     return app
+
+
+def _log_rows(audit: AuditApi) -> tuple[Row, ...]:
+    """The log of what was counted, on both listeners."""
+    tile, head = "/v1/log/tile/{path:path}", "/v1/log/heads/{name}"
+    leaf, receipt = "/v1/log/leaf/{index}", "/v1/log/receipt/{name}"
+    return (
+        Row("GET", "/v1/log/checkpoint", audit.checkpoint, log_operations.SHOW_CHECKPOINT),
+        Row("HEAD", "/v1/log/checkpoint", audit.checkpoint),
+        Row("GET", tile, audit.tile, log_operations.SHOW_TILE),
+        Row("HEAD", tile, audit.tile),
+        Row("GET", head, audit.head, log_operations.SHOW_HEAD),
+        Row("HEAD", head, audit.head),
+        Row("GET", leaf, audit.leaf, log_operations.PROVE_LEAF),
+        Row("HEAD", leaf, audit.leaf),
+        Row("GET", receipt, audit.receipt, log_operations.PROVE_RECORD),
+        Row("HEAD", receipt, audit.receipt),
+    )
 
 
 def _record_rows(records: RecordsApi) -> tuple[Row, ...]:

@@ -1,0 +1,48 @@
+"""Operations of the log of what was counted."""
+
+from node.web.operations import Operation, in_path
+
+_TAG = "Audit log"
+_AWAY: dict[int | str, str] = {503: "The log cannot be read, or the database is away"}
+
+SHOW_CHECKPOINT = Operation(
+    "The newest checkpoint of the log (C2SP tlog-checkpoint), signed by the log alone",
+    (),
+    {200: "A signed note", 404: "Nothing was published yet", **_AWAY},
+    tag=_TAG,
+)
+SHOW_TILE = Operation(
+    "A tile of hashes, `<level>/<number>[.p/<width>]`, or a bundle of entries, `entries/…` (C2SP tlog-tiles)",
+    (in_path("path", "Which one, such as `0/x001/067`."),),
+    {200: "The bytes; they never change", 404: "The published log has no such tile", **_AWAY},
+    tag=_TAG,
+)
+SHOW_HEAD = Operation(
+    "A checkpoint that the quorum of witnesses has cosigned",
+    (in_path("name", "`<size>.note`, or `newest.note`."),),
+    {200: "A signed note", 404: "No head of this size was cosigned", **_AWAY},
+    tag=_TAG,
+)
+PROVE_LEAF = Operation(
+    "A leaf of the log, and the proof that it is in it, as one file (C2SP tlog-proof)",
+    (in_path("index", "Its index, from 0."),),
+    {
+        200: "The proof; `extra` holds the leaf",
+        400: "This is no index",
+        404: "The published log has no such leaf",
+        **_AWAY,
+    },
+    tag=_TAG,
+)
+PROVE_RECORD = Operation(
+    "A record, and the proof that it was counted, as one file (C2SP tlog-proof)",
+    (in_path("name", "`<lane>.<epoch>.<seq>.<nonce>`, as the header `X-Idnode-Receipt` has it."),),
+    {
+        200: "The proof; `extra` holds the leaf, the record, and the path between them",
+        400: "This is no name of a record",
+        404: "The published log has no such record, or not yet",
+        410: "The record was deleted after its time",
+        **_AWAY,
+    },
+    tag=_TAG,
+)
