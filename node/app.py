@@ -16,6 +16,7 @@ from typing import Any
 from node.config import Settings
 from node.counters import Counters
 from node.readpath import ReadPath
+from node.recording import Recording, open_recording, origin_of
 from node.registry.patterns import SearchedTypes
 from node.registry.searching import MAX_SEARCHES, ReverseLookup
 from node.serving import DRAIN_SECONDS, Spawn, checks_of, serving_http, survive, task_group
@@ -54,6 +55,8 @@ class Worker:
         self.settings = settings
         self._spawn = spawn
         self.tally = Tally(counters.cells)
+        self.slot = slot
+        self.recording: Recording | None = None
         self.recorder: Recorder = NoRecorder()
         self.client = connect(settings.redis_url) if settings.redis_url else None
         self.reading = ReadPath(
@@ -78,6 +81,7 @@ class Worker:
         )
         self._tls = server_context(settings)
         key = ServerKey.load_or_make(settings.data_dir / KEY_FILE)
+        self.origin = origin_of(settings, key.public_key())
         self.service = Resolver(
             self.reading.memory,
             self.reading.vault,
@@ -98,6 +102,16 @@ class Worker:
             session_seconds=settings.session_seconds,
         )
 
+    async def _open_recorder(self, stop: asyncio.Event) -> None:
+        """Take this slot's lane of the ledger, if there is one."""
+        if self.settings.ledger:
+            is_homed = self.reading.prefixes.is_homed
+            self.recording = await open_recording(
+                self.settings, self.origin, self.slot, is_homed, self.tally.happened, stop
+            )
+        if self.recording is not None:
+            self.recorder = self.recording
+
     async def prepare(self, stop: asyncio.Event) -> None:
         """Read what the first answer needs; waits for the database as long as it takes, or until told to stop."""
         reading = self.reading
@@ -107,6 +121,7 @@ class Worker:
             self._spawn(reading.redis.run())
         while not (stop.is_set() or reading.is_ready):  # noqa: ASYNC110  a poll or two long
             await asyncio.sleep(0.01)
+        await self._open_recorder(stop)
         self.tick()
         self._spawn(self._tick_for_ever())
 
@@ -161,6 +176,8 @@ class Worker:
         if self.client is not None:
             await self.client.aclose()
         await self.searching.close()
+        if self.recording is not None:
+            self.recording.close()
         await self.writing.close()
         await self.reading.close()
 
@@ -171,6 +188,8 @@ class Worker:
     def tick(self) -> None:
         """Once a second: what is renewed, forgotten and shown by the clock."""
         self.reading.tick()
+        if self.recording is not None:
+            self.recording.tick()
         self.guard.tick()
         self.guard.sweep(perf_counter_ns())
 

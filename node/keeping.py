@@ -10,8 +10,10 @@ from socket import gethostname
 from node.bulk import Bulk
 from node.config import Settings
 from node.counters import Counters
+from node.ledger.role import LedgerRole
 from node.metrics import exposition
 from node.readpath import ReadPath
+from node.recording import conduct_of, origin_of
 from node.registry.jobrunner import JobRunner
 from node.registry.operators import Operators
 from node.registry.patterns import SearchedTypes
@@ -60,7 +62,7 @@ async def serve_keeper(
         return checks_of([each.cells for each in readers])
 
     async with task_group() as spawn:
-        keeper = Keeper(settings, run_directory, own, spawn)
+        keeper = Keeper(settings, run_directory, own, readers, spawn)
 
         def metrics() -> bytes:
             return exposition(readers, keeper.reverse.levels, own)
@@ -86,7 +88,12 @@ class Keeper:
     """The parts of the keeper.  It answers few questions, so it keeps next to nothing of answers."""
 
     def __init__(
-        self, settings: Settings, run_directory: Path, own: Counters, spawn: Spawn
+        self,
+        settings: Settings,
+        run_directory: Path,
+        own: Counters,
+        readers: Sequence[Counters],
+        spawn: Spawn,
     ) -> None:
         self._settings = settings
         self._spawn = spawn
@@ -118,6 +125,11 @@ class Keeper:
         self.reverse = ReverseIndex(self.database, types)
         spawn(self.reverse.run())
         spawn(self.bulk.runner.run())
+        self.ledger: LedgerRole | None = None
+        if settings.ledger:
+            conduct = conduct_of(settings, origin_of(settings, key.public_key()))
+            self.ledger = LedgerRole(self.database, conduct, readers, self.tally)
+            spawn(self.ledger.run())
         spawn(_prune_for_ever(self.database, self.bulk.runner))
 
     async def prepare(self) -> None:

@@ -3,12 +3,14 @@
 import os
 import re
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 MAX_WORKERS = 256
 SELF_SIGNED = "self-signed"
+_ORIGIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?(/[A-Za-z0-9._~-]+)*")
 
 
 def one_worker_a_core() -> int:
@@ -118,3 +120,19 @@ def one_of(*words: str) -> Callable[[str], str]:
         return text.strip().lower()
 
     return read
+
+
+def networks(text: str) -> tuple[str, ...]:
+    """Return networks such as `10.0.0.0/8`, comma-separated, each in its usual spelling."""
+    try:
+        return tuple(str(ip_network(each.strip())) for each in text.split(",") if each.strip())
+    except ValueError:
+        raise ValueError("must be networks such as 10.0.0.0/8 or 2001:db8::/32") from None
+
+
+def origin_name(text: str) -> str:
+    """Return the name of a log: a host name, and a path if wanted, without scheme."""
+    name = text.strip()
+    if name and not _ORIGIN.fullmatch(name):
+        raise ValueError("must be a name such as id.example.cn/ledger, without https://")
+    return name

@@ -21,8 +21,10 @@ from node.reading import (
     directory,
     file_path,
     identities,
+    networks,
     one_of,
     one_worker_a_core,
+    origin_name,
     true_or_false,
     url_of,
     value_types,
@@ -214,6 +216,69 @@ class Settings:
             "Types of the values that reverse look-up finds, comma-separated; * means all but HS_ ones, empty none.",
         ),
     ] = ("*",)
+
+    ledger: Annotated[
+        bool,
+        Reading(
+            true_or_false,
+            "Whether each answered resolution is recorded in the audit ledger.",
+        ),
+    ] = True
+    ledger_origin: Annotated[
+        str,
+        Reading(
+            origin_name,
+            "Name of the ledger's log, such as id.example.cn/ledger: unique in the world and never changed; empty "
+            "makes one from the node's key.",
+        ),
+    ] = ""
+    ledger_durability: Annotated[
+        str,
+        Reading(
+            one_of("process", "group", "strict"),
+            "What a power cut may cost of the ledger: process what the kernel has not written, group (default) a tenth "
+            "of a second, strict nothing, for every answer waits for the disk.",
+        ),
+    ] = "group"
+    ledger_fail: Annotated[
+        str,
+        Reading(
+            one_of("open", "closed"),
+            "When an answer cannot be recorded (a full disk): open gives it uncounted and says so in the log, closed "
+            "refuses it.",
+        ),
+    ] = "open"
+    ledger_sm2: Annotated[
+        bool, Reading(true_or_false, "Sign the ledger's checkpoints with SM2 and SM3 as well.")
+    ] = False
+    ledger_witnesses: Annotated[
+        Path | None,
+        Reading(
+            file_path,
+            "File that names the ledger's witnesses and their quorum (C2SP tlog-policy); empty means none.",
+        ),
+    ] = None
+    count_loopback: Annotated[
+        bool,
+        Reading(
+            true_or_false,
+            "Count what this machine asks itself as production; for tests, and announced in the ledger.",
+        ),
+    ] = False
+    own_networks: Annotated[
+        tuple[str, ...],
+        Reading(
+            networks,
+            "Networks of the operator, such as 10.0.0.0/8, comma-separated: what comes from them is never production.",
+        ),
+    ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Reading(
+            networks,
+            "Networks of proxies whose X-Forwarded-For is believed in the ledger, comma-separated.",
+        ),
+    ] = ()
 
     @property
     def seal_path(self) -> Path:

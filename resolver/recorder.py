@@ -22,8 +22,8 @@ class Recorder(Protocol):
     """What front ends are given.
 
     `cell` is where the answer is counted (`observe.cell`), `key` the canonical key of what was asked, or the bytes
-    that were asked when they name nothing; `now_ns` a reading of `time.perf_counter_ns`.  The number that comes back
-    is for `committed`.
+    that were asked when they name nothing; `now_ns` a reading of `time.perf_counter_ns`, none older than the one
+    before.  The number that comes back is for `committed`.
     """
 
     is_strict: bool
@@ -100,7 +100,7 @@ class HttpCount:
 
     async def answered(self, party: Party, key: bytes, resolution: int, started_ns: int) -> bool:
         """Count an answer that is about to be sent; False: it must not be, since it cannot be recorded."""
-        number = self._recorder.http(party, key, resolution, started_ns)
+        number = self._recorder.http(party, key, resolution, perf_counter_ns())
         if number < 0 or not await self._recorder.committed(number):
             self._tally.happened(Event.OVERLOADED)
             return False

@@ -185,7 +185,7 @@ class TcpConnection(asyncio.Protocol):
                 reply = await self._responder.respond(message, self._origin)
                 if self._transport.is_closing():
                     return
-                if reply.cell is not None and not await self._is_recorded(reply, message, started):
+                if reply.cell is not None and not await self._is_recorded(reply, message):
                     reply = Reply(self._responder.refuse_as_busy(message))
                 self._transport.write(reply.message)
                 self.last_used_ns = perf_counter_ns()
@@ -197,11 +197,12 @@ class TcpConnection(asyncio.Protocol):
         finally:
             self._is_ordinary = False
 
-    async def _is_recorded(self, reply: Reply, message: bytes, started: int) -> bool:
+    async def _is_recorded(self, reply: Reply, message: bytes) -> bool:
         """Record an answer that is about to be sent; False: it must not be."""
         recorder, cell = self._recorder, reply.cell or 0
         address = self._origin.address
-        number = recorder.native(address, self._port, message[8:12], reply.key, cell, started)
+        now_ns = perf_counter_ns()
+        number = recorder.native(address, self._port, message[8:12], reply.key, cell, now_ns)
         if number >= 0 and await recorder.committed(number):
             return True
         self._tally.happened(Event.OVERLOADED)

@@ -123,17 +123,18 @@ class UdpFrontEnd(asyncio.DatagramProtocol):
             reply = await self._responder.respond(message, Origin(Protocol.UDP, addr[0]))
             if not reply.message or not self._may_send(reply.message, addr):
                 return
-            if reply.cell is None or await self._is_recorded(reply, message, addr, started):
+            if reply.cell is None or await self._is_recorded(reply, message, addr):
                 self._send_pieces(reply.message, addr)
                 if reply.cell is not None:
                     self._answered(reply.cell, perf_counter_ns() - started)
         finally:
             self._under_way -= 1
 
-    async def _is_recorded(self, reply: Reply, message: bytes, addr: Address, started: int) -> bool:
+    async def _is_recorded(self, reply: Reply, message: bytes, addr: Address) -> bool:
         """Record an answer that is about to be sent; False: it must not be."""
         request_id, cell = message[8:12], reply.cell or 0
-        number = self._record(addr[0], addr[1], request_id, reply.key, cell, started)
+        now_ns = perf_counter_ns()
+        number = self._record(addr[0], addr[1], request_id, reply.key, cell, now_ns)
         if number >= 0 and await self._recorder.committed(number):
             return True
         self._tally.happened(Event.OVERLOADED)

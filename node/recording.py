@@ -1,0 +1,225 @@
+"""Recording: what the front ends of one worker record their answers with: its lane of the audit ledger."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from socket import gethostname
+
+from node.errors import Kind, RegistryError
+from node.ledger.announced import FILE, Announced, AnnouncedNumbers, read_announced
+from node.ledger.announcer import Terms
+from node.ledger.classes import Robots, networks
+from node.ledger.counting import Counter
+from node.ledger.headers import of_block, of_pairs
+from node.ledger.lane import Lane, LaneTerms, NotCounted, outcome
+from node.ledger.lanefile import Durability
+from node.ledger.logfiles import KEYS, LANES
+from node.ledger.monthkeys import MonthKeys
+from node.ledger.record import Proto, RecordFlag
+from node.ledger.role import DIRECTORY, Conduct
+from node.ledger.tags import DayKeys
+from node.settings import Settings
+from resolver.answer import Status, Tier
+from resolver.identifier import Scheme
+from resolver.observe import RESOLUTIONS, Event, Protocol
+from resolver.recorder import REFUSED, Party, Recorder
+from resolver.render import CODES
+from resolver.wire import RsaPublicKey, encode_public_key
+
+ANNOUNCED_SECONDS = 20.0  # a new node's first policy is in the log long before
+_POLL_SECONDS = 0.05
+_ORIGIN_DIGITS = 12
+_NOT_ANNOUNCED = (
+    "The audit ledger has not begun: its log says beforehand how answers are counted, and the keeper has not written it. "
+    "The keeper's lines above say why; IDNODE_LEDGER=false runs the node without a ledger."
+)
+
+PROTOS = {
+    Protocol.HTTP_JSON: Proto.HTTP_JSON,
+    Protocol.HTTP_PAGE: Proto.HTTP_PAGE,
+    Protocol.UDP: Proto.UDP,
+    Protocol.TCP: Proto.TCP,
+    Protocol.NATIVE_HTTP: Proto.NATIVE_HTTP,
+    Protocol.BATCH: Proto.BATCH,
+}
+SUCCESSES = frozenset({Status.FOUND, Status.SERVICE_REFERRAL, Status.PREFIX_REFERRAL})
+"""A record was given, or it was said where it is: the two things a secondary node is there for."""
+
+
+def origin_of(settings: Settings, key: RsaPublicKey) -> str:
+    """Return the name of this node's log: that of the settings, or one that the server's own key gives."""
+    made = sha256(encode_public_key(key)).hexdigest()[:_ORIGIN_DIGITS]
+    return settings.ledger_origin or f"idnode-{made}.invalid"
+
+
+def robots() -> Robots:
+    """Return the list of robots that this version has."""
+    return Robots.parse((files("node.ledger") / "robots.json").read_bytes())
+
+
+class Recording(Recorder):
+    """Implements `resolver.recorder.Recorder` over one lane; `open` makes it."""
+
+    def __init__(self, directory: Path, counter: Counter, numbers: AnnouncedNumbers) -> None:
+        self._directory = directory
+        self._counter = counter
+        self._numbers = numbers
+        self._robots = robots()
+        self._told = _mark(directory)
+        self._outcomes = tuple(_outcome(labels, is_sent=False) for labels in RESOLUTIONS)
+        self._named = tuple(_outcome(labels, is_sent=True) for labels in RESOLUTIONS)
+        self.is_strict = counter.lane.terms.durability is Durability.STRICT
+
+    @property
+    def numbers(self) -> tuple[int, int]:
+        """Epoch and number of the newest record."""
+        return self._counter.lane.epoch, self._counter.lane.seq
+
+    def native(
+        self, address: str, port: int, request_id: bytes, key: bytes, cell: int, now_ns: int
+    ) -> int:
+        """See `Recorder`."""
+        counter = self._counter
+        try:
+            return counter.append(
+                counter.askers.get(address) or counter.asker(address),
+                counter.subjects.get(key) or counter.subject(key),
+                self._named[cell],
+                counter.native_nonce(port, request_id),
+                now_ns,
+            )
+        except NotCounted:
+            return REFUSED
+
+    def party(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> Party:
+        """See `Recorder`."""
+        asker, nonce = self._counter.http_asker(peer, of_pairs(headers))
+        return asker, nonce, self._outcomes if nonce is None else self._named
+
+    def party_of_block(self, peer: str, block: bytes) -> Party:
+        """See `Recorder`."""
+        asker, nonce = self._counter.http_asker(peer, of_block(block))
+        return asker, nonce, self._outcomes if nonce is None else self._named
+
+    def once(self, party: Party) -> Party:
+        """See `Recorder`."""
+        asker, nonce, outcomes = party
+        return asker, self._counter.random_nonce() if nonce is None else nonce, outcomes
+
+    def http(self, party: Party, key: bytes, cell: int, now_ns: int) -> int:
+        """See `Recorder`."""
+        counter, (asker, nonce, outcomes) = self._counter, party
+        try:
+            return counter.append(
+                asker,
+                counter.subjects.get(key) or counter.subject(key),
+                outcomes[cell],
+                counter.random_nonce() if nonce is None else nonce,
+                now_ns,
+            )
+        except NotCounted:
+            return REFUSED
+
+    async def committed(self, number: int) -> bool:
+        """See `Recorder`."""
+        try:
+            await self._counter.committed(number)
+        except NotCounted:
+            return False
+        return True
+
+    def tick(self) -> None:
+        """Once a second: go by what has been announced since."""
+        self._counter.tick(time.time_ns())
+        told = _mark(self._directory)
+        if told != self._told:
+            announced = read_announced(self._directory, self._robots)
+            self._numbers.announced, self._told = announced, told
+            self._counter.adopt(announced.policies)
+
+    def close(self) -> None:
+        """Close the lane."""
+        self._counter.close()
+
+
+def conduct_of(settings: Settings, origin: str) -> Conduct:
+    """Return what the settings say of the ledger.  Raises RegistryError: the file of the witnesses cannot be read."""
+    quorum = ""
+    if settings.ledger_witnesses is not None:
+        try:
+            quorum = settings.ledger_witnesses.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RegistryError(
+                Kind.MISCONFIGURED,
+                f"Cannot read the witnesses of the ledger in {settings.ledger_witnesses}: {error}.",
+            ) from error
+    own = networks(settings.own_networks)
+    terms = Terms(gethostname(), quorum, own, settings.count_loopback, robots())
+    directory = settings.data_dir / DIRECTORY
+    return Conduct(directory, origin, terms, settings.ledger_sm2)
+
+
+async def open_recording(
+    settings: Settings,
+    origin: str,
+    slot: int,
+    is_homed: Callable[[bytes], bool],
+    happened: Callable[[Event], None],
+    stop: asyncio.Event,
+) -> Recording | None:
+    """Take the lane of a slot, when it has been announced how answers are counted; None when told to stop before.
+
+    Raises LaneError, LeafError, OSError; RegistryError when nothing is announced.
+    """
+    directory = settings.data_dir / DIRECTORY
+    try:
+        announced = await _announced(directory, stop)
+    except TimeoutError as error:
+        raise RegistryError(Kind.UNAVAILABLE, _NOT_ANNOUNCED) from error
+    if announced is None:
+        return None
+    terms = LaneTerms(
+        Durability(settings.ledger_durability), settings.ledger_fail == "closed", origin
+    )
+    lane = Lane.open(directory / LANES, slot, happened, terms=terms)
+    numbers = AnnouncedNumbers(announced, is_homed)
+    counter = Counter(
+        lane,
+        DayKeys(MonthKeys(directory / KEYS).key),
+        announced.policies,
+        trusted_proxies=networks(settings.trusted_proxies),
+        numbers=numbers,
+    )
+    return Recording(directory, counter, numbers)
+
+
+async def _announced(directory: Path, stop: asyncio.Event) -> Announced | None:
+    listed = robots()
+    async with asyncio.timeout(ANNOUNCED_SECONDS):
+        while not stop.is_set():
+            announced = read_announced(directory, listed)
+            if announced.policies:
+                return announced
+            await asyncio.sleep(_POLL_SECONDS)
+    return None
+
+
+def _outcome(labels: tuple[Protocol, Scheme, Status, Tier], *, is_sent: bool) -> tuple[int, int]:
+    protocol, _, status, tier = labels
+    flags = RecordFlag.NONCE_SENT if is_sent else RecordFlag(0)
+    if status in SUCCESSES:
+        flags |= RecordFlag.SUCCESS
+    if tier in (Tier.MEMORY, Tier.REDIS):
+        flags |= RecordFlag.FROM_CACHE
+    return outcome(int(PROTOS[protocol]), int(CODES[status]), int(flags))
+
+
+def _mark(directory: Path) -> int:
+    """Tell one state of what is announced from another."""
+    try:
+        return (directory / FILE).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
