@@ -33,7 +33,7 @@ ANNOUNCED_SECONDS = 20.0  # a new node's first policy is in the log long before
 _POLL_SECONDS = 0.05
 _ORIGIN_DIGITS = 12
 _NOT_ANNOUNCED = (
-    "The audit ledger has not begun: its log says beforehand how answers are counted, and the keeper has not written it. "
+    "The audit ledger has not begun: the keeper has not written into its log how answers are counted. "
     "The keeper's lines above say why; IDNODE_LEDGER=false runs the node without a ledger."
 )
 
