@@ -1,0 +1,1 @@
+"""The monthly report: one canonical JSON document, signed, and everything that is rendered from it alone."""
