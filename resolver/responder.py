@@ -173,11 +173,13 @@ class Responder:
         return await self._answer(data, asked)
 
     def _asked(self, message: Message, origin: Origin) -> Asked:
-        if self._profile is Profile.AUTO:
-            is_login = origin.known is not None or is_login_client(message.envelope)
-        else:
-            is_login = self._profile is Profile.LOGIN
+        is_login = origin.known is not None or self._is_login(message.envelope)
         return Asked(message, origin, is_login)
+
+    def _is_login(self, envelope: Envelope) -> bool:
+        """True for who logs in by what he says of himself, which is all that a ready reply goes by."""
+        is_auto = self._profile is Profile.AUTO
+        return is_login_client(envelope) if is_auto else self._profile is Profile.LOGIN
 
     def _elsewhere(self, asked: Asked) -> int | None:
         """Return the slot of the other worker that has the challenge or session of a request; None: ours, or none."""
@@ -205,7 +207,8 @@ class Responder:
         era = self._hot.era
         outcome = await self._decide(asked)
         reply = await self._reply(asked, outcome)
-        if outcome.stored is not None and _is_plain(asked):
+        is_as_ready = asked.is_login == self._is_login(asked.message.envelope)
+        if outcome.stored is not None and is_as_ready and _is_plain(asked):
             self._hot.remember(
                 data,
                 reply.message,

@@ -658,6 +658,21 @@ class TestLogin:
         assert code_of(answer) == ResponseCode.INSUFFICIENT_PERMISSIONS
         assert b"88.1/X" in node.store.values_by_key
 
+    async def test_what_is_answered_as_its_key_goes_is_ready_for_nobody(self) -> None:
+        """Not all that log in are clients of the login profile; what others ask alike is answered otherwise."""
+        node, client = fleet(), Client()
+        origin = Origin(Protocol.TCP, "192.0.2.1")
+        await self.log_in(node, client, RSA, origin)
+        node.store.put("0.NA/88.1", [])
+        node.clock.now += 11
+
+        request = client.request(Opcode.RESOLUTION, resolve())
+        answer = Message.decode((await node.ask(request, origin=origin)).message)
+
+        assert values_of(answer) == (URL, *ADMINS)
+        assert node.hot[0].reply(request, perf_counter_ns()) is None
+        assert code_of(Message.decode((await node.ask(request)).message)) == 402
+
     async def test_a_database_that_is_away_ends_no_login(self) -> None:
         node, client = fleet(), Client(versions=ID_POINTER)
         origin = Origin(Protocol.TCP, "192.0.2.1")
