@@ -65,7 +65,9 @@ def write(directory: Path, capacity: int) -> None:
         told = mmap.mmap(file.fileno(), _ANNOUNCED.size)
     number: int = _ANNOUNCED.unpack_from(told)[0] + 2  # the one before may be there, unannounced
     while True:
-        counter.append(asker, subject, _OUTCOME, number, time.perf_counter_ns())
+        counter.append(
+            asker, subject, _OUTCOME, number.to_bytes(4, "little"), time.perf_counter_ns()
+        )
         _ANNOUNCED.pack_into(told, 0, number)
         number += 1
 

@@ -24,6 +24,7 @@ from node.ledger.tags import DayKeys
 
 ROUNDS = 9
 _SOURCE, _KEY, _REQUEST_ID, _PORT = "198.51.100.7", b"88.118.8/PUMP-1", b"\0\0\x12\x34", 40_000
+_NONCE = bytes(4)
 _READY = RecordFlag.SUCCESS | RecordFlag.FROM_CACHE
 _NATIVE = outcome(Proto.UDP, 1, _READY | RecordFlag.NONCE_SENT)
 _HTTP = outcome(Proto.HTTP_JSON, 1, _READY)
@@ -98,8 +99,8 @@ def _append(counter: Counting) -> Work:
     asker, subject, append = counter.asker(_SOURCE), counter.subject(_KEY), counter.append
 
     def work(turns: range) -> None:
-        for turn in turns:
-            append(asker, subject, _NATIVE, turn, perf_counter_ns())
+        for _ in turns:
+            append(asker, subject, _NATIVE, _NONCE, perf_counter_ns())
 
     return work
 
@@ -150,7 +151,7 @@ def _http_named(counter: Counting) -> Work:
         for _ in turns:
             asker, nonce = counter.http_asker(_SOURCE, headers)
             subject = subjects.get(_KEY) or counter.subject(_KEY)
-            append(asker, subject, _HTTP, nonce or 0, perf_counter_ns())
+            append(asker, subject, _HTTP, nonce or b"", perf_counter_ns())
 
     return work
 
@@ -159,9 +160,9 @@ def _strange(counter: Counting) -> Work:
     asker, append, numbers = counter.asker(_SOURCE), counter.append, count()
 
     def work(turns: range) -> None:
-        for turn in turns:
+        for _ in turns:
             subject = counter.subject(b"88.118.8/%d" % next(numbers))
-            append(asker, subject, _NATIVE, turn, perf_counter_ns())
+            append(asker, subject, _NATIVE, _NONCE, perf_counter_ns())
 
     return work
 

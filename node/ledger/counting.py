@@ -44,7 +44,7 @@ MAX_ASKERS = 65_536  # about 600 bytes each
 MAX_SUBJECTS = 131_072  # about 250 bytes each
 _TOMORROW_NS = 3_600 * SECOND_NS  # how early the next day's key is made
 
-Append = Callable[[Asker, Subject, Outcome, int, int], int]
+Append = Callable[[Asker, Subject, Outcome, bytes, int], int]
 
 
 class Numbers(Protocol):
@@ -75,7 +75,7 @@ class HttpAsker(NamedTuple):
     """Who asks in an HTTP request; `nonce` is that of its request id, None when it has none: draw one."""
 
     asker: Asker
-    nonce: int | None
+    nonce: bytes | None
 
 
 class Counting(Protocol):
@@ -84,8 +84,8 @@ class Counting(Protocol):
     askers: dict[str, Asker]
     subjects: dict[bytes, Subject]
     append: Append
-    random_nonce: Callable[[], int]
-    native_nonce: Callable[[int, bytes], int]
+    random_nonce: Callable[[], bytes]
+    native_nonce: Callable[[int, bytes], bytes]
 
     async def committed(self, seq: int) -> None:
         """See `Lane.committed`."""
@@ -121,8 +121,8 @@ class Counter:
         self.askers: dict[str, Asker] = {}
         self.subjects: dict[bytes, Subject] = {}
         self.append: Append = lane.append
-        self.random_nonce: Callable[[], int] = _nonces()
-        self.native_nonce: Callable[[int, bytes], int] = native_nonce
+        self.random_nonce: Callable[[], bytes] = _nonces()
+        self.native_nonce: Callable[[int, bytes], bytes] = native_nonce
         self._http_askers: dict[Identity, Asker] = {}
         self._keys = keys
         self._policies = tuple(policies)
@@ -241,8 +241,8 @@ class NoLedger:
         self.askers: dict[str, Asker] = {}
         self.subjects: dict[bytes, Subject] = {}
         self.append: Append = _count_nothing
-        self.random_nonce: Callable[[], int] = _no_nonce
-        self.native_nonce: Callable[[int, bytes], int] = _no_nonce
+        self.random_nonce: Callable[[], bytes] = _no_nonce
+        self.native_nonce: Callable[[int, bytes], bytes] = _no_nonce
         self._asker = Asker(Identity(""), _decide_nothing)
         self._subject = Subject(b"", _decide_nothing)
 
@@ -252,7 +252,7 @@ class NoLedger:
 
     def http_asker(self, peer: str, headers: Headers, listener: str = "") -> HttpAsker:
         """See `Counting`."""
-        return HttpAsker(self._asker, 0)
+        return HttpAsker(self._asker, b"")
 
     def subject(self, key: bytes) -> Subject:
         """See `Counting`."""
@@ -269,19 +269,19 @@ class NoLedger:
 
 
 def _count_nothing(
-    asker: Asker, subject: Subject, outcome: Outcome, nonce: int, now_ns: int
+    asker: Asker, subject: Subject, outcome: Outcome, nonce: bytes, now_ns: int
 ) -> int:
     return 0
 
 
-def _no_nonce(port: int = 0, request_id: bytes = b"") -> int:
-    return 0
+def _no_nonce(port: int = 0, request_id: bytes = b"") -> bytes:
+    return b""
 
 
 def _decide_nothing(party: Asker | Subject, now_ns: int) -> None:
     return None
 
 
-def _nonces() -> Callable[[], int]:
+def _nonces() -> Callable[[], bytes]:
     """Return a source of nonces: they need to differ, and may be guessed."""
-    return partial(random.Random().getrandbits, 32)  # noqa: S311
+    return partial(random.Random().randbytes, 4)  # noqa: S311

@@ -167,12 +167,12 @@ class Lane:
         return opened
 
     def append(
-        self, asker: Asker, subject: Subject, outcome: Outcome, nonce: int, now_ns: int
+        self, asker: Asker, subject: Subject, outcome: Outcome, nonce: bytes, now_ns: int
     ) -> int:
         """Count one answer, which is final and about to be sent; return its number, 0 when it could not be counted.
 
-        `nonce` has 32 bits; `now_ns` is a reading of the monotonic clock, no older than the one before.  Raises
-        NotCounted when the lane fails closed.
+        Of `nonce` the first four bytes count; `now_ns` is a reading of the monotonic clock, no older than the one
+        before.  Raises NotCounted when the lane fails closed.
         """
         try:
             wall_ns = now_ns + self._ahead_ns
@@ -245,7 +245,7 @@ class Lane:
         asker: Asker,
         subject: Subject,
         outcome: Outcome,
-        nonce: int,
+        nonce: bytes,
         now_ns: int,
         error: Exception,
     ) -> int:

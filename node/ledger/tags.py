@@ -3,7 +3,8 @@
 `k_day = HMAC-SHA256(k_month, "2026-11-03")`, the day that of China (UTC+8, without summer time).  With it:
 `id_tag` = HMAC(k_day, 01 ‖ canonical key)[:8], `client_tag` = HMAC(k_day, 02 ‖ address ‖ SHA-256(user agent))[:8],
 `net_tag` = HMAC(k_day, 03 ‖ network)[:4].  An address has its 4 or 16 bytes (an IPv4 one inside IPv6 has 4), its
-network the first 3 or 6 of these.  Tags are little-endian numbers in a record, so that its bytes are those of the hash.
+network the first 3 or 6 of these.  Tags are little-endian numbers in a record, so that its bytes are those of the hash;
+so is the nonce, the low 32 bits of a SHA-256 that is read in the same way: its first four bytes.
 
 Times are nanoseconds since 1970 UTC.
 """
@@ -27,7 +28,6 @@ _ID_TAG_BYTES, _CLIENT_TAG_BYTES, _NET_TAG_BYTES = 8, 8, 4
 _NETWORK_BYTES = {4: 3, 16: 6}
 _KEPT_DAYS = 3
 _NATIVE = Struct("!H4s").pack
-_LOW_32 = Struct("!28xI").unpack
 
 
 def day_of(time_ns: int) -> int:
@@ -56,18 +56,17 @@ def network_of(address: bytes) -> bytes:
     return address[: _NETWORK_BYTES.get(len(address), 0)]
 
 
-def nonce_of(request_id: bytes) -> int:
-    """Return the low 32 bits of SHA-256 of what a client calls its request."""
-    number: int = _LOW_32(sha256(request_id).digest())[0]
-    return number
+def nonce_of(request_id: bytes) -> bytes:
+    """Return the SHA-256 of what a client calls its request; its first four bytes are the nonce."""
+    return sha256(request_id).digest()
 
 
-def native_nonce(port: int, request_id: bytes) -> int:
-    """Return the nonce of a native request: source port ‖ the 4 bytes of its id, both as on the wire.
+def native_nonce(port: int, request_id: bytes) -> bytes:
+    """Return the same for a native request: source port ‖ the 4 bytes of its id, both as on the wire.
 
     Two clients behind one address that both count from 1 are told apart by their ports.
     """
-    return _LOW_32(sha256(_NATIVE(port, request_id)).digest())[0]  # type: ignore[no-any-return]
+    return sha256(_NATIVE(port, request_id)).digest()
 
 
 class DayTags:

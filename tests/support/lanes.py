@@ -58,7 +58,9 @@ class Ledger:
         counter = self.counter
         asker = counter.askers.get(address) or counter.asker(address)
         subject = counter.subjects.get(key) or counter.subject(key)
-        return counter.append(asker, subject, FOUND, nonce, self.time.monotonic_ns)
+        return counter.append(
+            asker, subject, FOUND, nonce.to_bytes(4, "little"), self.time.monotonic_ns
+        )
 
     def tick(self) -> None:
         """Let a second's work be done."""

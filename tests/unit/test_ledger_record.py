@@ -97,7 +97,7 @@ def test_the_ten_pieces_that_are_appended_are_the_same_bytes() -> None:
         one.prefix_no,
         rule,
         tail,
-        one.nonce,
+        one.nonce.to_bytes(4, "little") + b"of which no more counts",
     )
 
     assert BODY_LAYOUT.pack(*pieces) == encode(one, 0)[:60]

@@ -106,11 +106,9 @@ def test_key_that_cannot_be_had_is_asked_for_again() -> None:
     assert keys.of(DAY).day == DAY
 
 
-def test_nonces_are_the_low_32_bits_of_a_sha256() -> None:
-    low = int.from_bytes(sha256(b"order-1").digest(), "big") % 2**32
-    native = int.from_bytes(sha256(bytes.fromhex("9c40 00001234")).digest(), "big") % 2**32
-
-    assert nonce_of(b"order-1") == low
+def test_nonces_are_hashes_of_what_the_client_says() -> None:
+    assert nonce_of(b"order-1") == sha256(b"order-1").digest()
+    native = sha256(bytes.fromhex("9c40 00001234")).digest()
     assert native_nonce(40_000, bytes.fromhex("00001234")) == native
 
 
