@@ -37,7 +37,7 @@ class Scope(StrEnum):
     WRITE = "write"
     LIST = "list"
     OPERATE = (
-        "operate"  # the administration of the node itself: jobs, tokens, history of everything
+        "operate"  # the node itself: prefixes, tokens, jobs; what jobs do takes the scopes for it
     )
 
 

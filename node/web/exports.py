@@ -13,7 +13,8 @@ from secrets import token_hex
 
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
 
 from node.registry.exports import Exporter, Wanted
 from node.registry.loadfile import LoadFormat
@@ -24,7 +25,7 @@ from node.web.asked import Asked, Told
 from node.web.operators import OperatorDesk
 from resolver.identifier import PREFIX_HANDLE, Identifier
 from resolver.problem import Problem
-from resolver.registrar import Caller
+from resolver.registrar import Caller, Scope
 from resolver.source import SourceUnavailable
 from resolver.target import TargetError
 
@@ -33,6 +34,7 @@ MAX_EXPORTS = 2  # at once: each holds a snapshot, which keeps Postgres from tid
 EXPORT_SECONDS = 3_600.0
 KEPT_MANIFESTS = 100
 
+_EXPORTS = frozenset({Scope.READ, Scope.LIST})
 _TYPES = {LoadFormat.NDJSON: "application/x-ndjson", LoadFormat.CSV: "text/csv; charset=utf-8"}
 
 Identify = Callable[[bytes], Identifier]
@@ -53,7 +55,7 @@ class ExportApi:
 
     async def export(self, request: Request) -> Response:
         """GET: all records, or those of a prefix."""
-        return await self._desk.serve(request, ROOT, self._export)
+        return await self._desk.serve(request, ROOT, self._export, _EXPORTS)
 
     async def manifest(self, request: Request) -> Response:
         """GET `/v1/export/manifests/{export}`: the digest of an export that came to its end."""
@@ -132,7 +134,7 @@ class _Export(StreamingResponse):
         super().__init__(blocks, headers=headers, media_type=media_type)
         self._kept = kept
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Send it."""
         async with self._kept, asyncio.timeout(EXPORT_SECONDS):
             await super().__call__(scope, receive, send)

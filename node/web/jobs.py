@@ -21,7 +21,7 @@ from node.web.asked import Asked, Told
 from node.web.operators import OperatorDesk
 from resolver.precondition import read_reason
 from resolver.problem import Problem
-from resolver.registrar import Caller
+from resolver.registrar import Caller, Scope
 from resolver.target import Parameters, TargetError
 
 ROOT = b"/v1/jobs"
@@ -29,6 +29,7 @@ JSON_TYPE, NDJSON_TYPE = "application/json", "application/x-ndjson"
 BLOCK_SECONDS = 60.0  # in which the next part of an upload must come
 MAX_NUMBER = 2**63 - 1
 
+_SUBMITS = frozenset({Scope.WRITE})  # a dry run too: it tells what is there
 _TYPES = {
     "application/x-ndjson": JobFormat.NDJSON,
     "application/json": JobFormat.NDJSON,
@@ -50,7 +51,7 @@ class JobsApi:
 
     async def submit(self, request: Request) -> Response:
         """POST: a new job."""
-        return await self._desk.serve(request, ROOT, self._submit)
+        return await self._desk.serve(request, ROOT, self._submit, _SUBMITS)
 
     async def list(self, request: Request) -> Response:
         """GET: jobs, the newest first."""

@@ -21,7 +21,7 @@ from node.web.routes import build_admin_app
 from resolver.authentication import TOKEN_MARK, Token
 from resolver.registrar import Scope
 from resolver.service import Resolver
-from resolver.wire import HandleValue
+from resolver.wire import HandleValue, Reference
 from tests.support.identities import Gate
 from tests.support.jobs import JobBench, canonical
 from tests.support.memory import MemoryStore
@@ -36,7 +36,7 @@ LINE = b'{"handle": "0.NA/88.118.8", "values": []}\n'
 class Counter:
     """An admin application with jobs and exports, asked as somebody."""
 
-    def __init__(self, bench: JobBench) -> None:
+    def __init__(self, bench: JobBench, *server_admins: Reference) -> None:
         self.bench = bench
         self.woken = 0
         gate, store = Gate(), MemoryStore()
@@ -47,7 +47,7 @@ class Counter:
             token = Token(b"88.118.8/ADMIN", 300, scopes=frozenset({scope}))
             gate.identities.put_token(text, token)
         service = Resolver(store, store, store, SITE)
-        operators = Operators(Policy((), canonical), gate.identities)
+        operators = Operators(Policy(server_admins, canonical), gate.identities)
         desk = OperatorDesk(AdminDesk(gate.login, service), operators)
         self.exports = ExportApi(bench.database.dsn, desk, service.identify, case_sensitive=False)
         jobs = JobsApi(bench.jobs, desk, self._wake)
@@ -92,6 +92,20 @@ async def test_a_token_of_somebody_else_is_turned_away(counter: Counter, token: 
         exported = await client.get("/v1/export")
     assert (submitted.status_code, exported.status_code) == (403, 403)
     assert not counter.files()
+
+
+async def test_a_token_to_operate_the_node_does_in_bulk_no_more_than_it_is_for(
+    counter: Counter,
+) -> None:
+    chief = Counter(counter.bench, Reference(b"88.118.8/ADMIN", 300))
+    async with chief.client(OPERATES) as client:
+        refused = [
+            await client.post("/v1/jobs?format=ndjson", content=LINE),
+            await client.get("/v1/export"),
+        ]
+        listed = await client.get("/v1/jobs")
+    assert [each.status_code for each in refused] == [403, 403]
+    assert (listed.status_code, listed.json()) == (200, {"jobs": []})
 
 
 async def test_what_is_too_large_leaves_nothing_behind(
