@@ -144,12 +144,13 @@ class Follower:
 
     def _close(self, closing: Closing) -> Iterator[Sealed]:
         lost = max(closing.last - self.chain.last, 0)
+        ended_at = max(closing.t_us, self.chain.ended_at)
         if lost:
-            yield Sealed(self._gap(RECORDS_DAMAGED, lost, (self.chain.ended_at, closing.t_us)))
+            yield Sealed(self._gap(RECORDS_DAMAGED, lost, (self.chain.ended_at, ended_at)))
         if closing.torn or closing.bound:
             since = self._reader.durable.t_us or self.chain.ended_at
             cause = _CAUSES.get(closing.cause, "closed")
-            gap = self._gap(cause, closing.bound, (min(since, closing.t_us), closing.t_us))
+            gap = self._gap(cause, closing.bound, (min(since, ended_at), ended_at))
             yield Sealed(replace(gap, torn=closing.torn))
         self.is_closed = True
         if (
@@ -160,7 +161,6 @@ class Follower:
             or closing.bound
             or self._told
         ):
-            ended_at = max(closing.t_us, self.chain.ended_at)
             yield Sealed(self._epoch("close", ended_at, self.chain.last))
 
     def _gap(self, cause: str, bound: int, span: tuple[int, int]) -> Gap:
