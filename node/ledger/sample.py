@@ -148,6 +148,7 @@ class SampleMonth:
         self._traffic = Traffic(seed)
         self._resolutions = resolutions
         self._lanes = [Chain(lane, 1, self.start) for lane in range(_LANES)]
+        self._opened = [self.start] * _LANES  # when the epoch of each was
         self._counted = [0] * _LANES  # what Prometheus would say
         self._tags = DayTags(self._month_key, 0)
 
@@ -200,7 +201,7 @@ class SampleMonth:
         chain = self._lanes[lane]
         seed = seed_of(lane, chain.epoch)
         body = b"".join(
-            encode(_record(each, seq, self.start), seed)
+            encode(_record(each, seq, self._opened[lane]), seed)
             for seq, each in enumerate(asked, chain.last + 1)
         )
         block = seal(body, chain, Circumstances(now, self.log.head, self.log.total, 1))
@@ -240,6 +241,7 @@ class SampleMonth:
             _epoch(chain, "close", now),
         )
         self._lanes[1] = reopened(chain, chain.epoch + 1, now)
+        self._opened[1] = now
         self._counted[1] = 0
         self.log.append(_epoch(self._lanes[1], "open", now))
 

@@ -1,0 +1,314 @@
+"""V5, and the records part of V4 and V6: each body against its leaf; and what its records are, column by column.
+
+A record is 64 bytes, so an array of 32-bit words has one field at each sixteenth place: columns cost next to nothing,
+and almost every block is judged without looking at one record alone.
+"""
+
+import random
+import sys
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from itertools import repeat
+from operator import mul, sub
+from typing import NamedTuple
+from zlib import crc32
+
+from node.ledger.block import record_root, sm3
+from node.ledger.leaf import CLASSES, Block
+from node.ledger.record import BODY_BYTES, RECORD_BYTES, RecordFlag, seed_of
+from node.ledger.verify.checks import Check
+from node.ledger.verify.epochstate import EpochState
+from node.ledger.verify.files import EvidenceFiles, Unreadable
+from node.ledger.verify.findings import Findings, Status, grouped
+
+MAX_DRIFT_MS = 2_000
+NONE, ALL = "none", "all"
+_STEPPED = int(RecordFlag.CLOCK_STEPPED)
+_SUCCESS = int(RecordFlag.SUCCESS)
+
+
+class Bodies(NamedTuple):
+    """Which bodies are looked at: none, all, or so many at random."""
+
+    mode: str = ALL
+    sample: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> "Bodies":
+        """Read `none`, `all` or `sample:N`.  Raises ValueError."""
+        word, _, number = text.partition(":")
+        if word == "sample" and number.isdecimal() and len(number) < 10 and int(number):
+            return cls(word, int(number))
+        if text not in (NONE, ALL):
+            raise ValueError(f"bodies are none, all, or sample:N, not {text!r}")
+        return cls(text)
+
+
+EVERY_BODY = Bodies()
+
+
+class Kind(NamedTuple):
+    """What many records of a block have in common."""
+
+    class_: int
+    policy: int
+    campaign: int
+    flags: int
+    agent: int
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records of a block, by columns."""
+
+    body: bytes
+
+    @cached_property
+    def _words(self) -> "array[int]":
+        return _array("I", self.body)
+
+    @cached_property
+    def times(self) -> "array[int]":
+        """When each was answered, µs."""
+        return _array("Q", self.body)[1::8]
+
+    @property
+    def identifiers(self) -> "array[int]":
+        """The tag of what each asked for."""
+        return _array("Q", self.body)[3::8]
+
+    @property
+    def clients(self) -> "array[int]":
+        """The tag of who asked."""
+        return _array("Q", self.body)[4::8]
+
+    @property
+    def networks(self) -> "array[int]":
+        """The tag of the network of who asked."""
+        return self._words[10::16]
+
+    @property
+    def prefixes(self) -> "array[int]":
+        """The number of the prefix of what each asked for."""
+        return self._words[11::16]
+
+    @property
+    def nonces(self) -> "array[int]":
+        """The nonce of each."""
+        return self._words[14::16]
+
+    @property
+    def classes(self) -> list[int]:
+        """The class of each."""
+        return [word & 0xFF for word in self._words[5::16]]
+
+    @property
+    def policies(self) -> list[int]:
+        """The policy of each."""
+        return [word & 0xFFFF for word in self._words[12::16]]
+
+    @property
+    def campaigns(self) -> list[int]:
+        """The campaign of each."""
+        return [word >> 16 for word in self._words[12::16]]
+
+    @property
+    def agents(self) -> list[int]:
+        """The user agent of each."""
+        return [word >> 16 for word in self._words[13::16]]
+
+    @property
+    def flags(self) -> list[int]:
+        """The flags of each."""
+        return [word & 0xFFFF for word in self._words[13::16]]
+
+    @cached_property
+    def kinds(self) -> dict[Kind, int]:
+        """How many records there are of each kind."""
+        words = self._words
+        found: Counter[Kind] = Counter()
+        joined = Counter(zip(words[5::16], words[12::16], words[13::16], strict=True))
+        for (head, rule, tail), count in joined.items():
+            kind = Kind(head & 0xFF, rule & 0xFFFF, rule >> 16, tail & 0xFFFF, tail >> 16)
+            found[kind] += count
+        return found
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The earliest and the latest time; there must be a record."""
+        return min(self.times), max(self.times)
+
+    def first_bad(self, lane: int, epoch: int, first: int) -> int | None:
+        """Return the number of the first record that is not whole, or not the one that belongs there."""
+        words, view, seed = self._words, memoryview(self.body), seed_of(lane, epoch)
+        numbers = _array("Q", self.body)[0::8]
+        starts = range(0, len(self.body), RECORD_BYTES)
+        for place, (number, start, crc) in enumerate(
+            zip(numbers, starts, words[15::16], strict=True)
+        ):
+            if number != first + place or crc32(view[start : start + BODY_BYTES], seed) != crc:
+                return first + place
+        return None
+
+    def drifts(self, opened: int) -> Iterator[int]:
+        """Return by how much the wall clock is ahead of the epoch's opening and the monotonic clock, µs each."""
+        monotonic = map(mul, self._words[4::16], repeat(1_000))
+        return map(sub, map(sub, self.times, repeat(opened)), monotonic)
+
+
+Look = Callable[[int, Block, Records], None]
+"""look(index, leaf, records): what another rule does with the records of a block."""
+
+
+class BodyRules:
+    """Looks at the bodies that are to be looked at, and shows their records to other rules."""
+
+    def __init__(
+        self, files: EvidenceFiles, wanted: Bodies, looks: Sequence[Look], findings: Findings
+    ) -> None:
+        self._files = files
+        self._wanted = wanted
+        self._looks = looks
+        self._findings = findings
+        self._sampled: list[tuple[int, Block, int]] = []
+        self._offered = 0
+        self._seen = self._records = 0
+        self._stepped = 0
+        self._random = random.SystemRandom()
+
+    def offer(self, index: int, leaf: Block, epoch: EpochState) -> None:
+        """Take a block whose body should be here; `epoch` is as it was before."""
+        if self._wanted.mode == ALL:
+            self._examine(index, leaf, epoch.opened)
+        elif self._wanted.mode != NONE and leaf.sequence[1] >= leaf.sequence[0]:
+            self._maybe(index, leaf, epoch.opened)
+
+    def finish(self) -> None:
+        """Look at the sample, and say what was found."""
+        for index, leaf, opened in sorted(self._sampled, key=lambda each: each[0]):
+            self._examine(index, leaf, opened)
+        if self._stepped:
+            text = f"{grouped(self._stepped)} records say that a clock was set in their epoch"
+            self._findings.disclose("V6", text)
+        text = f"{grouped(self._seen)} bodies of {grouped(self._records)} records"
+        if self._wanted.mode == NONE:
+            self._findings.tell("V5", "not asked for: --bodies none", Status.SKIP)
+        elif self._wanted.mode == ALL:
+            self._findings.tell("V5", text)
+        else:
+            self._findings.tell("V5", f"{text}, drawn from {grouped(self._offered)}")
+
+    def _maybe(self, index: int, leaf: Block, opened: int) -> None:
+        """Each block has the same chance to be looked at, however many there will be."""
+        self._offered += 1
+        if len(self._sampled) < self._wanted.sample:
+            self._sampled.append((index, leaf, opened))
+        elif (place := self._random.randrange(self._offered)) < self._wanted.sample:
+            self._sampled[place] = index, leaf, opened
+
+    def _examine(self, index: int, leaf: Block, opened: int) -> None:
+        body = self._read(index, leaf)
+        if body is None:
+            return
+        self._seen += bool(body)
+        self._records += len(body) // RECORD_BYTES
+        self._check_digests(index, leaf, body)
+        first, last = leaf.sequence
+        name = f"block {leaf.lane}.{leaf.epoch}.{leaf.block}"
+        if len(body) % RECORD_BYTES or len(body) // RECORD_BYTES != last - first + 1:
+            self._findings.fail(
+                Check.V4_RECORD,
+                f"{name} has {len(body)} bytes for the records {first} to {last}",
+                leaf=index,
+            )
+            return
+        records = Records(body)
+        bad = records.first_bad(leaf.lane, leaf.epoch, first)
+        if bad is not None:
+            self._findings.fail(
+                Check.V4_RECORD, f"record {bad} of {name} is not whole", leaf=index, record=bad
+            )
+            return
+        self._check_sums(index, leaf, records, name)
+        if body:
+            self._check_times(index, leaf, records, opened, name)
+            for look in self._looks:
+                look(index, leaf, records)
+
+    def _read(self, index: int, leaf: Block) -> bytes | None:
+        if leaf.sequence[1] < leaf.sequence[0]:
+            return b""
+        try:
+            body = self._files.body(leaf)
+        except Unreadable as error:
+            self._findings.fail(Check.V5_MISSING, str(error), leaf=index)
+            return None
+        if body is None:
+            text = f"the body of block {leaf.lane}.{leaf.epoch}.{leaf.block} is not here"
+            self._findings.fail(Check.V5_MISSING, text, leaf=index)
+        return body
+
+    def _check_digests(self, index: int, leaf: Block, body: bytes) -> None:
+        name = f"block {leaf.lane}.{leaf.epoch}.{leaf.block}"
+        for check, found, said in (
+            (Check.V5_SHA256, sha256(body).hexdigest(), leaf.sha256),
+            (Check.V5_SM3, sm3(body), leaf.sm3),
+            (Check.V5_ROOT, record_root(body).hex(), leaf.record_root.hex()),
+        ):
+            if found != said:
+                self._findings.fail(
+                    check,
+                    f"the body of {name} has {found[:16]}…, its leaf {said[:16]}…",
+                    leaf=index,
+                )
+
+    def _check_sums(self, index: int, leaf: Block, records: Records, name: str) -> None:
+        counts, successes = [0] * CLASSES, [0] * CLASSES
+        for kind, count in records.kinds.items():
+            place = min(kind.class_, CLASSES - 1)
+            counts[place] += count
+            successes[place] += count * (kind.flags & _SUCCESS)
+        if tuple(counts) != leaf.records or tuple(successes) != leaf.successes:
+            self._findings.fail(
+                Check.V5_SUMS,
+                f"the records of {name} come to {counts} and {successes} successes, not to its sums",
+                leaf=index,
+            )
+
+    def _check_times(
+        self, index: int, leaf: Block, records: Records, opened: int, name: str
+    ) -> None:
+        first, last = records.span
+        if first < leaf.span[0] or last > leaf.span[1]:
+            self._findings.fail(
+                Check.V6_RECORD, f"a record of {name} is not of its time", leaf=index
+            )
+        drifts = list(records.drifts(opened))
+        limit = MAX_DRIFT_MS * 1_000
+        self._stepped += sum(
+            count for kind, count in records.kinds.items() if kind.flags & _STEPPED
+        )
+        if -limit <= min(drifts) and max(drifts) <= limit:
+            return
+        for place, (drift, flags) in enumerate(zip(drifts, records.flags, strict=True)):
+            if abs(drift) > limit and not flags & _STEPPED:
+                number = leaf.sequence[0] + place
+                self._findings.fail(
+                    Check.V6_DRIFT,
+                    f"record {number} of {name}: the clocks are {drift // 1_000} ms apart, and it does not say so",
+                    leaf=index,
+                    record=number,
+                )
+                return
+
+
+def _array(kind: str, body: bytes) -> "array[int]":
+    found = array(kind)
+    found.frombytes(body)
+    if sys.byteorder == "big":
+        found.byteswap()
+    return found
