@@ -33,6 +33,7 @@ from node.ledger.lanefile import (
     Line,
     Uncounted,
     boot_id,
+    lane_path,
     lock_lane,
 )
 from node.ledger.openfile import EpochNumbers, OpenFile
@@ -124,6 +125,7 @@ class Lane:
         self._clocks = clocks
         self._happened = happened
         self._numbers = EpochNumbers(directory, lane, lock)
+        self._number = 0  # that was taken for an epoch there was no room for
         self._file: OpenFile | None = None
         self._mapping: mmap.mmap | bytearray = bytearray()  # no room for anything
         self._capacity = 0
@@ -289,11 +291,13 @@ class Lane:
         """Also called from the flusher's thread, never from both at once."""
         terms, clocks = self.terms, self._clocks
         created_us, opened_ns = clocks.wall_ns() // _US, clocks.monotonic_ns()
+        if not self._number or lane_path(self._directory, self.lane, self._number).exists():
+            self._number = self._numbers.take()
         kept = terms.durability, terms.origin
-        header = Header(
-            self.lane, self._numbers.take(), terms.capacity, created_us, boot_id(), *kept
-        )
-        return OpenFile.make(self._directory, header, opened_ns)
+        header = Header(self.lane, self._number, terms.capacity, created_us, boot_id(), *kept)
+        file = OpenFile.make(self._directory, header, opened_ns)
+        self._number = 0
+        return file
 
     def _progress(self) -> tuple[OpenFile | None, int]:
         """Called from the flusher's thread: the present file, and its last record."""

@@ -322,9 +322,8 @@ def test_full_disk_lets_answers_through_and_counts_them_as_uncounted(lanes: Path
         assert reader.uncounted == (3, START_NS // 1_000, START_NS // 1_000)
 
     ledger.time.pass_by(2)
-    wait(lambda: len(lane_files(lanes)) == 2)
+    wait(lambda: ledger.count() == 1)
     ledger.tick()
-    assert ledger.count() == 1
     assert Event.LEDGER_OPEN_FAILED in ledger.events
     ledger.lane.close()
 
@@ -334,8 +333,7 @@ def test_disk_that_is_full_from_the_beginning_is_told_by_the_first_epoch(lanes: 
         ledger = Ledger(lanes, terms=SMALL)
         assert [ledger.count(), ledger.count()] == [0, 0]
     ledger.time.pass_by(2)
-    wait(lambda: len(lane_files(lanes)) == 1)
-    ledger.tick()
+    wait(lambda: has_reached(ledger, 1))
     assert ledger.count() == 1
     with LaneReader.open(lane_files(lanes)[0].path) as reader:
         assert reader.uncounted.answers == 2
@@ -361,8 +359,7 @@ def test_disk_that_takes_nothing_more_ends_the_epoch_and_says_what_may_be_lost(l
         os.dup2(write, descriptor)
     ledger.count()
     ledger.time.pass_by(1)
-    wait(lambda: len(lane_files(lanes)) == 2)
-    ledger.tick()
+    wait(lambda: has_reached(ledger, 2))
     assert ledger.count() == 1
     ledger.lane.close()
     os.close(read)
@@ -589,6 +586,11 @@ def test_ledger_that_is_off_takes_the_same_calls() -> None:
     counter.close()
 
 
+def has_reached(ledger: Ledger, epoch: int) -> bool:
+    ledger.tick()
+    return ledger.lane.epoch == epoch
+
+
 def wait(is_true: Callable[[], bool]) -> None:
     """Wait for the flusher's thread."""
     deadline = time.monotonic() + 10
@@ -601,9 +603,7 @@ def test_epoch_ends_before_its_milliseconds_run_out(lanes: Path) -> None:
     ledger = Ledger(lanes)
     ledger.count()
     ledger.time.pass_by(41 * 86_400)
-    ledger.tick()
-    wait(lambda: len(lane_files(lanes)) == 2)
-    ledger.tick()
+    wait(lambda: has_reached(ledger, 2))
     ledger.count()
     _, young = ledger.records()
     ledger.lane.close()
