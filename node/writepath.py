@@ -7,9 +7,9 @@ from typing import Any
 from uuid import uuid4
 
 from node.config import Settings
-from node.errors import Kind, RegistryError
 from node.registry.preparation import Policy
 from node.registry.registrar import RecordRegistrar
+from node.sealing import load_seal
 from node.store.database import Database
 from node.store.keys import RecordKeys
 from node.store.tokens import TokenTable
@@ -18,7 +18,6 @@ from resolver.authentication import Authenticator
 from resolver.httplogin import HttpLogin
 from resolver.httpsession import HttpSessions
 from resolver.identifier import IdentifierError
-from resolver.keys.seal import Seal, SealError
 from resolver.observe import Tally
 from resolver.schemes import parse_handle
 from resolver.wire import Reference
@@ -85,19 +84,6 @@ class WritePath:
     async def close(self) -> None:
         """Let go of Postgres."""
         await self.database.close()
-
-
-def load_seal(settings: Settings) -> Seal:
-    """Return the seal of this node, made at first start.  Raises RegistryError."""
-    path = settings.seal_path
-    try:
-        return Seal.load_or_make(path)
-    except SealError as error:
-        raise RegistryError(Kind.MISCONFIGURED, f"{error}.") from error
-    except OSError as error:
-        raise RegistryError(
-            Kind.FORBIDDEN, f"Cannot use the sealing key {path}: {error.strerror}."
-        ) from error
 
 
 def policy_of(settings: Settings) -> Policy:

@@ -6,7 +6,9 @@ import asyncio
 from node import config
 from node.errors import Kind, RegistryError
 from node.process.running import with_servers
+from node.sealing import load_seal
 from node.store.database import StoreError, StoreUnavailable, migrate
+from node.store.sealing import seal_stored
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,10 +24,13 @@ def run(_arguments: argparse.Namespace) -> int:
     settings = with_servers(config.load())
     try:
         steps = asyncio.run(migrate(settings.database_url))
+        sealed = asyncio.run(seal_stored(settings.database_url, load_seal(settings)))
     except (StoreUnavailable, StoreError) as error:
         raise RegistryError(Kind.UNAVAILABLE, f"{error}; nothing was changed.") from error
     for step in steps:
         print(f"applied {step.number:04d} {step.name.replace('_', ' ')}")
+    if sealed:
+        print(f"sealed the secret keys of {sealed} records")
     if not steps:
         print("The schema is up to date.")
     return 0

@@ -28,8 +28,10 @@ from node.process.lock import DataDirectory
 from node.process.probe import ping_redis
 from node.process.running import announce_running, run_directory
 from node.process.sample import load_sample_once
+from node.sealing import load_seal
 from node.sockets import Listeners, Sockets, open_listeners
 from node.store.database import StoreError, StoreUnavailable, migrate
+from node.store.sealing import seal_stored
 from node.tls import make_files
 
 GRACE_SECONDS = 10.0  # for a worker or the keeper; they drain for less
@@ -130,6 +132,7 @@ async def _servers(
 async def _migrate(settings: Settings) -> None:
     try:
         steps = await migrate(settings.database_url)
+        sealed = await seal_stored(settings.database_url, load_seal(settings))
     except (StoreUnavailable, StoreError) as error:
         raise RegistryError(
             Kind.UNAVAILABLE,
@@ -137,6 +140,8 @@ async def _migrate(settings: Settings) -> None:
         ) from error
     for step in steps:
         logger.info("migrated", extra={"number": step.number, "step": step.name})
+    if sealed:
+        logger.info("secret keys sealed", extra={"records": sealed})
 
 
 async def _keep(children: Sequence[Child], tasks: asyncio.TaskGroup, stack: AsyncExitStack) -> None:

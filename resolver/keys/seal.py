@@ -66,6 +66,11 @@ class Seal:
             ) from error
         return padded[1:]
 
+    @staticmethod
+    def is_sealed(data: bytes) -> bool:
+        """True for what `seal` has made, by whatever key."""
+        return data.startswith(_MARK)
+
     def derive(self, label: bytes, size: int = KEY_BYTES) -> bytes:
         """Return a key for another purpose; the same label gives the same key."""
         return HKDF(SHA256(), size, salt=None, info=b"idnode " + label).derive(self._key)
