@@ -1,0 +1,51 @@
+"""PDF: a report typeset by typst from the template `report.typ`, with the one font that is embedded.
+
+The template gets the blocks as data, so no text of a report is ever read as markup.  No font of the machine is used.
+"""
+
+import json
+from importlib.resources import as_file, files
+from typing import Literal
+
+import typst
+
+from node.ledger.report.blocks import as_data
+from node.ledger.report.editions import editions
+
+FONT_PACKAGE = "cvttf_NotoSansCJK_Regular"
+
+
+class TypesetError(Exception):
+    """The report could not be typeset; the text is typst's."""
+
+
+def render_pdf(document: bytes) -> bytes:
+    """Return the PDF.  Raises TypesetError, and as `editions`."""
+    return _compile(document, "pdf")[0]
+
+
+def render_pages(document: bytes, dots_per_inch: int = 110) -> list[bytes]:
+    """Return the pages as PNG, to be looked at.  Raises as `render_pdf`."""
+    return _compile(document, "png", dots_per_inch)
+
+
+def _compile(
+    document: bytes, kind: Literal["pdf", "png"], dots_per_inch: int | None = None
+) -> list[bytes]:
+    data = json.dumps(as_data(editions(document)), ensure_ascii=False)
+    with (
+        as_file(files("node.ledger.report") / "report.typ") as template,
+        as_file(files(FONT_PACKAGE)) as fonts,
+    ):
+        try:
+            made = typst.compile(
+                template,
+                format=kind,
+                ppi=dots_per_inch,
+                sys_inputs={"editions": data},
+                font_paths=[fonts],
+                ignore_system_fonts=True,
+            )
+        except RuntimeError as error:
+            raise TypesetError(str(error)) from error
+    return made if isinstance(made, list) else [made]  # one page of PNG is no list
