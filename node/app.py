@@ -15,6 +15,8 @@ from typing import Any
 
 from node.config import Settings
 from node.counters import Counters
+from node.ledger.logfiles import LogFiles
+from node.ledger.role import DIRECTORY as LEDGER
 from node.readpath import ReadPath
 from node.recording import Recording, open_recording, origin_of
 from node.registry.patterns import SearchedTypes
@@ -25,6 +27,7 @@ from node.site import KEY_FILE, own_site
 from node.sockets import Sockets
 from node.store.database import Database
 from node.tls import is_on, server_context
+from node.web.audit import AuditApi
 from node.web.health import Check
 from node.web.reverse import ReverseApi
 from node.web.routes import build_app
@@ -146,6 +149,7 @@ class Worker:
             reverse=self._reverse(),
             hot=self.reading.hot_http,
             sign=self._sign,
+            audit=self._audit(),
         )
         protocol = self._http_protocol()
         async with (
@@ -197,6 +201,12 @@ class Worker:
         while True:
             await asyncio.sleep(1)
             self.tick()
+
+    def _audit(self) -> AuditApi | None:
+        if not self.settings.ledger:
+            return None
+        files = LogFiles(self.settings.data_dir / LEDGER)
+        return AuditApi(files, self.origin, self.writing.database, needs_nonce=True)
 
     def _reverse(self) -> ReverseApi:
         types = SearchedTypes.of(self.settings.reverse_types)

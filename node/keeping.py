@@ -10,6 +10,7 @@ from socket import gethostname
 from node.bulk import Bulk
 from node.config import Settings
 from node.counters import Counters
+from node.ledger.logfiles import LogFiles
 from node.ledger.role import LedgerRole
 from node.metrics import exposition
 from node.readpath import ReadPath
@@ -29,6 +30,7 @@ from node.store.tokens import prune_sessions
 from node.store.writing import forget_replays
 from node.tls import is_on
 from node.web.asked import AdminDesk
+from node.web.audit import AuditApi
 from node.web.health import Check
 from node.web.operators import OperatorDesk
 from node.web.records import RecordsApi
@@ -74,6 +76,7 @@ async def serve_keeper(
             tokens=keeper.tokens,
             jobs=keeper.bulk.jobs,
             exports=keeper.bulk.exports,
+            audit=keeper.audit,
         )
         try:
             await keeper.prepare()
@@ -126,8 +129,11 @@ class Keeper:
         spawn(self.reverse.run())
         spawn(self.bulk.runner.run())
         self.ledger: LedgerRole | None = None
+        self.audit: AuditApi | None = None
         if settings.ledger:
             conduct = conduct_of(settings, origin_of(settings, key.public_key()))
+            files = LogFiles(conduct.directory)
+            self.audit = AuditApi(files, conduct.origin, self.database, needs_nonce=False)
             self.ledger = LedgerRole(self.database, conduct, readers, self.tally)
             spawn(self.ledger.run())
         spawn(_prune_for_ever(self.database, self.bulk.runner))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Self
 
 from node.counters import Counters
+from node.ledger.agreement import Disagreement
 from node.ledger.announcer import Announcer, Terms
 from node.ledger.checkpoint import Checkpoint
 from node.ledger.cosigning import Cosigning
@@ -20,6 +21,7 @@ from node.ledger.leaf import Gap, Head, Leaf, Meters
 from node.ledger.log import Log, Place, Reached, go_on
 from node.ledger.meters import read_meters
 from node.ledger.sealer import Around, Sealer
+from node.ledger.standing import Standing
 from node.ledger.tlog import EMPTY_ROOT
 from node.store.database import store_errors
 from node.store.ledger import index_of
@@ -62,6 +64,7 @@ class Tenure:
     @classmethod
     async def open(cls, means: Means, witnessed: int) -> Self:
         """Take up the log.  Raises as `Log.open`, `Announcer.open` and `Sealer.open`."""
+        check_history(means.cosigning.standing)
         now = means.clock()
         ledger = await Log.open(means.place, witnessed=witnessed, reached=means.reached)
         announcer = await Announcer.open(ledger, means.terms)
@@ -80,6 +83,7 @@ class Tenure:
 
     async def round(self) -> None:
         """Do what is due now.  Raises what its parts raise."""
+        check_history(self._means.cosigning.standing)
         now = self._means.clock()
         requests = await asyncio.to_thread(lambda: list(self._inbox.requests()))
         is_beat = now.wall_us // MINUTE_US != self._minute
@@ -151,3 +155,9 @@ class Tenure:
             return 0, EMPTY_ROOT
         checkpoint = Checkpoint.parse(beacon.note.text)
         return checkpoint.size, checkpoint.root
+
+
+def check_history(standing: Standing) -> None:
+    """Raise Disagreement when a witness has seen another history than ours: nothing is written then."""
+    if standing.refusals:
+        raise Disagreement("; ".join(standing.refusals))

@@ -86,6 +86,8 @@ def build_app(
     _add(app, _handle_rows(service, registrar, login, count, hot))
     _add(app, _login_rows(login, sign))
     _add(app, _lookup_rows(service, count, reverse))
+    if audit is not None:
+        _add(app, _log_rows(audit))
     _add(app, _public_rows(service, responder, count, readiness))
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=GZIP_LEVEL)
     app.add_middleware(CrossOrigin)

@@ -14,7 +14,9 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from node.counters import Counters
+from node.ledger.logfiles import LogFiles
 from node.metrics import exposition
+from node.web.audit import AuditApi
 from node.web.exports import ExportApi
 from node.web.jobs import JobsApi
 from node.web.records import RecordsApi
@@ -115,7 +117,16 @@ def test_every_route_of_the_admin_listener_is_documented() -> None:
     tokens = TokensApi(NOTHING, NOTHING)
     jobs = JobsApi(NOTHING, NOTHING, NOTHING)
     exports = ExportApi(NOTHING, NOTHING, NOTHING, case_sensitive=False)
-    app = build_admin_app(bytes, list, records=records, tokens=tokens, jobs=jobs, exports=exports)
+    audit = AuditApi(LogFiles(Path("no-such-log")), "log.example", NOTHING, needs_nonce=False)
+    app = build_admin_app(
+        bytes,
+        list,
+        records=records,
+        tokens=tokens,
+        jobs=jobs,
+        exports=exports,
+        audit=audit,
+    )
     assert documented_routes("Admin listener") == served_routes(app)
 
 

@@ -252,3 +252,18 @@ async def test_idle_log_grows_by_one_checkpoint_a_minute(
                 await asyncio.sleep(0.15)
                 sizes.add(role.standing().size)
     assert 4 <= len(sizes) <= 7
+
+
+async def test_log_that_a_witness_refuses_is_not_written(
+    database: Database, tmp_path: Path
+) -> None:
+    async with running(role_of(database, tmp_path)):
+        await asked(tmp_path)
+    before = await stored_lines(database.dsn)
+    (tmp_path / "refused").mkdir()
+    (tmp_path / "refused" / "aabbccdd.json").write_text('{"why": "w has seen another history"}')
+    role = role_of(database, tmp_path)
+    async with running(role):
+        assert role.standing().state is State.STOPPED
+        assert "another history" in role.standing().reason
+    assert await stored_lines(database.dsn) == before

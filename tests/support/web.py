@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import time
 
 import httpx
@@ -12,9 +13,11 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from node.ledger.logfiles import LogFiles
 from node.registry.patterns import SearchedTypes
 from node.registry.searching import ReverseLookup
 from node.store.database import Database
+from node.web.audit import AuditApi
 from node.web.health import Check
 from node.web.reverse import ReverseApi
 from node.web.routes import build_app
@@ -54,6 +57,11 @@ STRANGER = (
 def _no_lookup(store: MemoryStore) -> ReverseLookup:
     """Return a look-up that is switched off; its database is never asked."""
     return ReverseLookup(Database(""), SearchedTypes.of(()), store)
+
+
+def _no_log() -> AuditApi:
+    """Return the endpoints of a log that has published nothing; its database is never asked."""
+    return AuditApi(LogFiles(Path("no-such-log")), "log.example", Database(""), needs_nonce=True)
 
 
 async def _unsigned(_block: bytes, _sha256: bool) -> bytes:
@@ -99,6 +107,7 @@ class Web:
             reverse=ReverseApi(_no_lookup(self.store), self.gate.login, service),
             hot=self.hot,
             sign=_signed,
+            audit=_no_log(),
         )
 
     def client(self, *, secure: bool = False, peer: str = STRANGER) -> httpx.AsyncClient:
