@@ -38,7 +38,7 @@ def _compile(
         as_file(files(FONT_PACKAGE)) as fonts,
     ):
         try:
-            made = typst.compile(
+            made: bytes | list[bytes] = typst.compile(
                 template,
                 format=kind,
                 ppi=dots_per_inch,
@@ -48,4 +48,4 @@ def _compile(
             )
         except RuntimeError as error:
             raise TypesetError(str(error)) from error
-    return made if isinstance(made, list) else [made]  # one page of PNG is no list
+    return [made] if isinstance(made, bytes) else made
