@@ -2,7 +2,8 @@
 
 Laws: whoever is told no learns only that: an unknown handle, an unknown index and a wrong key take the same way and
 the same work (with a decoy of that kind of key), and secrets are compared in constant time.  Wrong tries are limited
-for each handle and address (`resolver.tries`), before and after the work, so that tries made at once count too.
+for each handle and address (`resolver.tries`), before and after the work, so that tries made at once count too; how
+many wait to be checked is bounded (`resolver.labour`), however they came.
 Nothing is remembered of what was right: a key that is changed counts from its next use on.
 """
 
@@ -10,6 +11,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import digest
@@ -30,6 +32,7 @@ from resolver.keychecks import (
 )
 from resolver.keys.certificates import read_peer_certificate
 from resolver.keys.proof import ProofError
+from resolver.labour import Labour, payer_of
 from resolver.observe import Event, Tally
 from resolver.registrar import Caller, KeyStore, Scope
 from resolver.schemes import parse_handle
@@ -103,11 +106,17 @@ class _Claim:
     def address(self) -> str:
         return self.origin.rpartition(" ")[2]
 
+    @property
+    def payer(self) -> str:
+        """Who is charged for the work."""
+        return payer_of(self.address, is_datagram=self.origin.startswith("udp "))
+
 
 class Authenticator:
     """Proves who is asking.  Every method but `verifies` raises AuthenticationFailed; all raise SourceUnavailable.
 
-    `origin` is the transport and the address, such as `tcp 192.0.2.7`.
+    What takes a signature or a MAC raises Overworked when too many of them wait already.  `origin` is the transport
+    and the address, such as `tcp 192.0.2.7`.
     """
 
     def __init__(
@@ -130,6 +139,7 @@ class Authenticator:
         self._login_tries = Tries()
         self._verification_tries = Tries()  # apart: by UDP anybody can ask in another's name
         self._gate = asyncio.Semaphore(_MAX_PROOFS)
+        self._labour = Labour()
         self._decoy_secret = os.urandom(32)
 
     async def password(self, handle: bytes, index: int, password: bytes, origin: str) -> Caller:
@@ -223,13 +233,14 @@ class Authenticator:
     async def _prove(self, claim: _Claim, check: Check, *, is_light: bool = False) -> Caller:
         """Try the keys that the claim names, or a decoy; count what is wrong."""
         self._refuse_after_many(claim)
-        values = await self._candidates(claim)
-        keys = values or [self._decoy(claim.kind)]
-        if is_light:
-            found = first_right(keys, check)
-        else:
-            async with self._gate:
-                found = await asyncio.to_thread(first_right, keys, check)
+        with nullcontext() if is_light else self._labour.share(claim.payer):
+            values = await self._candidates(claim)
+            keys = values or [self._decoy(claim.kind)]
+            if is_light:
+                found = first_right(keys, check)
+            else:
+                async with self._gate:
+                    found = await asyncio.to_thread(first_right, keys, check)
         self._refuse_after_many(claim)
         if values and isinstance(found, HandleValue):
             self._tries(claim).right(claim.handle, claim.address)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from resolver.answer import Stored
+from resolver.labour import payer_of
 from resolver.observe import Protocol
 from resolver.registrar import Caller
 from resolver.sessions import Known, Pending, Session
@@ -59,8 +60,8 @@ class Origin:
 
     @property
     def payer(self) -> str:
-        """Who is charged for what is costly: the source, and one for all datagrams, whose address may be forged."""
-        return "datagrams" if self.is_datagram else self.source
+        """Who is charged for what is costly."""
+        return payer_of(self.address, is_datagram=self.is_datagram)
 
 
 class Reply(NamedTuple):

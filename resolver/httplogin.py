@@ -20,6 +20,7 @@ from resolver.authorization import (
     read_authorization,
 )
 from resolver.httpsession import Challenge, HttpSessions, SessionEnded
+from resolver.labour import Overworked
 from resolver.registrar import Caller
 from resolver.tries import is_loopback
 from resolver.wire import ResponseCode
@@ -29,6 +30,7 @@ Scope = Mapping[str, Any]
 
 CERTIFICATE = "client_certificate"
 REALM = 'Basic realm="handle"'
+RETRY_AFTER_SECONDS = 1  # when too many proofs wait
 ENDED = "The session has ended, or never was; begin a new one"
 INSECURE = (
     "Credentials are not taken over plain HTTP from another machine; use https://, or see the setting "
@@ -39,7 +41,8 @@ INSECURE = (
 class LoginFailed(Exception):
     """The credentials of a request were refused: HTTP status, response code of the body, and a sentence.
 
-    401: not proven; 403: sent over plain HTTP; 429: too many wrong tries.  `headers` belong into the answer.
+    401: not proven; 403: sent over plain HTTP; 429: too many wrong tries; 503: too many proofs wait.
+    `headers` belong into the answer.
     """
 
     def __init__(
@@ -113,16 +116,20 @@ class HttpLogin:
             if error.retry_after:
                 raise _limited(error) from error
             raise self._refused(scope, error.code, error.message) from error
+        except Overworked as error:
+            raise _busy(error) from error
 
     async def verifies(self, scope: Scope, proof: Proof, message: bytes) -> bool:
         """Say whether a MAC was made with a secret key held here; who asks does not matter.
 
-        Raises LoginFailed after too many that were not, SourceUnavailable.
+        Raises LoginFailed after too many that were not and when too many wait, SourceUnavailable.
         """
         try:
             return await self.authenticator.verifies_named(proof, message, origin_of(scope))
         except AuthenticationFailed as error:
             raise _limited(error) from error
+        except Overworked as error:
+            raise _busy(error) from error
 
     def challenge(
         self, scope: Scope, error: str = "", challenge: Challenge | None = None
@@ -176,6 +183,11 @@ class HttpLogin:
 def _limited(error: AuthenticationFailed) -> LoginFailed:
     headers = (("Retry-After", str(error.retry_after)),)
     return LoginFailed(429, error.code, error.message, headers)
+
+
+def _busy(error: Overworked) -> LoginFailed:
+    headers = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
+    return LoginFailed(503, ResponseCode.SERVER_BUSY, str(error), headers)
 
 
 def origin_of(scope: Scope) -> str:

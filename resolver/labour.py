@@ -1,11 +1,14 @@
 """Labour: costly work that anybody may ask for (Diffie-Hellman, signatures, proofs), bounded per source and in all.
 
-One per worker.  The work itself is done in threads; what is bounded here is how much of it waits, so that a flood is
-told "busy" at once and cannot make others wait behind it.
+One per worker for what the native protocol asks, and one for proofs however they come.  The work itself is done in
+threads; what is bounded here is how much of it waits, so that a flood is told "busy" at once and cannot make others
+wait behind it.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from resolver.tries import is_loopback, source_of
 
 MAX_AT_ONCE = 128  # some milliseconds each: nobody waits much longer than a quarter of a second
 MAX_PER_SOURCE = 64
@@ -44,3 +47,13 @@ class Labour:
                 self._under_way[source] = left
             else:
                 del self._under_way[source]
+
+
+def payer_of(address: str, *, is_datagram: bool = False) -> str:
+    """Return who is charged for what is costly: the customer network that asks.
+
+    All datagrams are one, since their addresses may be forged; so is this machine, which has millions of addresses.
+    """
+    if is_datagram:
+        return "datagrams"
+    return "loopback" if is_loopback(address) else source_of(address)

@@ -29,6 +29,7 @@ JSON_TYPE = "application/json"
 _LIMIT, _PAGE, _AFTER = b"limit", b"page", b"after"
 _IGNORED = frozenset({b"enforcesql"})  # of the first such service: which of its databases to ask
 _RECORDS = b"retrieverecords"
+_LOGIN_PROBLEMS = {403: "authentication_needed", 503: "unavailable"}
 _CONTROLS = frozenset({_LIMIT, _PAGE, _AFTER, _RECORDS}) | _IGNORED
 
 OFF = "Reverse look-up is switched off here; the setting reverse_types names what it finds"
@@ -75,7 +76,7 @@ class ReverseApi:
         try:
             caller = await self._login.caller(request.scope)
         except LoginFailed as error:
-            kind = "authentication_needed" if error.status == 403 else "login_failed"
+            kind = _LOGIN_PROBLEMS.get(error.status, "login_failed")
             problem = Problem(error.status, kind, error.message)
             raise _Refusal(problem, error.headers) from error
         if caller is None and not self._login.is_secure(request.scope):

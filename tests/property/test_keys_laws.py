@@ -128,7 +128,7 @@ def test_any_answer_to_a_secret_key_is_refused(answer: bytes, challenge: bytes) 
 
 @given(
     salt=some_bytes,
-    iterations=st.integers(0, 2**32 - 1).filter(lambda count: not 500 < count <= 100_000),
+    iterations=st.integers(0, 2**32 - 1).filter(lambda count: not 500 < count <= 20_000),
     bits=st.integers(0, 2**32 - 1) | st.integers(0, 400),
     mac=some_bytes,
 )

@@ -13,9 +13,11 @@ import pytest
 from resolver.authentication import MAX_KEYS, AuthenticationFailed, Token
 from resolver.authorization import Name, Proof
 from resolver.keys.certificates import Authority
+from resolver.keys.macs import Derivation, compute
 from resolver.keys.private import KeyKind, PrivateKey, make_private, public_half
 from resolver.keys.proof import answer_public, answer_secret
 from resolver.keys.signatures import sign
+from resolver.labour import MAX_AT_ONCE, MAX_PER_SOURCE, Overworked
 from resolver.observe import Event
 from resolver.registrar import Caller, Scope
 from resolver.source import SourceUnavailable
@@ -257,12 +259,37 @@ async def test_tries_made_at_once_are_no_way_round_the_limit(gate: Gate) -> None
         answer = ChallengeAnswer(b"HS_SECKEY", KEY, 300, made)
         return gate.authenticator.challenge_answer(answer, CHALLENGE, ORIGIN)
 
-    guesses = [b"%d" % number for number in range(100)] + [SECRET]
+    guesses = [b"%d" % number for number in range(MAX_PER_SOURCE - 1)] + [SECRET]
     outcomes = await asyncio.gather(*map(attempt, guesses), return_exceptions=True)
 
     told = [each for each in outcomes if isinstance(each, AuthenticationFailed)]
     assert len(told) == len(guesses)
     assert len([each for each in told if not each.retry_after]) == WRONG_TRIES
+
+
+@pytest.mark.parametrize(
+    ("origins", "waiting"),
+    [
+        (["http 192.0.2.7"], MAX_PER_SOURCE),
+        (["http 2001:db8::1", "http 2001:db8::2"], MAX_PER_SOURCE),  # one customer
+        (["https 127.0.0.1", "https 127.8.8.8", "tcp ::1"], MAX_PER_SOURCE),  # one machine
+        (["udp 192.0.2.7", "udp 198.51.100.7"], MAX_PER_SOURCE),  # forged, perhaps
+        ([f"http 192.0.2.{each}" for each in range(200)], MAX_AT_ONCE),
+    ],
+)
+async def test_only_so_many_proofs_wait_to_be_checked(
+    gate: Gate, origins: list[str], waiting: int
+) -> None:
+    mac = compute(SECRET, "HMAC-SHA256", CHALLENGE, Derivation())
+    proof = Proof(Name(300, KEY), b"HS_SECKEY", "HMAC-SHA256", b"", mac)
+    asked = [origins[number % len(origins)] for number in range(MAX_AT_ONCE + 50)]
+    attempts = (gate.authenticator.named_proof(proof, CHALLENGE, each) for each in asked)
+
+    outcomes = await asyncio.gather(*attempts, return_exceptions=True)
+
+    assert len([each for each in outcomes if isinstance(each, Caller)]) == waiting
+    assert {type(each) for each in outcomes} == {Caller, Overworked}
+    assert await gate.authenticator.named_proof(proof, CHALLENGE, asked[0])
 
 
 async def test_wrong_try_is_logged_without_the_secret(

@@ -1,5 +1,6 @@
 """Who makes an HTTP request, and over which connections anybody may say so."""
 
+import asyncio
 import string
 from base64 import b64decode, b64encode
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 import pytest
 
 from resolver.authentication import Token
+from resolver.authorization import Name, Proof
 from resolver.httplogin import HttpLogin, LoginFailed
 from resolver.httpsession import CHALLENGE_SECONDS, Challenge, HttpSessions, SessionEnded
 from resolver.keys.macs import Derivation, compute
+from resolver.labour import MAX_PER_SOURCE
 from resolver.observe import Event
 from resolver.registrar import Caller
 from resolver.tries import WRONG_TRIES
@@ -157,6 +160,27 @@ async def test_too_many_wrong_passwords_are_429_with_the_time_to_wait(gate: Gate
     assert (failed.status, failed.headers) == (429, (("Retry-After", "60"),))
     forged = scope(BASIC, x_forwarded_for="192.0.2.99")
     assert (await refused(gate.login, forged)).status == 429
+
+
+async def test_proof_is_503_while_too_many_wait_to_be_checked(gate: Gate) -> None:
+    asked = scope(answer_to(gate.sessions.challenge()))
+    attempts = [gate.login.caller(asked) for _ in range(MAX_PER_SOURCE + 1)]
+
+    *_, failed = await asyncio.gather(*attempts, return_exceptions=True)
+
+    assert isinstance(failed, LoginFailed)
+    assert (failed.status, failed.code) == (503, ResponseCode.SERVER_BUSY)
+    assert failed.headers == (("Retry-After", "1"),)
+
+
+async def test_verification_is_503_while_too_many_wait_to_be_checked(gate: Gate) -> None:
+    proof = Proof(Name(300, KEY), b"HS_SECKEY", "HMAC-SHA256", b"", b"wrong")
+    attempts = [gate.login.verifies(scope(), proof, b"") for _ in range(MAX_PER_SOURCE + 1)]
+
+    *_, failed = await asyncio.gather(*attempts, return_exceptions=True)
+
+    assert isinstance(failed, LoginFailed)
+    assert failed.status == 503
 
 
 @pytest.mark.parametrize(
