@@ -49,8 +49,6 @@ class Submission:
             raise NoteError("a submission is ASCII in front of its checkpoint") from error
         if not first.startswith(_OLD):
             raise NoteError("a submission begins with the old size: old <size>")
-        if len(hashes) > MAX_PROOF_HASHES:
-            raise NoteError(f"a proof has at most {MAX_PROOF_HASHES} hashes")
         old = parse_size(first.removeprefix(_OLD))
         return cls(old, tuple(map(from_base64, hashes)), Note.parse(note))
 

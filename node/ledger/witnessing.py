@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from node.ledger.checkpoint import Checkpoint, Cosigner
 from node.ledger.keys import NoteError, SignatureType, VerifierKey
-from node.ledger.note import CHECKS, Check, Note, Unsigned, cosigned_at, verify
+from node.ledger.note import CHECKS, Check, Note, cosigned_at, verify
 from node.ledger.submission import SIZE_TYPE, Submission
 from node.ledger.tlog import EMPTY_ROOT, ProofError, verify_consistency
 
@@ -121,8 +121,6 @@ class Rules:
             return Refusal(404, "this log is not watched here\n")
         try:
             verified = verify(submission.note, keys, self.checks)
-        except Unsigned:
-            return Refusal(403, "no key of this log that is known here has signed this\n")
         except NoteError as error:
             return Refusal(403, f"{error}\n")
         case = _Case(submission, checkpoint, seen.get(checkpoint.origin))

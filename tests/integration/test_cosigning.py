@@ -15,6 +15,7 @@ from node.ledger.agreement import Disagreement
 from node.ledger.checkpoint import Checkpoint
 from node.ledger.cosigning import Cosigning
 from node.ledger.heads import HeadFiles
+from node.ledger.keys import NoteError
 from node.ledger.logfiles import LogFiles
 from node.ledger.note import Ed25519Signer, Note
 from node.ledger.quorum import Policy
@@ -198,6 +199,50 @@ async def test_lines_of_two_heads_make_no_quorum(ledger: Ledger) -> None:
             cosigning.ask_now()  # the same head again: what was cosigned in the last round is not from this minute
             await until(lambda: len(ledger.rows) == 2 and len(one.asked) > 2)
             assert cosigning.standing.size == 0
+
+
+async def test_line_that_the_published_checkpoint_has_already_is_not_from_this_round(
+    ledger: Ledger,
+) -> None:
+    one, other = ScriptedWitness("one"), ScriptedWitness("other")
+    other.answer = lambda _asked: (500, b"")
+    async with serving(one, other):
+        ledger.grow(7)
+        old = other.line(Submission(0, (), signed(ledger.log)), 1_700_000_000)
+        ledger.log.write(ledger.files.directory / "log", signed(ledger.log).signed(old))
+        async with ledger.cosigned_by(policy_of(one, other)) as cosigning:
+            await until(lambda: len(ledger.rows) == 1 and len(other.asked) > 1)
+            assert cosigning.standing.size == 0
+
+
+async def test_refusal_by_one_stops_asking_the_others(ledger: Ledger) -> None:
+    refusing, failing = ScriptedWitness("refusing"), ScriptedWitness("failing")
+    refusing.answer = lambda _asked: (422, b"another root\n")
+    failing.answer = lambda _asked: (500, b"")
+    async with serving(refusing, failing):
+        ledger.grow(7)
+        async with ledger.cosigned_by(policy_of(refusing, failing)) as cosigning:
+            await until(lambda: bool(cosigning.standing.refusals) and bool(failing.asked))
+            asked = len(failing.asked)
+            await asyncio.sleep(0.5)  # ten pauses
+    assert len(failing.asked) <= asked + 1  # what was under way
+
+
+def test_head_keeps_the_lines_that_it_got_first(tmp_path: Path) -> None:
+    one, other = ScriptedWitness("one"), ScriptedWitness("other")
+    log = WrittenLog()
+    log.append(LEAVES[:7])
+    note, heads = signed(log), HeadFiles(tmp_path)
+    asked = Submission(0, (), note)
+    first, later, third = (one.line(asked, 1), one.line(asked, 2), other.line(asked, 2))
+    heads.archive(note.signed(first), is_newest=True)
+    heads.archive(note.signed(later, third), is_newest=True)
+    kept = Note.parse((tmp_path / "heads" / "7.note").read_bytes())
+    assert kept.signatures[1:] == (first, third)
+    forged = WrittenLog()
+    forged.append([b"another leaf", *LEAVES[1:7]])
+    with pytest.raises(NoteError, match="fork"):
+        heads.archive(signed(forged), is_newest=True)
 
 
 async def test_slow_witness_delays_no_other(ledger: Ledger) -> None:

@@ -8,7 +8,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -16,7 +15,7 @@ import pytest
 
 from node.errors import Kind, RegistryError
 from node.ledger.checkpoint import Checkpoint
-from node.ledger.memory import Memory, make_key
+from node.ledger.memory import MAX_EVIDENCE, Memory, make_key
 from node.ledger.note import Note, cosigned_at, verify
 from node.ledger.submission import (
     ADD_PATH,
@@ -25,11 +24,11 @@ from node.ledger.submission import (
     parse_cosignatures,
     parse_known_size,
 )
-from node.ledger.witnessing import Cosigned, Refusal
+from node.ledger.witnessing import Cosigned, Evidence, Refusal
 from tests.support.logs import ORIGIN, WrittenLog, make_leaves, seed
 from tests.support.witnesses import WitnessProcess, signed, submission, submit
 
-LEAVES = make_leaves(2_000)
+LEAVES = make_leaves(10_000)
 LOG_KEY = WrittenLog().signer.key
 KILLS = 12
 
@@ -169,6 +168,24 @@ def keep(memory: Memory, log: WrittenLog, old: int) -> Cosigned:
     return decided
 
 
+def test_evidence_does_not_fill_the_disk(tmp_path: Path) -> None:
+    make_key(tmp_path / "w", "w.example", seed("w"))
+    memory = Memory.open(tmp_path / "w", [LOG_KEY])
+    keep(memory, grown(7), 0)
+    for no in range(MAX_EVIDENCE + 5):
+        body = submission(grown(7, b"forged %d" % no), 7)
+        refusal = memory.rules.judge(body, memory.seen, int(time.time()))
+        assert isinstance(refusal, Refusal)
+        assert (memory.keep_evidence(body, refusal, 1) is None) is (no >= MAX_EVIDENCE)
+    doubted = submission(grown(8, b"forged"), 7)
+    refusal = memory.rules.judge(doubted, memory.seen, int(time.time()))
+    assert isinstance(refusal, Refusal)
+    assert memory.keep_evidence(doubted, refusal, 1) is not None  # the other sort has its own room
+    assert memory.keep_evidence(doubted, refusal, 1) is None
+    assert memory.count_evidence(Evidence.FORK) == MAX_EVIDENCE
+    memory.close()
+
+
 class Cut(BaseException):
     """The machine stops here."""
 
@@ -257,9 +274,10 @@ class Submitter(threading.Thread):
         old = 0
         with httpx.Client(trust_env=False, timeout=5) as client:
             while not self._stop_event.is_set():
-                self._log.append([LEAVES[self._log.size]])
-                with suppress(httpx.HTTPError):
+                try:
                     old = self._submit(client, old)
+                except httpx.HTTPError:
+                    time.sleep(0.02)  # it is being started again
 
     def _submit(self, client: httpx.Client, old: int) -> int:
         answer = submit(client, self._url, self._log, min(old, self._log.size))
@@ -268,7 +286,8 @@ class Submitter(threading.Thread):
         if answer.status_code == 200:
             assert parse_cosignatures(answer.content)
             self.cosigned.append(Checkpoint.parse(signed(self._log).text))
-            return self._log.size
+            self._log.append([LEAVES[self._log.size]])
+            return self.cosigned[-1].size
         return old
 
 
@@ -277,18 +296,19 @@ def test_killed_at_any_moment_it_never_cosigns_two_trees_that_disagree(
     witness: WitnessProcess, client: httpx.Client
 ) -> None:
     moments, stop = random.Random(7), threading.Event()  # noqa: S311
+    largest = grown(len(LEAVES))
     submitters = [Submitter(witness.url, first, stop) for first in (b"one", b"another")]
     for each in submitters:
         each.start()
     try:
         for _ in range(KILLS):
+            time.sleep(moments.random() * 0.3)
+            witness.stop()
             acknowledged = max(
                 (each.cosigned[-1].size for each in submitters if each.cosigned), default=0
             )
-            time.sleep(moments.random() * 0.2)
-            witness.stop()
             witness.start()
-            known = submit(client, witness.url, grown(1_999), 1_999)
+            known = submit(client, witness.url, largest, largest.size)
             assert known.status_code == 409
             assert parse_known_size(known.content) >= acknowledged
     finally:

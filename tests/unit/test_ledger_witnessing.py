@@ -285,8 +285,13 @@ def test_note_that_is_no_checkpoint_is_a_bad_request() -> None:
 
 
 def test_submission_that_is_too_long_is_a_bad_request() -> None:
-    body = submission(grown(7), 0)
-    assert Witness().refusal(body + b"x" * MAX_SUBMISSION_BYTES).status == 400
+    note = signed(grown(7))
+    for count, is_taken in ((20, True), (40, False)):
+        lines = [Signature(f"s{no}", bytes(4), bytes(2_000)) for no in range(count)]
+        body = Submission(0, (), note.signed(*lines)).encode()
+        assert (len(body) <= MAX_SUBMISSION_BYTES) is is_taken
+        decided = Witness().judge(body)
+        assert isinstance(decided, Cosigned if is_taken else Refusal)
 
 
 @given(st.binary(max_size=300))
