@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,7 +46,8 @@ class Running:
             yield Native(reader, writer)
         finally:
             writer.close()
-            await writer.wait_closed()
+            with suppress(ConnectionError):  # a worker that has ended may have cut it off
+                await writer.wait_closed()
 
     @asynccontextmanager
     async def http(self) -> AsyncIterator[httpx.AsyncClient]:
