@@ -12,6 +12,7 @@ from node.registry.registrar import RecordRegistrar
 from node.sealing import load_seal
 from node.store.database import Database
 from node.store.keys import RecordKeys
+from node.store.listing import LIST_CONNECTIONS, LIST_SESSION
 from node.store.tokens import TokenTable
 from node.store.writing import SESSION
 from resolver.authentication import Authenticator
@@ -48,9 +49,13 @@ class WritePath:
         self.database = Database(
             settings.database_url, max_connections=WRITE_CONNECTIONS, settings=SESSION
         )
+        self.listing = Database(
+            settings.database_url, max_connections=LIST_CONNECTIONS, settings=LIST_SESSION
+        )
         self.keys = RecordKeys(self.database, self.seal)
         self.registrar = RecordRegistrar(
             self.database,
+            self.listing,
             policy_of(settings),
             self.seal,
             spawn=spawn,
@@ -83,6 +88,7 @@ class WritePath:
 
     async def close(self) -> None:
         """Let go of Postgres."""
+        await self.listing.close()
         await self.database.close()
 
 

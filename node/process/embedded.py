@@ -30,6 +30,7 @@ DATABASE = "idnode"
 SUPERUSER = "postgres"
 VALKEY_MEMORY = "256mb"
 INITDB_SECONDS = 120
+WORKER_CONNECTIONS = 20  # 16 that it opens, and room while one takes the place of another
 RECOVERY_SECONDS = 600.0  # Postgres after a crash, with a large log to replay
 GRACE_SECONDS = 60.0
 
@@ -86,7 +87,7 @@ def _options(home: Home, settings: Settings) -> list[str]:
         "listen_addresses": "",
         "unix_socket_directories": str(home.sockets),
         "unix_socket_permissions": "0700",
-        "max_connections": str(60 + 16 * settings.workers),
+        "max_connections": str(60 + WORKER_CONNECTIONS * settings.workers),
         "shared_buffers": "128MB",
         "max_wal_size": "2GB",
         "wal_compression": "pglz",  # this build has no lz4

@@ -36,8 +36,12 @@ Found = TypeVar("Found")
 class RecordReader:
     """The reading half of `RecordRegistrar`."""
 
-    def __init__(self, database: Database, policy: Policy, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, database: Database, listing: Database, policy: Policy, clock: Callable[[], float]
+    ) -> None:
+        """`listing` is for lists, histories and counts, so that they hold up no login and no write."""
         self._database = database
+        self._listing = listing
         self._policy = policy
         self._clock = clock
 
@@ -53,7 +57,7 @@ class RecordReader:
             shown = tuple(value for value in state.values if _is_shown(value, allowed=allowed))
             return Reading(ResponseCode.SUCCESS, "", state.handle, shown, state.version)
 
-        async with self._reading() as connection:
+        async with _reading(self._database) as connection:
             return await self._ask(connection, identifier, look, Reading)
 
     async def list_handles(
@@ -75,7 +79,7 @@ class RecordReader:
             state = facts.alive(PREFIX_HANDLE + name)
             return _may_list(caller, prefix, state.values if state else (), facts)
 
-        async with self._reading() as connection:
+        async with _reading(self._listing) as connection:
             allowed = await self._ask(connection, prefix, look, Listing)
             if allowed.code is not ResponseCode.SUCCESS:
                 return allowed
@@ -94,7 +98,7 @@ class RecordReader:
         count: bool = False,
     ) -> Listing:
         """Return the prefixes homed here; see `Registrar`.  For server administrators."""
-        async with self._reading() as connection:
+        async with _reading(self._listing) as connection:
             allowed = await self._ask(
                 connection, _ROOT, lambda facts: _may_list(caller, _ROOT, (), facts), Listing
             )
@@ -126,7 +130,7 @@ class RecordReader:
             current[:] = [None if state.is_gone else state.values]
             return History(ResponseCode.SUCCESS)
 
-        async with self._reading() as connection:
+        async with _reading(self._listing) as connection:
             allowed = await self._ask(connection, identifier, look, History)
             if allowed.code is not ResponseCode.SUCCESS:
                 return allowed
@@ -137,14 +141,6 @@ class RecordReader:
             if before and revisions and revisions[0].version == before:
                 revisions = revisions[1:]
             return History(ResponseCode.SUCCESS, revisions=tuple(revisions[:size]))
-
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[Connection]:
-        try:
-            async with self._database.connection_for(READ_SECONDS) as connection:
-                yield connection
-        except StoreError as error:
-            raise StoreUnavailable(str(error)) from error
 
     async def _ask(
         self,
@@ -165,6 +161,15 @@ class RecordReader:
             except Refused as refused:
                 return refusal(refused.verdict.code, refused.verdict.message)
         return refusal(ResponseCode.NOT_ADMINISTRATOR, "Groups are nested too deeply")
+
+
+@asynccontextmanager
+async def _reading(database: Database) -> AsyncIterator[Connection]:
+    try:
+        async with database.connection_for(READ_SECONDS) as connection:
+            yield connection
+    except StoreError as error:
+        raise StoreUnavailable(str(error)) from error
 
 
 def _check_here(identifier: Identifier, facts: Facts) -> None:

@@ -41,6 +41,7 @@ class RecordRegistrar(RecordReader, Registrar):
     def __init__(
         self,
         database: Database,
+        listing: Database,
         policy: Policy,
         seal: Seal,
         *,
@@ -55,7 +56,7 @@ class RecordRegistrar(RecordReader, Registrar):
 
         `unique` gives the suffixes of minted handles.
         """
-        super().__init__(database, policy, clock)
+        super().__init__(database, listing, policy, clock)
         self._seal = seal
         self._mint_key = seal.derive(MINT_LABEL)
         self._unique = unique

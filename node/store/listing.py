@@ -1,10 +1,17 @@
 """Lists and histories from Postgres, in pages by key: no statement reads more than it is asked for, save counts."""
 
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from node.store.database import Connection
 from node.store.prefixes import PrefixState
+from node.store.writing import SESSION
+
+LIST_CONNECTIONS = 2  # of one process: lists, histories and counts hold up nothing but each other
+COUNT_SECONDS = 4.0
+LIST_SESSION = MappingProxyType({**SESSION, "statement_timeout": f"{COUNT_SECONDS:.0f}s"})
+"""Sessions of what reads a lot.  A count that takes longer is ended by Postgres itself, which would else work on."""
 
 _HANDLES = """
 select key, handle from record

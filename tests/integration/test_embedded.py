@@ -15,10 +15,14 @@ from redis.asyncio import Redis
 from node.config import Settings
 from node.errors import Kind, RegistryError
 from node.process.account import OURSELVES, choose_account
-from node.process.embedded import Server, embed_postgres, embed_valkey
+from node.process.embedded import WORKER_CONNECTIONS, Server, embed_postgres, embed_valkey
 from node.process.home import Home, open_home
 from node.process.lock import DataDirectory
 from node.process.probe import ping_redis
+from node.registry.searching import MAX_SEARCHES
+from node.store.listing import LIST_CONNECTIONS
+from node.store.records import HELD_CONNECTIONS, VAULT_READS
+from node.writepath import WRITE_CONNECTIONS
 from tests.support.nodes import is_alive
 from tests.support.waiting import until
 
@@ -83,10 +87,18 @@ async def test_postgres_is_careful_and_listens_on_no_network(place: Place) -> No
             "listen_addresses": "",
             "server_encoding": "UTF8",
             "timezone": "UTC",
+            "max_connections": str(60 + WORKER_CONNECTIONS * place.settings.workers),
         }.items():
             assert await ask(server.url, f"show {setting}") == value
         assert await ask(server.url, "select current_database()") == "idnode"
     assert place.home.sockets.stat().st_mode & 0o077 == 0
+
+
+def test_postgres_takes_all_the_connections_of_a_worker() -> None:
+    feed_and_prefixes = 1
+    reads = HELD_CONNECTIONS + VAULT_READS + feed_and_prefixes + MAX_SEARCHES
+
+    assert reads + WRITE_CONNECTIONS + LIST_CONNECTIONS <= WORKER_CONNECTIONS
 
 
 async def test_valkey_forgets_the_least_used_and_keeps_no_file(place: Place) -> None:

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from node.registry.reading import READ_SECONDS
 from node.registry.registrar import RecordRegistrar
-from node.store.database import Database
+from node.store.database import Database, StoreUnavailable
 from node.store.keys import RecordKeys
-from resolver.registrar import MUST_EXIST, Caller, Operation, Scope, Verdict
+from node.store.listing import COUNT_SECONDS, LIST_SESSION
+from resolver.registrar import MUST_EXIST, Caller, History, Listing, Operation, Scope, Verdict
 from resolver.wire import (
     AdminPermission,
     HandleValue,
@@ -359,6 +361,41 @@ async def test_lists_come_in_pages(registrar: RecordRegistrar) -> None:
     assert (await registrar.list_handles(prefix, OTHER)).code is DONE
     foreign = await registrar.list_handles(named("0.NA/99.9"), ROOT)
     assert foreign.code is ResponseCode.SERVER_NOT_RESPONSIBLE
+
+
+async def test_lists_that_wait_hold_up_no_write_and_no_login(
+    database: Database, database_url: str, registrar: RecordRegistrar
+) -> None:
+    async with (
+        Database(database_url, max_connections=1) as listing,
+        registrar_on(database, listing=listing) as busy,
+    ):
+        async with listing.connection():
+            waiting: list[asyncio.Task[Listing] | asyncio.Task[History]] = [
+                asyncio.create_task(busy.list_handles(named("0.NA/88.1"), ROOT, count=True)),
+                asyncio.create_task(busy.list_prefixes(ROOT, count=True)),
+                asyncio.create_task(busy.history(named(NAME), ROOT)),
+            ]
+            assert (await do(busy, CREATE, NAME, url())).code is DONE
+            assert (await busy.read(named(NAME), ROOT)).code is DONE
+            assert await RecordKeys(database, SEAL).keys(b"88.1/X") is not None
+            assert not any(each.done() for each in waiting)
+        assert {(await each).code for each in waiting} == {DONE}
+
+
+async def test_a_count_that_takes_too_long_is_ended_by_postgres(
+    database: Database, database_url: str, registrar: RecordRegistrar
+) -> None:
+    hasty = dict(LIST_SESSION, statement_timeout="50ms")
+    async with (
+        Database(database_url, settings=hasty) as listing,
+        registrar_on(database, listing=listing) as busy,
+        database.transaction() as connection,
+    ):
+        await connection.execute("lock table record in access exclusive mode")
+        with pytest.raises(StoreUnavailable, match="statement timeout"):
+            await busy.list_handles(named("0.NA/88.1"), ROOT, count=True)
+    assert READ_SECONDS > COUNT_SECONDS > 0
 
 
 async def test_restricted_values_are_read_by_who_may(registrar: RecordRegistrar) -> None:

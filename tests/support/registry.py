@@ -60,6 +60,7 @@ def admin(
 async def registrar_on(
     database: Database,
     *,
+    listing: Database | None = None,
     written: list[tuple[bytes, int]] | None = None,
     server_admins: tuple[Reference, ...] = (SERVER_ADMIN,),
 ) -> AsyncIterator[RecordRegistrar]:
@@ -72,6 +73,7 @@ async def registrar_on(
     async with asyncio.TaskGroup() as tasks:
         yield RecordRegistrar(
             database,
+            listing or database,
             Policy(server_admins, canonical),
             SEAL,
             spawn=tasks.create_task,
