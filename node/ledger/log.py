@@ -14,7 +14,8 @@ more: what is true is in files and database, and `open` reads it.
 import asyncio
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import NamedTuple, Self
+from functools import partial
+from typing import NamedTuple, Self, TypeVar
 
 from node.ledger.agreement import Disagreement, Facts, agree
 from node.ledger.block import NO_TOTAL
@@ -42,6 +43,8 @@ from node.store.ledger import (
 ROWS_AT_ONCE = 256  # in one statement
 LEAVES_AT_ONCE = 4_096  # under one new checkpoint, so that much that has waited is signed in pieces
 
+T = TypeVar("T")
+
 
 class Step(StrEnum):
     """What has just been done for good; a test may stop there."""
@@ -68,6 +71,16 @@ class Place(NamedTuple):
 
 def go_on(_step: Step) -> None:
     """Stop nowhere."""
+
+
+async def to_its_end(write: Callable[[], T]) -> T:
+    """Write files in a thread.  Who is cancelled meanwhile waits for it: nothing is written without the lock."""
+    writing = asyncio.create_task(asyncio.to_thread(write))
+    try:
+        return await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.wait([writing])
+        raise
 
 
 class Log:
@@ -133,13 +146,13 @@ class Log:
         if not lines:
             return None
         old = self.head
-        new = await asyncio.to_thread(self._tree.grow, lines)
+        new = await to_its_end(partial(self._tree.grow, lines))
         self._reached(Step.TILES)
         await self._move(old, new)
         self._reached(Step.HEAD)
         checkpoint = await self._sign(new)
         del self._pending[: len(lines)]
-        await asyncio.to_thread(self._tree.tidy, old[0])
+        await to_its_end(partial(self._tree.tidy, old[0]))
         return checkpoint
 
     async def _resume(self) -> None:
@@ -187,7 +200,7 @@ class Log:
         lines = [signer.sign(checkpoint.text) for signer in place.signers]
         note = Note(checkpoint.text).signed(*lines)
         self._reached(Step.SIGNED)
-        await asyncio.to_thread(place.files.publish, note)
+        await to_its_end(partial(place.files.publish, note))
         self._reached(Step.PUBLISHED)
         self.head = head
         with store_errors():

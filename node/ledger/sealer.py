@@ -9,6 +9,7 @@ the object is used no more.
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -30,7 +31,7 @@ from node.ledger.lanefile import (
     sync_directory,
 )
 from node.ledger.leaf import Block, Head
-from node.ledger.log import Log, Reached, Step, go_on
+from node.ledger.log import Log, Reached, Step, go_on, to_its_end
 from node.ledger.logfiles import LANES
 from node.ledger.recovery import settle
 
@@ -147,7 +148,7 @@ class Sealer:
             if follower is None:
                 follower = await self._meet(waiting.pop(0), end, now)
                 continue
-            sealed = await asyncio.to_thread(self._seal, follower, now, told, wish)
+            sealed = await to_its_end(partial(self._seal, follower, now, told, wish))
             totals = [each.leaf.total for each in sealed if isinstance(each.leaf, Block)]
             told = told._replace(total=totals[-1]) if totals else told
             found += sealed

@@ -18,7 +18,7 @@ from node.ledger.follower import Moment, Wish
 from node.ledger.heads import HeadFiles
 from node.ledger.inbox import Inbox, Request, Told
 from node.ledger.leaf import Gap, Head, Leaf, Meters
-from node.ledger.log import Log, Place, Reached, go_on
+from node.ledger.log import Log, Place, Reached, go_on, to_its_end
 from node.ledger.meters import read_meters
 from node.ledger.sealer import Around, Sealer
 from node.ledger.standing import Standing
@@ -146,7 +146,7 @@ class Tenure:
             pass
         self._published = now
         self.published_at = now.wall_us / 1e6
-        await asyncio.to_thread(self._sealer.sweep)
+        await to_its_end(self._sealer.sweep)
 
     def _read_beacon(self) -> Head:
         """The newest cosigned head; its file is small and read once a second."""
