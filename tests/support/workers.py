@@ -107,6 +107,7 @@ async def running_worker(settings: Settings, directory: Path) -> AsyncIterator[R
             admin_listen=ANY_PORT,
             data_dir=directory,
             workers=1,
+            ledger=False,  # a worker alone has no keeper to write its log
         )
     )
     counters = Counters.open(directory / "counters")
