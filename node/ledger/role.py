@@ -199,7 +199,6 @@ class LedgerRole:
         asking = asyncio.create_task(cosigning.run())
         try:
             while not asking.done():
-                cosigning.check()
                 await tenure.round()
                 await asyncio.sleep(self._round_seconds)
             await asking

@@ -148,6 +148,11 @@ def test_damaged_memory_stops_it_and_is_not_forgotten(tmp_path: Path) -> None:
             Memory.open(tmp_path / "w", [LOG_KEY])
         assert caught.value.kind is Kind.INVALID
     path.write_bytes(whole)
+    other = path.rename(path.with_name("0" * 64))  # the head of another log
+    with pytest.raises(RegistryError, match="another log"):
+        Memory.open(tmp_path / "w", [LOG_KEY])
+    other.rename(path)
+    path.with_name(f"{path.name}.new").write_bytes(b"cut o")  # a draft of a crash
     Memory.open(tmp_path / "w", [LOG_KEY]).close()
 
 
