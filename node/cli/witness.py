@@ -28,8 +28,8 @@ from resolver.freshness import Freshness
 from resolver.frontends.fast import FastHttp, HttpServer
 from resolver.guard import Guard
 from resolver.hot import HotHttp
-from resolver.recorder import NoRecorder
 from resolver.observe import CELL_COUNT, Tally
+from resolver.recorder import NoRecorder
 
 MAX_CONNECTIONS = 1_000
 MAX_CONNECTIONS_OF_ONE = 50  # of one address
