@@ -9,16 +9,30 @@ from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from socket import AF_INET, SOCK_DGRAM, create_connection, socket
+from typing import Any
 
 import pytest
 
 from loadtest.exchange import frame_length
 from loadtest.stand import Node, get, open_stand
 from node.counters import Counters, slot_path
+from node.ledger.inbox import ask as ask_to_seal
+from node.ledger.record import Class, Record, decode_all
 from node.process.running import run_directory
+from node.recording import PROTOS
+from resolver.answer import Status
 from resolver.frontends.tunnel import MESSAGE_TYPE
 from resolver.observe import RESOLUTIONS
-from resolver.wire import Envelope, Flag, Header, Message, Opcode, ResolutionRequest
+from resolver.render import CODES
+from resolver.wire import (
+    Envelope,
+    Flag,
+    Header,
+    Message,
+    Opcode,
+    ResolutionRequest,
+    ResponseCode,
+)
 from tests.support.nodes import NodeProcess, eventually
 
 pytestmark = pytest.mark.slow
@@ -184,7 +198,7 @@ def ask_everything(running: Node) -> Counts:
     return asked
 
 
-def becomes(read: Callable[[], Counter[str] | Counts], wanted: Counter[str] | Counts) -> None:
+def becomes(read: Callable[[], Counter[Any]], wanted: Counter[Any]) -> None:
     """Wait until the counts are as wanted (a worker counts after it has answered); show both if they never are."""
     deadline = time.monotonic() + SETTLES_SECONDS
     while (now := read()) != wanted and time.monotonic() < deadline:
@@ -217,6 +231,38 @@ def test_every_answer_is_counted_once_and_nothing_is_lost_with_a_worker(running:
     assert starts == {'worker="0"': 1, 'worker="1"': 1}
     assert len(set(running.workers()) - set(workers)) == 1
     check_levels(running, levels)
+
+
+def test_ledger_has_each_of_them_once(running: Node) -> None:
+    """What was answered, what Prometheus says and what lies sealed in the ledger are one number, kind by kind."""
+    asked = ask_everything(running)
+    becomes(lambda: in_ledger(running), results(resolutions(running)))
+    assert sum(asked.values()) <= sum(in_ledger(running).values())
+    assert {record.class_ for record in sealed(running)} == {Class.SELF}  # from this machine
+
+
+def results(counts: Counts) -> Counter[tuple[str, str]]:
+    """Return the counts by protocol and response code."""
+    found: Counter[tuple[str, str]] = Counter()
+    for (protocol, _, outcome), count in counts.items():
+        found[protocol, CODES[Status(outcome)].name] += count
+    return found
+
+
+def in_ledger(running: Node) -> Counter[tuple[str, str]]:
+    """Have everything sealed, and return the records by protocol and response code."""
+    names = {int(proto): protocol.value for protocol, proto in PROTOS.items()}
+    return Counter(
+        (names[record.proto], ResponseCode(record.result).name) for record in sealed(running)
+    )
+
+
+def sealed(running: Node) -> list[Record]:
+    """Have everything sealed, and return all records."""
+    directory = running.settings.data_dir / "ledger"
+    ask_to_seal(directory)
+    bodies = sorted((directory / "bodies").rglob("*.rec"))
+    return [record for body in bodies for record in decode_all(body.read_bytes())]
 
 
 def by_protocol(counts: Counts) -> Counter[str]:
