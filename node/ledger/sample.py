@@ -11,10 +11,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from node.ledger.block import NO_TOTAL, Chain, Circumstances, body_path, reopened, seal
+from node.ledger.block import (
+    MAX_RECORDS,
+    NO_TOTAL,
+    Chain,
+    Circumstances,
+    body_path,
+    reopened,
+    seal,
+)
 from node.ledger.checkpoint import Checkpoint, Cosigner
 from node.ledger.classes import Robots
-from node.ledger.closing import DayCloser
+from node.ledger.closing import Append, DayCloser
 from node.ledger.count import DAY_US
 from node.ledger.day import day_at, start_of
 from node.ledger.index import KEY, EvidenceIndex, index_name, load_signer
@@ -149,6 +157,7 @@ class SampleMonth:
         self._resolutions = resolutions
         self._lanes = [Chain(lane, 1, self.start) for lane in range(_LANES)]
         self._opened = [self.start] * _LANES  # when the epoch of each was
+        self._opened = [self.start] * _LANES
         self._counted = [0] * _LANES  # what Prometheus would say
         self._tags = DayTags(self._month_key, 0)
 
@@ -198,17 +207,19 @@ class SampleMonth:
         return max(self._resolutions // 9 // 12 * 12, 12)
 
     def _seal(self, lane: int, asked: list[Asked], now: int) -> None:
-        chain = self._lanes[lane]
-        seed = seed_of(lane, chain.epoch)
-        body = b"".join(
-            encode(_record(each, seq, self._opened[lane]), seed)
-            for seq, each in enumerate(asked, chain.last + 1)
-        )
-        block = seal(body, chain, Circumstances(now, self.log.head, self.log.total, 1))
-        self.log.append(block)
-        if body:
-            _write(self.log.directory / BODIES / body_path(block), body)
-        self._lanes[lane] = Chain.after(block)
+        """Seal what a lane has, in as many blocks as it needs, one at least."""
+        for at in range(0, max(len(asked), 1), MAX_RECORDS):
+            chain = self._lanes[lane]
+            seed, part = seed_of(lane, chain.epoch), asked[at : at + MAX_RECORDS]
+            body = b"".join(
+                encode(_record(each, seq, self._opened[lane]), seed)
+                for seq, each in enumerate(part, chain.last + 1)
+            )
+            block = seal(body, chain, Circumstances(now, self.log.head, self.log.total, 1))
+            self.log.append(block)
+            if body:
+                _write(self.log.directory / BODIES / body_path(block), body)
+            self._lanes[lane] = Chain.after(block)
         self._counted[lane] += len(asked)
 
     def _campaign(self, time: int, state: str) -> Campaign:
@@ -242,6 +253,7 @@ class SampleMonth:
         )
         self._lanes[1] = reopened(chain, chain.epoch + 1, now)
         self._opened[1] = now
+        self._opened[1] = now
         self._counted[1] = 0
         self.log.append(_epoch(self._lanes[1], "open", now))
 
@@ -253,46 +265,59 @@ class SampleMonth:
         return Meters(time=now, workers=rows)
 
 
-def make_sample(
-    directory: Path,
-    first: date,
-    *,
-    days: int | None = None,
-    resolutions: int = RESOLUTIONS,
-    seed: int = 1,
-) -> Iterator[str]:
-    """Make the ledger of a month that begins on `first`, in a directory that is not there yet; yield each closed day.
+class Sample:
+    """A month of `sample.invalid`, in a directory that is not there yet.
 
-    `days` is for a shorter month, in which `resolutions` are spread likewise.  Raises FileExistsError, OSError.
+    `days` is for a shorter month, in which `resolutions` are spread likewise.
     """
-    directory.mkdir(parents=True)
-    month = SampleMonth(directory, first, resolutions, seed)
-    month.begin()
-    closer = _closer(month.log)
-    number = _days_of(first) if days is None else days
-    end = month.start + number * DAY_US
-    weights = {at: weight(at) for at in range(month.start, end, _SLOT_US)}
-    whole = sum(weights.values())
-    for at in range(month.start, end + _SLOT_US, _SLOT_US):
-        month.slot(at, round(resolutions * weights[at] / whole) if at < end else None)
-        if at > month.start and (at - month.start) % DAY_US == 0:
-            month.log.write()
-            yield from closer.close_due(at + _SLOT_US)
 
+    def __init__(
+        self,
+        directory: Path,
+        first: date,
+        *,
+        days: int | None = None,
+        resolutions: int = RESOLUTIONS,
+        seed: int = 1,
+    ) -> None:
+        """Raises FileExistsError, OSError."""
+        directory.mkdir(parents=True)
+        self._month = SampleMonth(directory, first, resolutions, seed)
+        self._days = _days_of(first) if days is None else days
+        self._resolutions = resolutions
+        self._closer = _closer(self._month.log, self.append)
+        self.files = LogFiles(directory)
+        self.keys = self._month.log.keys
 
-def _closer(log: SampleLog) -> DayCloser:
-    keys = log.directory / KEYS
-    signer = Ed25519Signer(index_name(ORIGIN), _seed("index"))
-    _write(keys / KEY, f"{signer.secret}\n".encode())
-    signer = load_signer(keys, ORIGIN, is_new=False)
+    def live(self) -> Iterator[str]:
+        """Live through the month, and yield each day when it is closed.  Raises OSError."""
+        month, start = self._month, self._month.start
+        end = start + self._days * DAY_US
+        weights = {at: weight(at) for at in range(start, end, _SLOT_US)}
+        whole = sum(weights.values())
+        month.begin()
+        for at in range(start, end + _SLOT_US, _SLOT_US):
+            month.slot(at, round(self._resolutions * weights[at] / whole) if at < end else None)
+            if at > start and (at - start) % DAY_US == 0:
+                month.log.write()
+                yield from self._closer.close_due(at + _SLOT_US)
 
-    def append(leaf: Leaf) -> int:
+    def append(self, leaf: Leaf) -> int:
+        """Put a leaf into the log, and publish it a minute after the last; return its index."""
+        log = self._month.log
         at = log.append(leaf)
         log.publish(log.now + 60 * _SECOND_US)
         log.write()
         return at
 
-    index = EvidenceIndex.open(log.directory / "index", signer, ORIGIN)
+
+def _closer(log: SampleLog, append: Append) -> DayCloser:
+    keys = log.directory / KEYS
+    signer = Ed25519Signer(index_name(ORIGIN), _seed("index"))
+    _write(keys / KEY, f"{signer.secret}\n".encode())
+    index = EvidenceIndex.open(
+        log.directory / "index", load_signer(keys, ORIGIN, is_new=False), ORIGIN
+    )
     return DayCloser(LogFiles(log.directory), index, append)
 
 

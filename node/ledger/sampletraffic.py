@@ -6,6 +6,7 @@ repeat themselves, retries, robots, probes of the node itself, prefixes that are
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from random import Random
 from typing import NamedTuple
 
@@ -33,7 +34,9 @@ IDENTIFIERS, CLIENTS, NETWORKS = 6_000, 900, 240
 
 _ZONE = timedelta(hours=8)
 _PROTOCOLS = (Proto.HTTP_JSON, Proto.HTTP_PAGE, Proto.UDP, Proto.TCP, Proto.BATCH)
-_PROTOCOL_SHARES = (44, 17, 21, 11, 7)
+_PROTOCOL_SHARES = tuple(accumulate((44, 17, 21, 11, 7)))
+_NUMBERS = range(1, len(PREFIXES) + 1)
+_PREFIX_SHARES = tuple(accumulate(share for *_, share in PREFIXES))
 _RETRY, _AGAIN, _PREFIX_LOOKUP, _FAILURE, _BUSY = 0.004, 0.045, 0.018, 0.03, 0.0005
 _SECOND = 1_000_000
 
@@ -86,7 +89,7 @@ class Traffic:
         step = (end - start) // max(number, 1)
         return [
             self._of(start + step * each, tags, f"load/{each % 512}", b"\x0a\x00\x00\x09")._replace(
-                class_=Class.TEST, campaign=no, prefix_no=1, proto=Proto.HTTP_JSON
+                class_=Class.TEST, campaign=no
             )
             for each in range(number)
         ]
@@ -98,14 +101,10 @@ class Traffic:
 
     def _asked(self, time: int, tags: DayTags) -> Asked:
         random = self._random
-        prefix_no = random.choices(range(1, len(PREFIXES) + 1), [share for *_, share in PREFIXES])[
-            0
-        ]
-        item = int(IDENTIFIERS * random.random() ** 3)
-        asked = self._of(time, tags, f"{prefix_no}/{item}", self._client())
-        asked = asked._replace(
-            prefix_no=prefix_no, proto=random.choices(_PROTOCOLS, _PROTOCOL_SHARES)[0]
-        )
+        prefix_no = random.choices(_NUMBERS, cum_weights=_PREFIX_SHARES)[0]
+        name = f"{prefix_no}/{int(IDENTIFIERS * random.random() ** 3)}"
+        proto = random.choices(_PROTOCOLS, cum_weights=_PROTOCOL_SHARES)[0]
+        asked = self._of(time, tags, name, self._client(), prefix_no, proto)
         chance = random.random()
         if chance < _BUSY:
             return asked._replace(result=ResponseCode.SERVER_BUSY, flags=0)
@@ -143,16 +142,24 @@ class Traffic:
         network = client % NETWORKS
         return bytes((100, 64 + network // 256, network % 256, client // NETWORKS + 1))
 
-    def _of(self, time: int, tags: DayTags, identifier: str, address: bytes) -> Asked:
+    def _of(
+        self,
+        time: int,
+        tags: DayTags,
+        identifier: str,
+        address: bytes,
+        prefix_no: int = 1,
+        proto: int = Proto.HTTP_JSON,
+    ) -> Asked:
         return Asked(
             time=time,
             class_=Class.PRODUCTION,
-            proto=Proto.HTTP_JSON,
+            proto=proto,
             result=ResponseCode.SUCCESS,
             id_tag=self._tag(tags, b"i" + identifier.encode()),
             client_tag=self._tag(tags, b"c" + address),
             net_tag=self._tag(tags, b"n" + address),
-            prefix_no=1,
+            prefix_no=prefix_no,
             campaign=0,
             flags=int(RecordFlag.SUCCESS),
             nonce=self._random.getrandbits(32),

@@ -1,0 +1,32 @@
+"""Verdicts: what the verifier says of a month when its report is made: the operator's own run, for all to repeat."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from node.ledger.keys import SignatureType, VerifierKey
+from node.ledger.leaf import Genesis
+from node.ledger.quorum import Log, Policy
+from node.ledger.report.document import Verdict
+from node.ledger.verify.checks import RULES
+from node.ledger.verify.files import EvidenceFiles
+from node.ledger.verify.trust import Trust
+from node.ledger.verify.verification import Question, verify_evidence
+
+
+def verdicts_of(directory: Path, genesis: Genesis, month: str) -> list[Verdict]:
+    """Verify a ledger's own directory by the quorum that its log began with.  Raises Unreadable, PolicyError."""
+    question = Question(trust=trust_of(genesis), period=month)
+    findings = verify_evidence(EvidenceFiles(directory), question).findings
+    return [
+        Verdict(rule, str(findings.status(rule)), findings.line(rule).split("  ", 1)[-1].strip())
+        for rule in RULES
+    ]
+
+
+def trust_of(genesis: Genesis) -> Trust:
+    """Return whom the log itself says is to be believed; an auditor has that from somebody else."""
+    policy = Policy.parse((genesis.policy or "quorum none\n").encode())
+    keys = [
+        key for key in map(VerifierKey.parse, genesis.keys) if key.type is SignatureType.ED25519
+    ]
+    return Trust(genesis.origin, replace(policy, logs=tuple(map(Log, keys))))
