@@ -232,7 +232,6 @@ class BodyRules:
             self._findings.fail(
                 Check.V4_RECORD, f"record {bad} of {name} is not whole", leaf=index, record=bad
             )
-            return
         self._check_sums(index, leaf, records, name)
         if body:
             self._check_times(index, leaf, records, opened, name)
@@ -292,7 +291,7 @@ class BodyRules:
         self._stepped += sum(
             count for kind, count in records.kinds.items() if kind.flags & _STEPPED
         )
-        if -limit <= min(drifts) and max(drifts) <= limit:
+        if not opened or (-limit <= min(drifts) and max(drifts) <= limit):
             return
         for place, (drift, flags) in enumerate(zip(drifts, records.flags, strict=True)):
             if abs(drift) > limit and not flags & _STEPPED:

@@ -20,6 +20,8 @@ from node.ledger.verify.period import Period, day_number
 
 KEPT_BODIES_BYTES = 64 * 2**20  # of small bodies, so that they are not read twice
 _SMALL = MAX_BODY_BYTES // 8
+# Faults of bodies that keep a day from being counted, and are told already.
+_WHY_UNCOUNTED = {Check.V5_MISSING, Check.V4_RECORD, Check.V6_RECORD}
 _FIGURES = (
     "requests", "raw", "filtered", "identifiers", "clients", "test", "own", "robot", "suspect",
 )  # fmt: skip
@@ -35,9 +37,10 @@ class Crossing:
 
 @dataclass(slots=True)
 class Counted:
-    """What the days of the period come to, and where the threshold was crossed."""
+    """What the days of the period come to, with those that are closed apart, and where the threshold was crossed."""
 
     figures: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_FIGURES, 0))
+    closed: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_FIGURES, 0))
     days: int = 0
     crossed: Crossing | None = None
 
@@ -66,6 +69,7 @@ class DayRules:
         self._prefixes: dict[int, Prefix] = {}
         self._kept: dict[str, bytes] = {}
         self._kept_bytes = 0
+        self._uncounted = 0
 
     def dictionary(self, leaf: Dictionary) -> None:
         """Take rows of the dictionary."""
@@ -116,7 +120,8 @@ class DayRules:
             self._count_open(day)
         still = f", {len(open_days)} not closed yet" if open_days else ""
         if self._has_bodies:
-            self._findings.tell("V8", f"{closed} days counted again{still}")
+            failed = f", {self._uncounted} could not be counted" if self._uncounted else ""
+            self._findings.tell("V8", f"{closed} days counted again{still}{failed}")
         else:
             text = f"figures of {closed} days as the log has them: records were not looked at"
             self._findings.tell("V8", text, Status.SKIP)
@@ -127,14 +132,14 @@ class DayRules:
         if found is not None:
             self._compare(index, leaf, found)
         self._compare_detail(index, leaf, found)
-        self._add(day, found.leaf if found else leaf, blocks)
+        self._add(day, found.leaf if found else leaf, blocks, is_closed=True)
         self._forget()
 
     def _count_open(self, day: int) -> None:
         blocks = self._blocks.pop(day)
         found = self._count(day, blocks, (0, EMPTY_ROOT)) if self._has_bodies else None
         if found is not None:
-            self._add(day, found.leaf, blocks)
+            self._add(day, found.leaf, blocks, is_closed=False)
 
     def _count(
         self, day: int, blocks: list[tuple[int, Block]], head: tuple[int, bytes]
@@ -142,7 +147,9 @@ class DayRules:
         try:
             return close_day(Gathered(0, blocks), day, self._read, self._prefixes, head)
         except (CountError, Unreadable) as error:
-            self._findings.fail(Check.V8_DAY, f"{day_name(day)} cannot be counted: {error}")
+            self._uncounted += 1
+            if not self._findings.seen & _WHY_UNCOUNTED:
+                self._findings.fail(Check.V8_DAY, f"{day_name(day)} cannot be counted: {error}")
             return None
 
     def _compare(self, index: int, leaf: Day, found: Closed) -> None:
@@ -168,11 +175,14 @@ class DayRules:
             text = f"the file of {leaf.day} has another digest than its leaf says"
             self._findings.fail(Check.V8_DETAIL, text, leaf=index, file=path)
 
-    def _add(self, day: int, leaf: Day, blocks: list[tuple[int, Block]]) -> None:
+    def _add(
+        self, day: int, leaf: Day, blocks: list[tuple[int, Block]], *, is_closed: bool
+    ) -> None:
         figures = self.counted.figures
         before = figures[self._metric]
         for name in _FIGURES:
             figures[name] += getattr(leaf, name)
+            self.counted.closed[name] += getattr(leaf, name) * is_closed
         self.counted.days += 1
         if before < self._threshold <= figures[self._metric] and self.counted.crossed is None:
             self.counted.crossed = Crossing(day_name(day), self._crossed(day, blocks, before))

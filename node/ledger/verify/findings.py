@@ -57,10 +57,12 @@ class Findings:
         self._off = frozenset(off)
         self._said: defaultdict[str, Said] = defaultdict(Said)
         self.counts: Counter[Check] = Counter()
+        self.seen: set[Check] = set()  # also those that are off
         self._disclosed: Counter[str] = Counter()
 
     def fail(self, check: Check, text: str, **where: int | str) -> None:
         """A check does not hold."""
+        self.seen.add(check)
         if check in self._off:
             return
         self.counts[check] += 1

@@ -142,7 +142,7 @@ class ReportRules:
 
     def _check_totals(self, counted: Counted) -> None:
         totals = self._report.document.get("totals") if self._report else None
-        for name, number in counted.figures.items():
+        for name, number in counted.closed.items():
             if name in ("identifiers", "clients"):  # distinct in a day, so days do not add up
                 continue
             said = totals.get(_FIGURES.get(name, name)) if isinstance(totals, Mapping) else None
