@@ -11,8 +11,8 @@ from node.bulk import Bulk
 from node.config import Settings
 from node.counters import Counters
 from node.ledger.logfiles import LogFiles
-from node.ledger.role import LedgerRole
-from node.metrics import exposition
+from node.ledger.role import LedgerRole, State
+from node.metrics import LogLevels, WitnessLevels, exposition
 from node.readpath import ReadPath
 from node.recording import conduct_of, origin_of
 from node.registry.jobrunner import JobRunner
@@ -60,14 +60,14 @@ async def serve_keeper(
 ) -> None:
     """Serve the admin listener, and do what one process must do for all."""
 
-    def checks() -> list[Check]:
-        return checks_of([each.cells for each in readers])
-
     async with task_group() as spawn:
         keeper = Keeper(settings, run_directory, own, readers, spawn)
 
+        def checks() -> list[Check]:
+            return checks_of([each.cells for each in readers]) + keeper.checks()
+
         def metrics() -> bytes:
-            return exposition(readers, keeper.reverse.levels, own)
+            return exposition(readers, keeper.reverse.levels, own, *keeper.ledger_levels())
 
         app = build_admin_app(
             metrics,
@@ -142,6 +142,24 @@ class Keeper:
         """Make the operator token; while the database is away that is done later, and the rest now."""
         if not await self._has_operator_token():
             self._spawn(self._make_operator_token())
+
+    def checks(self) -> list[Check]:
+        """How the ledger stands, if there is one."""
+        if self.ledger is None:
+            return []
+        standing = self.ledger.standing()
+        return [Check("ledger", standing.state is not State.STOPPED, standing.reason)]
+
+    def ledger_levels(self) -> tuple[WitnessLevels, LogLevels]:
+        """What the metrics show of the ledger."""
+        if self.ledger is None:
+            return WitnessLevels(), LogLevels()
+        standing = self.ledger.standing()
+        seen = standing.witnesses
+        witnesses = WitnessLevels(seen.size, seen.met_at, len(seen.refusals)) if seen else None
+        stopped = standing.state is State.STOPPED
+        log_levels = LogLevels(standing.size, standing.published_at, standing.behind, stopped)
+        return witnesses or WitnessLevels(), log_levels
 
     async def close(self) -> None:
         """Let go of Postgres and of the workers."""

@@ -71,18 +71,30 @@ class WitnessLevels(NamedTuple):
     refusals: int = 0
 
 
+class LogLevels(NamedTuple):
+    """How the log of the ledger stands: leaves published, when (epoch seconds), how many are not yet, and whether it
+    has been stopped until a person looks.
+    """
+
+    size: int = 0
+    published_at: float = 0.0
+    behind: int = 0
+    is_stopped: bool = False
+
+
 def exposition(
     readers: Sequence[Counters],
     index: IndexLevels | None = None,
     keeper: Counters | None = None,
     witnesses: WitnessLevels | None = None,
+    ledger: LogLevels | None = None,
 ) -> bytes:
     """Return all series in the text form (CONTENT_TYPE); `readers` are the counters of every slot, in order.
 
     Of the `keeper` only what happened is counted: it answers no resolutions.
     """
     registry = CollectorRegistry(auto_describe=False)
-    levels = _Levels(index or IndexLevels(), witnesses or WitnessLevels())
+    levels = _Levels(index or IndexLevels(), witnesses or WitnessLevels(), ledger or LogLevels())
     registry.register(_Node(readers, levels, keeper))
     return generate_latest(registry)
 
@@ -90,6 +102,7 @@ def exposition(
 class _Levels(NamedTuple):
     reverse: IndexLevels
     witnesses: WitnessLevels
+    ledger: LogLevels
 
 
 class _Node(Collector):
@@ -109,6 +122,7 @@ class _Node(Collector):
         yield from self._levels()
         yield from _index(self._of_keeper.reverse)
         yield from _witnesses(self._of_keeper.witnesses)
+        yield from _ledger(self._of_keeper.ledger)
         yield self._starts()
         yield from _processes(
             {f"worker-{slot}": each.process_id for slot, each in enumerate(self._readers)}
@@ -199,6 +213,25 @@ def _witnesses(levels: WitnessLevels) -> Iterator[Metric]:
         "idnode_ledger_refusals",
         "Refusals of witnesses that nobody has looked at; the log stands still while there is one.",
         value=levels.refusals,
+    )
+
+
+def _ledger(levels: LogLevels) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "idnode_ledger_leaves", "Leaves of the log that are published.", value=levels.size
+    )
+    yield GaugeMetricFamily(
+        "idnode_ledger_published_timestamp_seconds",
+        "When the newest checkpoint was published, in epoch seconds; 0 before the first.",
+        value=levels.published_at,
+    )
+    yield GaugeMetricFamily(
+        "idnode_ledger_behind", "Leaves that no checkpoint has yet.", value=levels.behind
+    )
+    yield GaugeMetricFamily(
+        "idnode_ledger_stopped",
+        "1 while the log is not written until a person looks, else 0.",
+        value=int(levels.is_stopped),
     )
 
 
