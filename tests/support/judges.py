@@ -7,6 +7,7 @@ holds nothing of ours.
 import sys
 
 from tests.support import judge_merkle, judge_witness
+from tests.support.judge_go import judge_sample
 from tests.support.judge_log import judge_log, own_log
 from tests.support.judge_openapi import judge_documents
 from tests.support.judged import judge, judged_node
@@ -18,6 +19,7 @@ def main() -> int:
     with own_log() as log:
         failed |= judge_log(log)
     failed |= judge_witness.main()
+    failed |= judge_sample()
     with judged_node() as lent:
         failed |= judge_documents(lent)
     with judged_node() as lent:
