@@ -14,6 +14,8 @@ from resolver.target import Parameters, TargetError
 MAX_KEY_CHARACTERS = 255
 MAX_REASON_CHARACTERS = 1_024
 MUST_NOT_EXIST = 0
+KEYS_HONOURED = {"Idempotency-Key-Honoured": "true"}
+"""The header of every answer to a write: who sends one again with the same key does it once."""
 
 _VERSION = re.compile(r'"([1-9][0-9]{0,8})"')
 _KEY = re.compile(r"[\x21-\x7e]+")

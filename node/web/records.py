@@ -16,13 +16,13 @@ import orjson
 from fastapi import Request
 from fastapi.responses import Response
 
-from node.web.asked import AdminDesk, Asked, Told, told
+from node.web.asked import Act, AdminDesk, Asked, Told, told
 from resolver.answer import Question
 from resolver.handlejson import values_from_json, values_to_json
 from resolver.handlejson.fields import MAX_INDEX, expect_list, read_number
 from resolver.httplogin import HttpLogin, origin_of
 from resolver.identifier import PREFIX_HANDLE, Identifier
-from resolver.precondition import etag, read_precondition, read_reason
+from resolver.precondition import KEYS_HONOURED, etag, read_precondition, read_reason
 from resolver.problem import Problem
 from resolver.registrar import Operation, Registrar, Revision, Verdict, Write
 from resolver.service import Resolver
@@ -55,15 +55,15 @@ class RecordsApi:
 
     async def put(self, request: Request) -> Response:
         """PUT: create a record, or replace it."""
-        return await self._desk.serve(request, RECORDS, self._put)
+        return await self._serve_write(request, RECORDS, self._put)
 
     async def patch(self, request: Request) -> Response:
         """PATCH: add, modify or remove values."""
-        return await self._desk.serve(request, RECORDS, self._patch)
+        return await self._serve_write(request, RECORDS, self._patch)
 
     async def delete(self, request: Request) -> Response:
         """DELETE: leave a tombstone."""
-        return await self._desk.serve(request, RECORDS, self._delete)
+        return await self._serve_write(request, RECORDS, self._delete)
 
     async def list(self, request: Request) -> Response:
         """GET `/v1/records?prefix=`: names, in the order of their keys."""
@@ -75,7 +75,12 @@ class RecordsApi:
 
     async def revert(self, request: Request) -> Response:
         """POST: make a record what it was at a version."""
-        return await self._desk.serve(request, REVERT, self._revert)
+        return await self._serve_write(request, REVERT, self._revert)
+
+    async def _serve_write(self, request: Request, root: bytes, act: Act) -> Response:
+        response = await self._desk.serve(request, root, act)
+        response.headers.update(KEYS_HONOURED)
+        return response
 
     async def _show(self, asked: Asked) -> Response:
         identifier = self._desk.identify(asked)

@@ -14,7 +14,7 @@ from resolver.client.outcomes import Page, Record, Written
 from resolver.handlejson import values_to_json
 from resolver.identifier import Identifier
 from resolver.precondition import MUST_NOT_EXIST, etag
-from resolver.registrar import MUST_EXIST, Write
+from resolver.registrar import MUST_EXIST, Operation, Write
 from resolver.wire import HandleValue
 
 JSON_HEADERS = {"Content-Type": "application/json"}
@@ -56,6 +56,12 @@ def write_headers(write: Write) -> Mapping[str, str]:
     elif write.if_version is not None:
         headers["If-Match"] = "*" if write.if_version == MUST_EXIST else etag(write.if_version)
     return headers
+
+
+def is_repeatable(write: Write) -> bool:
+    """True for a write that does no harm twice: a minted name would be two, an added value in its own way."""
+    is_addition = write.operation is Operation.ADD and not write.overwrite
+    return not (write.mint or is_addition)
 
 
 def json_of(values: tuple[HandleValue, ...]) -> orjson.Fragment:

@@ -1,7 +1,9 @@
 """Exchange: one HTTP request and its answer, asked again until there is one, for a bounded time.
 
 Laws: what was asked is the same every time, its Idempotency-Key too, so that a write is carried out once however often
-it had to be sent; pauses grow, and differ from client to client; nothing of the credentials is in a message.
+it had to be sent; one that would do harm twice, and may have been carried out, is sent again only to a server that has
+said that it honours such keys; pauses grow, and differ from client to client; nothing of the credentials is in a
+message.
 """
 
 import asyncio
@@ -14,6 +16,7 @@ from urllib.parse import quote, quote_from_bytes
 import httpx
 
 from resolver.client.failures import UNREADABLE, NodeUnreachable
+from resolver.precondition import KEYS_HONOURED
 from resolver.target import BodyTooLarge, read_body
 
 ATTEMPTS = 5
@@ -39,13 +42,17 @@ Sleep = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request: `path` is percent-encoded; a `Idempotency-Key` among the headers makes it a write."""
+    """A request: `path` is percent-encoded; a `Idempotency-Key` among the headers makes it a write.
+
+    `is_repeatable`: twice is as good as once, even for a server that does not know such keys.
+    """
 
     method: str
     path: str
     query: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
+    is_repeatable: bool = True
 
     @property
     def target(self) -> str:
@@ -63,6 +70,10 @@ class Received:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    def honours_keys(self) -> bool:
+        """True when the server says that it carries out a write once for each idempotency key."""
+        return all(self.headers.get(name.lower()) == text for name, text in KEYS_HONOURED.items())
 
     def wished_pause(self) -> float:
         """Return for how many seconds the server asks to wait, 0 when it does not say."""
@@ -85,6 +96,7 @@ class Exchange:
         self._url = url.rstrip("/")
         self._sleep = sleep
         self._attempt_seconds = attempt_seconds
+        self._honours_keys = False  # until an answer says so
         self._client = httpx.AsyncClient(
             headers={"Accept": "application/json", **headers},
             trust_env=False,
@@ -104,10 +116,13 @@ class Exchange:
         while True:
             received, error = await self._attempt(asked)
             doubtful = doubtful or not isinstance(error, _NEVER_SENT)
-            if received is not None and received.status != SERVICE_UNAVAILABLE:
-                return received
+            if received is not None:
+                self._honours_keys = self._honours_keys or received.honours_keys()
+                if received.status != SERVICE_UNAVAILABLE:
+                    return received
             pause = next(pauses, None)
             is_over = pause is None or loop.time() - started > ALL_SECONDS or _is_final(error)
+            is_over = is_over or (doubtful and not (asked.is_repeatable or self._honours_keys))
             if not is_over and pause is not None:
                 wished = received.wished_pause() if received is not None else 0.0
                 await self._sleep(min(max(pause, wished), LONGEST_PAUSE_SECONDS))

@@ -5,7 +5,7 @@ It has no history, does not revert, and pages a list by numbers.
 
 import orjson
 
-from resolver.client.dialect import JSON_HEADERS, json_of, why, write_headers
+from resolver.client.dialect import JSON_HEADERS, is_repeatable, json_of, why, write_headers
 from resolver.client.exchange import Asked, Received, path_of
 from resolver.client.failures import UNREADABLE, NodeUnreachable, failure
 from resolver.client.outcomes import (
@@ -53,7 +53,8 @@ def ask_write(write: Write) -> Asked:
     query += (("overwrite", "true" if overwrite else "false"),)
     query += (("mintNewSuffix", "true"),) if write.mint else ()
     body = orjson.dumps({"values": json_of(write.values)})
-    return Asked("PUT", path, query, {**headers, **JSON_HEADERS}, body)
+    headers = {**headers, **JSON_HEADERS}
+    return Asked("PUT", path, query, headers, body, is_repeatable(write))
 
 
 def read_written(received: Received, asked: str) -> Written:

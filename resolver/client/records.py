@@ -4,8 +4,8 @@
         written = await client.put("88.1/pump-1", (HandleValue(1, b"URL", b"https://example.cn/1"),))
 
 It speaks the Handle JSON API, and our own where a server has no other (the admin listener).  A write that finds no
-answer is sent again with the same idempotency key, so that it is carried out once; servers that do not know such keys
-(other Handle servers) may carry it out twice, which matters to nobody but a minted name.
+answer is sent again with the same idempotency key, so that it is carried out once; a minted name and an addition, which
+would do harm twice, only where the server has said in an earlier answer that it honours such keys.
 """
 
 import asyncio

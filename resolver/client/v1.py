@@ -4,7 +4,7 @@ from datetime import datetime
 
 import orjson
 
-from resolver.client.dialect import JSON_HEADERS, json_of, why, write_headers
+from resolver.client.dialect import JSON_HEADERS, is_repeatable, json_of, why, write_headers
 from resolver.client.exchange import Asked, Received, path_of
 from resolver.client.failures import UNREADABLE, NodeUnreachable, failure
 from resolver.client.outcomes import (
@@ -57,7 +57,8 @@ def ask_write(write: Write) -> Asked:
             return Asked("POST", path, (*query, ("version", str(write.to_version))), headers)
         case _:
             method, body = "PATCH", _patch(write)
-    return Asked(method, path, query, {**headers, **JSON_HEADERS}, orjson.dumps(body))
+    headers = {**headers, **JSON_HEADERS}
+    return Asked(method, path, query, headers, orjson.dumps(body), is_repeatable(write))
 
 
 def read_written(received: Received, asked: str) -> Written:

@@ -12,8 +12,8 @@ from fastapi.responses import Response
 
 from resolver.handlejson import HandleJsonError, values_from_json
 from resolver.identifier import Identifier, IdentifierError
-from resolver.jsonapi import Asked, Desk, name_in_path, respond, show
-from resolver.precondition import Precondition, etag, read_precondition
+from resolver.jsonapi import Act, Asked, Desk, name_in_path, respond, show
+from resolver.precondition import KEYS_HONOURED, Precondition, etag, read_precondition
 from resolver.registrar import Operation, Registrar, Verdict, Write
 from resolver.render import json_error, write_status
 from resolver.service import Resolver
@@ -42,11 +42,16 @@ class WritesApi:
 
     async def put(self, request: Request) -> Response:
         """Create or replace a record; with `index`, add or replace some of its values."""
-        return await self._desk.serve(request, name_in_path(request), self._put)
+        return await self._serve(request, self._put)
 
     async def delete(self, request: Request) -> Response:
         """Delete a record; with `index`, remove some of its values."""
-        return await self._desk.serve(request, name_in_path(request), self._delete)
+        return await self._serve(request, self._delete)
+
+    async def _serve(self, request: Request, act: Act) -> Response:
+        response = await self._desk.serve(request, name_in_path(request), act)
+        response.headers.update(KEYS_HONOURED)
+        return response
 
     async def _put(self, asked: Asked) -> Response:
         data = await read_body(asked.request.stream(), MAX_MESSAGE_BYTES)

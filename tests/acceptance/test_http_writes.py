@@ -52,6 +52,19 @@ async def test_new_record_is_201_and_a_replaced_one_200_with_its_version(web: We
     assert await indexes(web, NEW) == [2, 100]
 
 
+async def test_every_answer_to_a_write_says_that_keys_are_honoured(web: Web) -> None:
+    answers = [
+        await put(web, NEW, [URL, OWNER]),
+        await put(web, f"{NEW}?overwrite=false", [URL]),
+        await ask(web, "PUT", ROOT + NEW),
+        await ask(web, "DELETE", ROOT + NEW, user=""),
+        await ask(web, "DELETE", ROOT + NEW),
+    ]
+
+    assert [each.status_code for each in answers] == [201, 409, 400, 401, 200]
+    assert {each.headers["idempotency-key-honoured"] for each in answers} == {"true"}
+
+
 @pytest.mark.parametrize(
     ("word", "code"),
     [("false", 101), ("yes", 101), ("", 101), ("1", 101), ("true", 1), ("TRUE", 1)],

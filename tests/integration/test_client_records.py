@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from base64 import b64decode
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from resolver.client import (
     ServerFault,
     Terms,
     Token,
+    Written,
 )
 from resolver.client.exchange import (
     ATTEMPTS,
@@ -42,13 +44,16 @@ from resolver.client.exchange import (
 from resolver.registrar import MUST_EXIST
 from resolver.schemes import parse
 from resolver.wire import HandleValue
-from tests.support.cutting import cut, cutting, saying
+from tests.support.cutting import Script, cut, cutting, saying
 
 URL = HandleValue(1, b"URL", b"https://example.org/1")
 DONE = saying(201, '{"responseCode":1,"handle":"88.1/x"}', ETag='"1"')
 NO_API = saying(
     404, '{"responseCode":4,"message":"Unknown HTTP API endpoint GET /api/handles/88.1/x"}'
 )
+
+
+Do = Callable[[Client], Awaitable[Written]]
 
 
 async def at_once(_seconds: float) -> None:
@@ -67,6 +72,53 @@ async def test_write_whose_answer_was_lost_is_sent_again_with_the_same_key() -> 
     assert len(server.arrived) == 3
     assert len({(each.line, each.key, each.body) for each in server.arrived}) == 1
     assert len(server.arrived[0].key) == 32
+
+
+HARMFUL_TWICE = pytest.mark.parametrize(
+    "write",
+    [
+        lambda client: client.put("88.1", (URL,), mint=True),
+        lambda client: client.add("88.1/x", (URL,)),
+    ],
+    ids=["mint", "add"],
+)
+
+
+@HARMFUL_TWICE
+@pytest.mark.parametrize("lost", [cut, saying(503, '{"responseCode":3}')], ids=["lost", "busy"])
+async def test_what_does_harm_twice_is_not_sent_again_to_a_server_that_may_not_know_keys(
+    write: Do, lost: Script
+) -> None:
+    async with cutting(DONE, lost, DONE) as server, asking(server.url) as client:
+        await client.put("88.1/x", (URL,))
+        with pytest.raises((NodeUnreachable, Busy)) as raised:
+            await write(client)
+
+    assert len(server.arrived) == 2
+    assert isinstance(raised.value, NodeUnreachable | Busy)
+    assert raised.value.idempotency_key == server.arrived[1].key
+
+
+@HARMFUL_TWICE
+async def test_what_does_harm_twice_is_sent_again_once_the_server_has_said_it_honours_keys(
+    write: Do,
+) -> None:
+    said = saying(409, '{"responseCode":101}', Idempotency_Key_Honoured="true")
+    async with cutting(said, cut, DONE) as server, asking(server.url) as client:
+        with pytest.raises(Conflict):
+            await client.put("88.1/x", (URL,), overwrite=False)
+        await write(client)
+
+    assert len(server.arrived) == 3
+
+
+@HARMFUL_TWICE
+async def test_busy_answer_that_says_keys_are_honoured_is_reason_to_send_again(write: Do) -> None:
+    busy = saying(503, '{"responseCode":3}', Idempotency_Key_Honoured="true")
+    async with cutting(busy, cut, DONE) as server, asking(server.url) as client:
+        await write(client)
+
+    assert len(server.arrived) == 3
 
 
 async def test_each_write_has_a_key_of_its_own() -> None:

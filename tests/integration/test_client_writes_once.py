@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from node.store.database import Database
-from resolver.client import Client, Conflict, NodeUnreachable, Terms, Token, Written
+from resolver.client import Client, Conflict, NodeUnreachable, NotFound, Terms, Token, Written
 from resolver.client.exchange import ATTEMPTS
 from resolver.wire import HandleValue
 from tests.support.cutting import losing_answers
@@ -33,6 +33,12 @@ def asking(url: str) -> Client:
     return Client(url, Token(OPERATOR), sleep=at_once)
 
 
+async def learn(client: Client) -> None:
+    """Be told no, by which the client learns that the server honours its keys."""
+    with pytest.raises(NotFound):
+        await client.delete("88.1/nothing")
+
+
 async def versions(url: str) -> list[int]:
     async with asking(url) as client:
         found = await client.history(NAME)
@@ -57,6 +63,7 @@ async def test_write_whose_answer_was_lost_is_carried_out_once(url: str, do: Do)
         await client.put(NAME, (URL,))
 
     async with losing_answers(url, 3) as server, asking(server.url) as client:
+        await learn(client)
         written = await do(client)
 
     assert (written.version, written.replayed) == (3, True)
@@ -65,6 +72,7 @@ async def test_write_whose_answer_was_lost_is_carried_out_once(url: str, do: Do)
 
 async def test_name_is_minted_once_and_a_creation_conflicts_with_itself_never(url: str) -> None:
     async with losing_answers(url, 3) as server, asking(server.url) as client:
+        await learn(client)
         minted = await client.put("88.1", (URL,), mint=True)
         created = await client.put(NAME, (URL,), overwrite=False)
         with pytest.raises(Conflict):

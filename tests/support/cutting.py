@@ -79,8 +79,8 @@ async def losing_answers(url: str, times: int) -> AsyncIterator[CuttingServer]:
                     lost += 1
                     break
                 head = {"ETag": answer.headers.get("etag", "")}
-                if "idempotent-replayed" in answer.headers:
-                    head["Idempotent_Replayed"] = "true"
+                told = ("idempotent-replayed", "idempotency-key-honoured")
+                head |= {name: answer.headers[name] for name in told if name in answer.headers}
                 writer.write(saying(answer.status_code, answer.text, **head)(request) or b"")
                 await writer.drain()
         writer.close()
