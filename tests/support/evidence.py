@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from node.ledger.block import NO_TOTAL, Chain, Circumstances, body_path, reopened, seal, sm3
 from node.ledger.canonical import canonical
 from node.ledger.checkpoint import Checkpoint, Cosigner
-from node.ledger.day import Beginning, Closed, close_day, day_at, gather, start_of
+from node.ledger.count import DAY_US
+from node.ledger.day import Closed, Gathered, close_day, day_at, start_of
 from node.ledger.leaf import (
     Block,
     Campaign,
@@ -166,7 +167,7 @@ class Maker:
         self.canaries: list[tuple[int, int, str]] = []
         self.policy = 1
         self.campaign = 0
-        self._files: dict[str, bytes] = {}
+        self.files: dict[str, bytes] = {}
         self._frontier = Frontier()
         self._written = 0
         self._reports: dict[str, tuple[int, bytes]] = {}
@@ -190,7 +191,7 @@ class Maker:
             self._events(number)
             self._step(number)
         for lane in (0, 1):
-            self._close_epoch(lane)
+            self.close_epoch(lane)
         self._report("2026-10", 1)
         self._report(MONTH, 1)
         self._report(MONTH, 2)
@@ -216,8 +217,8 @@ class Maker:
         checkpoint = self.story.sign(self, Checkpoint(ORIGIN, size, root))
         note = self.signed(checkpoint, self.now)
         self.head = checkpoint.size, checkpoint.root
-        self._files[f"log/heads/{size}.note"] = note.encode()
-        self._files["log/checkpoint"] = note.encode()
+        self.files[f"log/heads/{size}.note"] = note.encode()
+        self.files["log/checkpoint"] = note.encode()
 
     def signed(self, checkpoint: Checkpoint, now: int) -> Note:
         """Return a head with the lines of the log and of both witnesses."""
@@ -238,16 +239,26 @@ class Maker:
         body = b"".join(encode(record, crc) for record in records)
         beacon = self.story.beacon(self)
         block = seal(body, chain, Circumstances(self.now, beacon, self.total, self.policy))
-        for leaf in self.append(block):
-            block = leaf if isinstance(leaf, Block) else block
+        appended = self.append(block)
+        block = next(leaf for leaf in appended if isinstance(leaf, Block))
         if body:
             self.bodies[body_path(block)] = self.story.body(self, block, body)
         self.counted[lane] += len(records)
 
     def close_day(self, day: int) -> None:
-        """Close a day, as whoever has the files would."""
+        """Close a day: what is in the log until now is what it comes to."""
         leaves = list(enumerate(map(parse, self.lines)))
-        gathered = gather(leaves, Beginning(), day)
+        start = start_of(day)
+        gathered = Gathered(
+            len(leaves),
+            [
+                (at, leaf)
+                for at, leaf in leaves
+                if isinstance(leaf, Block)
+                and leaf.span[1] >= start
+                and leaf.span[0] < start + DAY_US
+            ],
+        )
         prefixes = {
             no: (scheme, prefix)
             for _, leaf in leaves
@@ -255,10 +266,10 @@ class Maker:
             for no, scheme, prefix in leaf.prefixes
         }
         closed: Closed = close_day(
-            gathered, day, lambda leaf: self._body(leaf), prefixes, (0, EMPTY_ROOT)
+            gathered, day, lambda leaf: self.body(leaf), prefixes, (0, EMPTY_ROOT)
         )
-        self._files[f"days/{closed.leaf.day}.json"] = closed.detail
-        self.append(closed.leaf)
+        if self.append(closed.leaf):
+            self.files[f"days/{closed.leaf.day}.json"] = closed.detail
 
     def open_epoch(self, lane: int, epoch: int) -> None:
         """Open an epoch of a lane."""
@@ -333,7 +344,7 @@ class Maker:
             self.campaign = 0
             self.append(self._campaign("close", self.now))
         elif number == 8:  # the file is full, and the worker goes on in the next
-            self._close_epoch(0)
+            self.close_epoch(0)
             self.open_epoch(0, 2)
         elif number == 12:  # the machine stops
             self._lose_power()
@@ -353,6 +364,10 @@ class Maker:
             self.seal(lane, [each._replace(at=start + each.at) for each in asked])
         self.append(self._meters())
         self.publish()
+
+    def some_traffic(self, lane: int, start: int) -> list[Asked]:
+        """Return four minutes of a lane."""
+        return [each._replace(at=start + each.at) for each in self._traffic(lane, 1)]
 
     def _traffic(self, lane: int, number: int) -> Iterator[Asked]:
         """Four minutes of a lane."""
@@ -431,10 +446,11 @@ class Maker:
                 span=(chain.ended_at - 1_000_000, chain.ended_at),
             )
         )
-        self._close_epoch(1)
+        self.close_epoch(1)
         self.open_epoch(1, 2)
 
-    def _close_epoch(self, lane: int) -> None:
+    def close_epoch(self, lane: int) -> None:
+        """Close the epoch of a lane."""
         self.append(self._epoch(lane, "close"))
 
     def _epoch(self, lane: int, state: str) -> Epoch:
@@ -479,8 +495,8 @@ class Maker:
         replaced = None if before is None else sha256(before[1]).hexdigest()
         self._reports[month] = version, data
         statement = Statement.of(ORIGIN, month, version, data).text
-        self._files["report.json"] = data
-        self._files["report.note"] = Note(statement).signed(self.signer.sign(statement)).encode()
+        self.files["report.json"] = data
+        self.files["report.note"] = Note(statement).signed(self.signer.sign(statement)).encode()
         self.append(
             Report(
                 period=month,
@@ -494,24 +510,25 @@ class Maker:
     def _digest(self, month: str | None) -> str:
         return "" if month is None else sha256(self._reports[month][1]).hexdigest()
 
-    def _body(self, leaf: Block) -> bytes | None:
+    def body(self, leaf: Block) -> bytes | None:
+        """Return the records of a block."""
         if leaf.sequence[1] < leaf.sequence[0]:
             return b""
         return self.bodies.get(body_path(leaf))
 
     def _frontier_files(self, tiles: Iterable[tuple[object, bytes]]) -> None:
         for tile, data in tiles:
-            self._files[f"log/{tile.path}"] = data  # type: ignore[attr-defined]
+            self.files[f"log/{tile.path}"] = data  # type: ignore[attr-defined]
 
     def _write(self) -> None:
         size = len(self.lines)
         for bundle in entries_for(0, size):
             at = bundle.number * 256
-            self._files[f"log/{bundle.path}"] = encode_entries(self.lines[at : at + bundle.width])
-        self._files["leaves.jsonl"] = b"".join(line + b"\n" for line in self.lines)
-        self._files |= {f"bodies/{path}": data for path, data in self.bodies.items()}
+            self.files[f"log/{bundle.path}"] = encode_entries(self.lines[at : at + bundle.width])
+        self.files["leaves.jsonl"] = b"".join(line + b"\n" for line in self.lines)
+        self.files |= {f"bodies/{path}": data for path, data in self.bodies.items()}
         made = Evidence(self.directory / "evidence", self.directory / "given")
-        for path, data in self._files.items():
+        for path, data in self.files.items():
             made.write(path, data)
         self._give(made.given)
 

@@ -165,7 +165,7 @@ def _add_log_key(parser: argparse.ArgumentParser) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    question = _question(arguments)
+    question = question_of(arguments)
     outcome = verify_evidence(EvidenceFiles(arguments.evidence), question)
     for line in lines_of(outcome):
         _say(line)
@@ -177,7 +177,8 @@ def _verify(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _question(arguments: argparse.Namespace) -> Question:
+def question_of(arguments: argparse.Namespace) -> Question:
+    """Return what is asked, with all that the auditor gave.  Raises WrongUse."""
     trust = read_trust(arguments.log_key, arguments.policy)
     kept = read_remembered(arguments.remember, trust) if arguments.remember else None
     number, _, metric = arguments.threshold.partition(":")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
+from node.ledger.canonical import MAX_NUMBER
 from node.ledger.checkpoint import Checkpoint
 from node.ledger.keys import NoteError
 from node.ledger.note import MAX_NOTE_BYTES, Note
@@ -48,7 +49,7 @@ class Heads:
         self.published = published
         self._sizes = [head.size for head in self.all]
         self._met = list(accumulate((head.met for head in self.all), max))
-        seen = [head.seen for head in reversed(self.all)]
+        seen = [head.seen or MAX_NUMBER for head in reversed(self.all)]
         self._seen = list(accumulate(seen, min))[::-1]
         self.has_times = any(head.met for head in self.all)
         self._by_head = {(head.size, head.root): head for head in self.all}
@@ -67,9 +68,9 @@ class Heads:
         if not self.has_times:
             return Bounds(None, None)
         place = bisect_right(self._sizes, index)
+        latest = self._seen[place] if place < len(self._seen) else MAX_NUMBER
         return Bounds(
-            self._met[place - 1] if place else None,
-            self._seen[place] if place < len(self._seen) else None,
+            self._met[place - 1] if place else None, None if latest == MAX_NUMBER else latest
         )
 
 
