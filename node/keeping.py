@@ -10,6 +10,7 @@ from socket import gethostname
 from node.bulk import Bulk
 from node.config import Settings
 from node.counters import Counters
+from node.daily import Daily
 from node.ledger.logfiles import LogFiles
 from node.ledger.role import LedgerRole, State
 from node.metrics import LogLevels, WitnessLevels, exposition
@@ -136,6 +137,7 @@ class Keeper:
             self.audit = AuditApi(files, conduct.origin, self.database, needs_nonce=False)
             self.ledger = LedgerRole(self.database, conduct, readers, self.tally)
             spawn(self.ledger.run())
+            spawn(Daily(self.database, conduct.directory).run())
         spawn(_prune_for_ever(self.database, self.bulk.runner))
 
     async def prepare(self) -> None:

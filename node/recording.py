@@ -20,6 +20,7 @@ from node.ledger.logfiles import KEYS, LANES
 from node.ledger.monthkeys import MonthKeys
 from node.ledger.record import Proto, RecordFlag
 from node.ledger.role import DIRECTORY, Conduct
+from node.ledger.sources import SourceNotes
 from node.ledger.tags import DayKeys
 from node.settings import Settings
 from resolver.answer import Status, Tier
@@ -63,8 +64,11 @@ def robots() -> Robots:
 class Recording(Recorder):
     """Implements `resolver.recorder.Recorder` over one lane; `open` makes it."""
 
-    def __init__(self, directory: Path, counter: Counter, numbers: AnnouncedNumbers) -> None:
+    def __init__(
+        self, directory: Path, counter: Counter, numbers: AnnouncedNumbers, notes: SourceNotes
+    ) -> None:
         self._directory = directory
+        self._notes = notes
         self._counter = counter
         self._numbers = numbers
         self._robots = robots()
@@ -133,7 +137,10 @@ class Recording(Recorder):
 
     def tick(self) -> None:
         """Once a second: go by what has been announced since."""
-        self._counter.tick(time.time_ns())
+        now_ns = time.time_ns()
+        self._counter.tick(now_ns)
+        if self._notes.is_due(now_ns):
+            self._notes.write(now_ns)
         told = _mark(self._directory)
         if told != self._told:
             announced = read_announced(self._directory, self._robots)
@@ -142,6 +149,7 @@ class Recording(Recorder):
 
     def close(self) -> None:
         """Close the lane."""
+        self._notes.write(time.time_ns())
         self._counter.close()
 
 
@@ -185,15 +193,16 @@ async def open_recording(
         Durability(settings.ledger_durability), settings.ledger_fail == "closed", origin
     )
     lane = Lane.open(directory / LANES, slot, happened, terms=terms)
-    numbers = AnnouncedNumbers(announced, is_homed)
+    numbers, notes = AnnouncedNumbers(announced, is_homed), SourceNotes(directory, slot)
     counter = Counter(
         lane,
         DayKeys(MonthKeys(directory / KEYS).key),
         announced.policies,
         trusted_proxies=networks(settings.trusted_proxies),
         numbers=numbers,
+        met=notes.met,
     )
-    return Recording(directory, counter, numbers)
+    return Recording(directory, counter, numbers, notes)
 
 
 async def _announced(directory: Path, stop: asyncio.Event) -> Announced | None:

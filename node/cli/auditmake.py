@@ -8,17 +8,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from node import config
+from node.daily import append_leaf, closer_of
 from node.errors import Kind, RegistryError
-from node.ledger.closing import DayCloser
 from node.ledger.count import CountError
 from node.ledger.day import DayOpen
 from node.ledger.evidence import Edition, archive_name, export_evidence, pack_evidence
-from node.ledger.inbox import NotTaken, ask
-from node.ledger.index import EvidenceIndex, load_signer
-from node.ledger.leaf import Genesis, Leaf, parse
+from node.ledger.inbox import NotTaken
+from node.ledger.leaf import Genesis, parse
 from node.ledger.logfiles import KEYS, LogDamaged, LogFiles
 from node.ledger.note import Signer
 from node.ledger.quorum import PolicyError
@@ -103,22 +103,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _close(arguments: argparse.Namespace) -> None:
-    directory = _directory(arguments)
-    days = closer_of(directory).close_due(time.time_ns() // _NS_IN_US)
+    closer = closer_of(LogFiles(_directory(arguments)))
+    days = closer.close_due(time.time_ns() // _NS_IN_US) if closer is not None else []
     _say(f"closed: {', '.join(days)}" if days else "there is no day to be closed")
-
-
-def closer_of(directory: Path) -> DayCloser:
-    """Return what closes the days of a node's ledger; its leaves go through the keeper.
-
-    Raises LogDamaged, NoteError, ModuleError, LeafError, OSError.
-    """
-    files = LogFiles(directory)
-    origin = _genesis(files).origin
-    is_new = not (directory / "index" / "sumdb" / "latest").exists()
-    signer = load_signer(directory / KEYS, origin, is_new=is_new)
-    index = EvidenceIndex.open(directory / "index", signer, origin)
-    return DayCloser(files, index, lambda leaf: _append(directory, leaf))
 
 
 def _report(arguments: argparse.Namespace) -> None:
@@ -135,7 +122,7 @@ def _report(arguments: argparse.Namespace) -> None:
         preliminary_report(month, issue, signers, arguments.preliminary)
         _say(f"{arguments.preliminary}: a preliminary report; it has no leaf")
         return
-    made = issue_report(month, issue, signers, lambda leaf: _append(directory, leaf))
+    made = issue_report(month, issue, signers, partial(append_leaf, directory))
     _say(f"{made}: the report of {arguments.month}")
 
 
@@ -161,12 +148,6 @@ def _sample(arguments: argparse.Namespace) -> None:
     )
     for step in made:
         _say(step)
-
-
-def _append(directory: Path, leaf: Leaf) -> int:
-    at = ask(directory, leaf).at
-    assert at is not None  # noqa: S101  a leaf that was taken has its place
-    return at
 
 
 def _directory(arguments: argparse.Namespace) -> Path:

@@ -7,12 +7,15 @@ A crash between any two is followed by the same steps, which find what was done.
 anybody with the directory can do the counting again.
 """
 
+import fcntl
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from node.ledger.checkpoint import Checkpoint
-from node.ledger.count import DAY_US
+from node.ledger.count import DAY_US, Piece
 from node.ledger.day import (
     Beginning,
     Closed,
@@ -21,6 +24,7 @@ from node.ledger.day import (
     day_at,
     gather,
     own_leaves,
+    pieces_of,
     start_of,
 )
 from node.ledger.durable import (
@@ -39,8 +43,11 @@ from node.ledger.tags import day_name
 DAYS = "days"
 WAIT_US = 120_000_000  # after midnight, so that the last block of the day is under a cosigned head
 
-_NEXT = "next.json"
+_NEXT, _LOCK = "next.json", "lock"
 _DICTIONARY, _DAY = b'"k":"dict"', b'"k":"day"'
+
+Counting = Callable[[str, Iterable[Piece], Mapping[int, Prefix]], None]
+"""counting(day, pieces, prefixes): called before a day is closed, for who counts something else in it."""
 
 Append = Callable[[Leaf], int]
 """append(leaf): put it into the log, once, and return its index when a published head has it."""
@@ -58,8 +65,15 @@ class _Next:
 class DayCloser:
     """Closes the days of one log.  Its methods block; one process uses it."""
 
-    def __init__(self, files: LogFiles, index: EvidenceIndex, append: Append) -> None:
+    def __init__(
+        self,
+        files: LogFiles,
+        index: EvidenceIndex,
+        append: Append,
+        counting: Counting | None = None,
+    ) -> None:
         self._files = files
+        self._counting = counting
         self._index = index
         self._append = append
         self._prefixes: dict[int, Prefix] = {}
@@ -72,26 +86,25 @@ class DayCloser:
         """
         make_directory(self._files.directory / DAYS, PUBLIC_DIRECTORY)
         found: list[str] = []
-        due = self._due()
-        while due is not None and start_of(due.day) + DAY_US + WAIT_US <= now_us:
-            due = self._close(due)
-            found.append(day_name(due.day - 1))
+        with _locked(self._files.directory / DAYS / _LOCK):
+            due = self._due()
+            while due is not None and start_of(due.day) + DAY_US + WAIT_US <= now_us:
+                due = self._close(due)
+                found.append(day_name(due.day - 1))
         return found
 
     def _close(self, due: _Next) -> _Next:
         there = self._leaf_of(due)
         size = self._size() if there is None else there
         gathered = gather(self._leaves(due.beginning.leaf, size), due.beginning, due.day)
-        closed = close_day(
-            gathered,
-            due.day,
-            self._files.read_body,
-            self._known_prefixes(size),
-            self._index_head(due, there),
-        )
+        prefixes, head = self._known_prefixes(size), self._index_head(due, there)
+        read = self._files.read_body
+        closed = close_day(gathered, due.day, read, prefixes, head)
         name = day_name(due.day)
         path = self._files.directory / DAYS / f"{name}.json"
         write_durably(path, closed.detail, PUBLIC_FILE)
+        if self._counting is not None:
+            self._counting(name, pieces_of(gathered, read), prefixes)
         at = self._append(closed.leaf) if there is None else self._same(closed, there)
         if not self._index.has(version_of(name)):
             self._index.add(version_of(name), self._module(due, closed, at))
@@ -173,6 +186,14 @@ class DayCloser:
     def _size(self) -> int:
         published = self._files.published()
         return 0 if published is None else Checkpoint.parse(published.text).size
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Wait for others who close days of this ledger: a person, and the keeper."""
+    with open(path, "wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _read_next(data: bytes) -> _Next:

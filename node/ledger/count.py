@@ -177,6 +177,20 @@ def crossing(pieces: Iterable[Piece], start: int, number: int, *, is_filtered: b
     raise CountError("the day has fewer resolutions than that")
 
 
+def count_clients(pieces: Iterable[Piece], start: int) -> dict[tuple[int, int], tuple[int, int]]:
+    """Return requests and successes in production of each client tag and prefix number, of one day, no rule applied.
+
+    Memory grows with the clients: 0.3 KB for each and each of its prefixes.  Raises as `count_day`.
+    """
+    requests: Counter[tuple[int, int]] = Counter()
+    successes: Counter[tuple[int, int]] = Counter()
+    for piece in pieces:
+        rows = [fields for fields, _ in _rows(piece, start) if not fields[2]]
+        requests.update((fields[6], fields[7]) for fields in rows)
+        successes.update((fields[6], fields[7]) for fields in rows if fields[8] & _SUCCESS)
+    return {key: (number, successes[key]) for key, number in requests.items()}
+
+
 def sum_cells(cells: Mapping[Cell, Tally], key: Callable[[Cell], Key]) -> dict[Key, Tally]:
     """Return the sums of cells that have the same key."""
     found: dict[Key, Tally] = defaultdict(lambda: NOTHING)

@@ -45,6 +45,8 @@ MAX_SUBJECTS = 131_072  # about 250 bytes each
 _TOMORROW_NS = 3_600 * SECOND_NS  # how early the next day's key is made
 
 Append = Callable[[Asker, Subject, Outcome, bytes, int], int]
+Met = Callable[[int, bytes, str], None]
+"""met(day, client tag, address): an answer is about to be recorded under a tag for the first time; often again."""
 
 
 class Numbers(Protocol):
@@ -115,6 +117,7 @@ class Counter:
         trusted_proxies: tuple[Network, ...] = (),
         numbers: Numbers | None = None,
         max_subjects: int = MAX_SUBJECTS,
+        met: Met | None = None,
     ) -> None:
         """There must be at least one policy; in each minute the one counts that was in force at its beginning."""
         self.lane = lane
@@ -130,6 +133,7 @@ class Counter:
         self._trusted = trusted_proxies
         self._numbers = numbers or NoNumbers()
         self._max_subjects = max_subjects
+        self._met = met
         self._budgets: dict[bytes, Budget] = {}
         self._minute_ns = self._minute_end_ns = -1
 
@@ -189,8 +193,11 @@ class Counter:
         address, day = packed_address(who.address), day_of(now_ns)
         if asker.day != day:
             tags = self._keys.of(day)
-            asker.tags = tags.client_tag(address, who.agent) + tags.net_tag(address)
+            client_tag = tags.client_tag(address, who.agent)
+            asker.tags = client_tag + tags.net_tag(address)
             asker.day = day
+            if self._met is not None:
+                self._met(day, client_tag, who.address)
         kind, campaign = policy.classify(who, self._minute_ns)
         is_counted = kind is Class.PRODUCTION
         asker.head, asker.excess = int(kind), int(Class.SUSPECT if is_counted else kind)

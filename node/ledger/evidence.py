@@ -19,12 +19,12 @@ from typing import NamedTuple
 from node.ledger.block import body_path, sm3
 from node.ledger.checkpoint import Checkpoint
 from node.ledger.closing import DAYS
+from node.ledger.index import DIRECTORY as INDEX
 from node.ledger.leaf import Acknowledgement, Anchor, Block, CountPolicy, Genesis, parse
-from node.ledger.logfiles import BODIES, CHECKPOINT, HEADS, LOG, LogDamaged, LogFiles
-from node.ledger.report.issuing import REPORTS
+from node.ledger.logfiles import BODIES, CHECKPOINT, HEADS, LOG, POLICY, LogDamaged, LogFiles
 from node.ledger.tiles import entries_for, tiles_for
 
-INDEX, POLICY, ACKS, ANCHORS = "index", "policy", "acks", "anchors"
+ACKS, ANCHORS, REPORTS = "acks", "anchors", "reports"
 LEAVES, SHA256SUMS, SM3SUMS = "leaves.jsonl", "SHA256SUMS", "SM3SUMS"
 
 _REPORT = re.compile(r"([0-9]{4}-[0-9]{2})-v([1-9][0-9]*)", re.ASCII)

@@ -26,13 +26,13 @@ from node.ledger.durable import (
 from node.ledger.gomodule import mod_file, module_of, pack, record, unpack
 from node.ledger.keys import VerifierKey, from_base64, to_base64
 from node.ledger.leaf import Head
-from node.ledger.logfiles import LogDamaged
+from node.ledger.logfiles import KEYS, LogDamaged
 from node.ledger.note import Ed25519Signer, Note, verify
 from node.ledger.tiles import ENTRIES, TILE_WIDTH, Frontier, Tile, tile_at
 from node.ledger.tlog import leaf_hash
 
 KEY, PUBLIC = "index.key", "index.vkey"
-SUMDB, PROXY = "sumdb", "proxy"
+DIRECTORY, SUMDB, PROXY = "index", "sumdb", "proxy"  # the first below that of the ledger
 
 _LATEST, _TREE_HEAD = "latest", "go.sum database tree"
 _SEED_BYTES = 32
@@ -63,6 +63,13 @@ def load_signer(directory: Path, origin: str, *, is_new: bool) -> Ed25519Signer:
     if read_if_there(directory / PUBLIC) != public:
         write_durably(directory / PUBLIC, public, PUBLIC_FILE)
     return signer
+
+
+def open_index(ledger: Path, origin: str) -> "EvidenceIndex":
+    """Open the index of a node's ledger, whose key is made with its first day.  Raises as `EvidenceIndex.open`."""
+    directory = ledger / DIRECTORY
+    is_new = not (directory / SUMDB / _LATEST).exists()
+    return EvidenceIndex.open(directory, load_signer(ledger / KEYS, origin, is_new=is_new), origin)
 
 
 def head_text(head: Head) -> str:

@@ -25,7 +25,7 @@ from node.ledger.classes import Robots
 from node.ledger.closing import Append, DayCloser
 from node.ledger.count import DAY_US
 from node.ledger.day import day_at, start_of
-from node.ledger.index import KEY, EvidenceIndex, index_name, load_signer
+from node.ledger.index import DIRECTORY, KEY, EvidenceIndex, index_name, load_signer
 from node.ledger.leaf import (
     Block,
     Campaign,
@@ -316,7 +316,7 @@ def _closer(log: SampleLog, append: Append) -> DayCloser:
     signer = Ed25519Signer(index_name(ORIGIN), _seed("index"))
     _write(keys / KEY, f"{signer.secret}\n".encode())
     index = EvidenceIndex.open(
-        log.directory / "index", load_signer(keys, ORIGIN, is_new=False), ORIGIN
+        log.directory / DIRECTORY, load_signer(keys, ORIGIN, is_new=False), ORIGIN
     )
     return DayCloser(LogFiles(log.directory), index, append)
 

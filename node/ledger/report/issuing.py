@@ -14,16 +14,16 @@ from pathlib import Path
 
 from node.ledger.closing import Append
 from node.ledger.durable import PUBLIC_DIRECTORY, PUBLIC_FILE, make_directory, write_durably
+from node.ledger.evidence import REPORTS
 from node.ledger.leaf import Report
 from node.ledger.note import Note, Signer
 from node.ledger.report.document import Issue, document, newest_report
 from node.ledger.report.figures import LedgerMonth
 from node.ledger.report.html import render_html
 from node.ledger.report.pdf import render_pdf
-from node.ledger.report.statement import Statement
 from node.ledger.report.tables import counter_csv, daily_yaml
+from node.ledger.statement import Statement
 
-REPORTS = "reports"
 JSON, NOTE, HTML, PDF = "report.json", "report.note", "report.html", "report.pdf"
 CSV, YAML = "report.csv", "report.yaml"
 

@@ -13,7 +13,7 @@ from node.ledger.canonical import CanonicalError, Json, parse_canonical
 from node.ledger.keys import NoteError
 from node.ledger.leaf import Report
 from node.ledger.note import MAX_NOTE_BYTES, Note, verify
-from node.ledger.report.statement import Statement
+from node.ledger.statement import Statement
 from node.ledger.verify.checks import Check
 from node.ledger.verify.days import Counted
 from node.ledger.verify.files import MAX_DOCUMENT_BYTES, EvidenceFiles, Unreadable
