@@ -5,6 +5,7 @@ from node.registry.jobfiles import JobFiles
 from node.registry.jobrun import Means
 from node.registry.jobrunner import JobRunner
 from node.registry.jobs import Jobs
+from node.registry.operators import Operators
 from node.web.exports import ExportApi
 from node.web.jobs import JobsApi
 from node.web.operators import OperatorDesk
@@ -22,6 +23,7 @@ class Bulk:
         means = Means(
             files,
             policy_of(settings),
+            Operators(policy_of(settings), writing.keys),
             writing.seal,
             settings.seal_path,
             case_sensitive=settings.case_sensitive,

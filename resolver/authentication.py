@@ -34,7 +34,7 @@ from resolver.keys.certificates import read_peer_certificate
 from resolver.keys.proof import ProofError
 from resolver.labour import Labour, payer_of
 from resolver.observe import Event, Tally
-from resolver.registrar import Caller, KeyStore, Scope
+from resolver.registrar import OPERATOR, Caller, KeyStore, Scope
 from resolver.schemes import parse_handle
 from resolver.tries import Tries
 from resolver.wire import (
@@ -189,7 +189,7 @@ class Authenticator:
         return Caller(
             found.handle,
             found.index,
-            "operator" if found.is_operator else "token",
+            OPERATOR if found.is_operator else "token",
             found.scopes,
             found.prefixes,
             found.is_operator,

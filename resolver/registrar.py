@@ -41,6 +41,9 @@ class Scope(StrEnum):
     )
 
 
+OPERATOR = "operator"  # the means of who brings the operator token, or stands at the node itself
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who has been proven to ask: the key at value `index` of the record with canonical key `handle`.
@@ -61,7 +64,7 @@ class Caller:
     def name(self) -> str:
         """`index:handle`, as it is written in versions and logs; an operator without a handle is `operator`."""
         if self.is_operator and not self.handle:
-            return "operator"
+            return OPERATOR
         return f"{self.index}:{self.handle.decode('utf-8', 'replace')}"
 
 

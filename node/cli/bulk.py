@@ -19,12 +19,12 @@ from node.registry.jobs import BadOrder, Jobs, Order, TooManyJobs
 from node.registry.loadfile import STANDARD_INPUT, LoadFormat
 from node.store.database import Database, StoreError, StoreUnavailable
 from node.store.jobs import Job, JobFormat, JobKind, JobState
-from resolver.registrar import Caller
+from resolver.registrar import OPERATOR, Caller
 
 FOUND_FAULTS = 1
 BLOCK_BYTES = 1 << 20
 
-_OPERATOR = Caller(b"", 0, "operator", is_operator=True)
+_OPERATOR = Caller(b"", 0, OPERATOR, is_operator=True)
 _SUFFIXES = {".csv": JobFormat.CSV, ".txt": JobFormat.BATCH, ".batch": JobFormat.BATCH}
 _EPILOG = """\
 A job is a file of records (NDJSON or CSV, as `idnode load` takes them), of rows with operations

@@ -2,12 +2,14 @@
 
 Law: the position is committed with the effects of the rows before it, and the results of those rows are on the disk by
 then; so after a crash the next run begins exactly there, and cuts off results that no commit speaks of.  A dry run has
-no effects and begins anew.
+no effects and begins anew.  Who handed the job in must be an operator still: that is asked at every start, and before
+each chunk.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +19,7 @@ from node.registry.genericbatch import cut_generic_batch
 from node.registry.jobfiles import FilesFailed, JobFiles, Results
 from node.registry.loading import BatchWriter, Effect
 from node.registry.operating import OperationWriter, groups
+from node.registry.operators import Operators
 from node.registry.outcomes import RowResult, count, refusals, results_of_load
 from node.registry.preparation import Policy
 from node.registry.processes import EncodedBatches, encoders
@@ -26,7 +29,7 @@ from node.store.database import Connection, OwnConnection, store_errors
 from node.store.jobs import Job, JobFormat, JobKind, JobState, Reached, advance_job
 from node.store.load import Author
 from resolver.keys.seal import Seal
-from resolver.registrar import Caller
+from resolver.registrar import OPERATOR, Caller
 
 SMALL_FILE_BYTES = 4 << 20  # below this, starting processes costs more than it saves
 
@@ -37,11 +40,16 @@ _CUTS = {
 }
 
 
+class RightLost(Exception):
+    """Who handed the job in is no operator any more."""
+
+
 class Means(NamedTuple):
     """What runs need besides the job itself; `seal` is the key in the file `sealing_key`."""
 
     files: JobFiles
     policy: Policy
+    operators: Operators
     seal: Seal
     sealing_key: Path
     case_sensitive: bool
@@ -66,8 +74,9 @@ class JobRun:
     async def run(self) -> JobState:
         """Carry the job out and return what became of it.
 
-        Raises BadHead, NoSealingKey, FilesFailed, BrokenProcessPool, StoreUnavailable, StoreError.
+        Raises RightLost, BadHead, NoSealingKey, FilesFailed, BrokenProcessPool, StoreUnavailable, StoreError.
         """
+        await self._check_author()
         chunks = self._chunks()
         if self._reached.results == 0:
             await asyncio.to_thread(self._results.write, 0, ())
@@ -102,6 +111,7 @@ class JobRun:
             batches = EncodedBatches(chunks, executor, rules)
             try:
                 while not self._is_cancelled and (found := await batches.take()):
+                    await self._check_author()
                     await self._load_batch(writer, *found)
             finally:
                 batches.close()
@@ -132,6 +142,7 @@ class JobRun:
             chunk = await asyncio.to_thread(next, chunks, None)
             if chunk is None:
                 return
+            await self._check_author()
             writes, errors = await asyncio.to_thread(read_rows, chunk, rules)
             await self._operate_chunk(writer, chunk, writes, refusals(errors))
 
@@ -179,9 +190,15 @@ class JobRun:
             await self._advance(row, end, results)
         self._reached = self._next
 
+    async def _check_author(self) -> None:
+        """Raise RightLost when who handed the job in could not do so any more; also StoreUnavailable."""
+        author = replace(self._caller, is_operator=self._asked.means == OPERATOR)
+        if not await self._means.operators.admits(author):
+            raise RightLost(f"{author.name} handed it in, and may not operate this node any more")
+
     @property
     def _caller(self) -> Caller:
-        """Who handed the job in; only an operator can."""
+        """Who handed the job in, with all the rights of the operator that he is."""
         asked = self._asked
         return Caller(asked.caller_handle, asked.caller_index, asked.means, is_operator=True)
 

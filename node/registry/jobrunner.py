@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from node.registry.batches import NoSealingKey
 from node.registry.jobfiles import FilesFailed
-from node.registry.jobrun import JobRun, Means
+from node.registry.jobrun import JobRun, Means, RightLost
 from node.registry.spreadsheet import BadHead
 from node.store.database import (
     Database,
@@ -110,7 +110,7 @@ class JobRunner:
         """Return what became of a job, and why it failed if it did."""
         try:
             return await run.run(), ""
-        except (BadHead, NoSealingKey, FilesFailed, StoreError) as error:
+        except (RightLost, BadHead, NoSealingKey, FilesFailed, StoreError) as error:
             return JobState.FAILED, str(error)
         except (StoreUnavailable, BrokenProcessPool):
             raise

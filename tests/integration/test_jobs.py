@@ -11,6 +11,7 @@ from node.registry import jobrun, jobrunner
 from node.registry.jobs import BadOrder, TooManyJobs
 from node.store.database import Database, StoreUnavailable, migrate
 from node.store.jobs import JOB_LOCK, JobFormat, JobKind, JobState, advance_job
+from resolver.registrar import Caller
 from tests.support.jobs import JobBench, Json, lines
 from tests.support.servers import PostgresServer
 
@@ -313,6 +314,41 @@ async def test_a_job_is_cancelled_between_rows_and_what_is_done_stays(
     assert [each["row"] for each in results] == list(range(1, 21))
     assert await bench.scalar("select count(*) from record") == 20
     assert not bench.files.has_upload(job.asked.file)
+
+
+@pytest.mark.parametrize("kind", [JobKind.LOAD, JobKind.OPERATIONS])
+@pytest.mark.parametrize(("lost_at", "done"), [(0, 0), (2, 20)])
+async def test_a_job_ends_when_its_author_is_no_administrator_any_more(
+    bench: JobBench, monkeypatch: pytest.MonkeyPatch, kind: JobKind, lost_at: int, done: int
+) -> None:
+    monkeypatch.setattr("node.registry.chunks.MAX_CHUNK_LINES", 10)
+    admins: Json = {"index": 200, "type": "HS_VLIST"}
+    admins["data"] = {"format": "vlist", "value": [{"handle": "88.118.8/chief", "index": 300}]}
+    await bench.do(lines(PREFIX, record("admins", admins)))
+    rows = [record(f"x{n}") for n in range(50)]
+    if kind is JobKind.OPERATIONS:
+        rows = [row("create", f"x{n}", values=[url()]) for n in range(50)]
+    chief = Caller(b"88.118.8/CHIEF", 300, "token")
+    job = await bench.hand_in(lines(*rows), kind=kind, caller=chief)
+    advance, calls = advance_job, []
+
+    async def advance_and_expel(*arguments: object) -> bool:
+        calls.append(arguments)
+        if len(calls) == lost_at:
+            await bench.scalar("delete from record where key = '88.118.8/ADMINS'")
+        return await advance(*arguments)  # type: ignore[arg-type]
+
+    if lost_at:
+        monkeypatch.setattr(jobrun, "advance_job", advance_and_expel)
+    else:
+        await bench.scalar("delete from record where key = '88.118.8/ADMINS'")
+    await bench.carry_out()
+
+    over, results = await bench.look(job) if lost_at else (await bench.jobs.find(job.id), [])
+    assert over is not None
+    assert over.state is JobState.FAILED
+    assert over.message.startswith("300:88.118.8/CHIEF handed it in, and may not operate")
+    assert over.reached.row == len(results) == done
 
 
 async def test_a_job_that_waits_is_cancelled_at_once(bench: JobBench) -> None:

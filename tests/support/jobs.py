@@ -10,17 +10,20 @@ from node.registry.jobfiles import JobFiles
 from node.registry.jobrun import Means
 from node.registry.jobrunner import JobRunner
 from node.registry.jobs import Jobs, Order
+from node.registry.operators import Operators
 from node.registry.preparation import Policy
 from node.store.database import Database
 from node.store.jobs import Job, JobFormat, JobKind
+from node.store.keys import RecordKeys
 from resolver.identifier import IdentifierError
 from resolver.keys.seal import Seal
 from resolver.registrar import Caller
 from resolver.schemes import parse_handle
-from resolver.wire import HandleValue, decode_values
+from resolver.wire import HandleValue, Reference, decode_values
 
 Json = dict[str, object]
 OPERATOR = Caller(b"", 0, "operator", is_operator=True)
+GROUP = Reference(b"88.118.8/ADMINS", 200)  # whom the bench takes for administrators of the server
 
 
 def canonical(handle: bytes) -> bytes | None:
@@ -45,7 +48,9 @@ class JobBench:
         """A runner as another keeper would have, on its own directory if one is given."""
         files = JobFiles(directory) if directory else self.files
         seal = Seal.load_or_make(self.sealing_key)
-        means = Means(files, Policy((), canonical), seal, self.sealing_key, case_sensitive=False)
+        policy = Policy((GROUP,), canonical)
+        operators = Operators(policy, RecordKeys(self.database, seal))
+        means = Means(files, policy, operators, seal, self.sealing_key, case_sensitive=False)
         return JobRunner(self.database, means)
 
     async def hand_in(
@@ -56,13 +61,14 @@ class JobBench:
         kind: JobKind | None = None,
         is_dry_run: bool = False,
         reason: str = "",
+        caller: Caller = OPERATOR,
     ) -> Job:
         """Put a job into the queue."""
         with self.files.receive() as upload:
             upload.write(content)
             upload.finish()
         order = Order(format, kind, is_dry_run, name="test", reason=reason)
-        return await self.jobs.submit(upload, order, OPERATOR)
+        return await self.jobs.submit(upload, order, caller)
 
     async def do(self, content: bytes, **order: Any) -> tuple[Job, list[Json]]:
         """Have a job carried out, and return it with its results."""
