@@ -91,8 +91,10 @@ class Cosigning:
         self._asked = asyncio.Event()
         self._wakes = {client.witness.name: asyncio.Event() for client in self._clients}
         self._round: _Round | None = None
-        self._writing = asyncio.Lock()  # guards the files, and what the standing says of them
-        self._unwritten: tuple[str, ...] = ()  # refusals that are not on the disk yet
+        self._writing = (
+            asyncio.Lock()
+        )  # guards the files of heads, and what the standing says of them
+        self._unwritten: tuple[str, ...] = ()  # refusals that the disk did not take
         self.standing = Standing(
             size=beacon.size if beacon else 0,
             met_at=beacon.met_at if beacon else clock(),
@@ -142,6 +144,7 @@ class Cosigning:
             async with asyncio.timeout(self._attempt_seconds):
                 return await client.size_seen(note, checkpoint)
         except WitnessRefused as error:
+            self._refused(client.witness, note, error)
             raise Disagreement(
                 f"witness {client.witness.name} has seen another tree of {checkpoint.size} leaves ({error}): two"
                 " histories were signed. Find out who else has the log's key, or which copy was restored"
@@ -153,10 +156,8 @@ class Cosigning:
 
     async def _begin_round(self) -> None:
         """Choose the head, and wake who is to cosign it."""
-        async with self._writing:
-            written = await asyncio.to_thread(self._heads.refusals)
-            refusals = self._unwritten + written
-            self.standing = self.standing._replace(refusals=refusals)
+        refusals = self._unwritten + self._heads.refusals()  # a glance at a directory
+        self.standing = self.standing._replace(refusals=refusals)
         if refusals:
             log.error("heads are not cosigned", extra={"reason": "; ".join(refusals)})
             return
@@ -198,7 +199,7 @@ class Cosigning:
                     current.note, current.checkpoint, partial(self._prove, current.checkpoint.size)
                 )
         except WitnessRefused as error:
-            await self._refused(client.witness, current, error)
+            self._refused(client.witness, current.note, error)
             return None
         except (WitnessFailed, TimeoutError, LogDamaged, OSError, ValueError) as error:
             self._failed(client.witness, error)
@@ -215,7 +216,7 @@ class Cosigning:
         told = {"witness": witness.name, "reason": str(error) or "no answer in time"}
         log.warning("a witness did not cosign", extra=told)
 
-    async def _refused(self, witness: Witness, current: _Round, error: WitnessRefused) -> None:
+    def _refused(self, witness: Witness, note: Note, error: WitnessRefused) -> None:
         """Stop: nothing counts as cosigned from here on."""
         self._tally.happened(Event.WITNESS_REFUSED)
         path = self._heads.refusal_path(witness.key)
@@ -224,15 +225,11 @@ class Cosigning:
             f" find out what was restored or who else signed; remove {path} when that is settled"
         )
         log.error("a witness refuses this log", extra={"cause": error.cause, "reason": sentence})
-        self._unwritten += (sentence,)
+        try:  # at once: who sees the standing may end this task before it could go on
+            self._heads.refuse(witness.key, error.cause, sentence, current.note, int(self._clock()))
+        except OSError:
+            self._unwritten += (sentence,)
         self.standing = self.standing._replace(refusals=(*self.standing.refusals, sentence))
-        told = (witness.key, error.cause, sentence, current.note, int(self._clock()))
-        async with self._writing:
-            try:
-                await asyncio.to_thread(self._heads.refuse, *told)
-            except OSError:
-                return  # it stands until this process ends
-            self._unwritten = tuple(each for each in self._unwritten if each != sentence)
 
     async def _take(self, witness: Witness, current: _Round, line: Signature) -> None:
         current.note = current.note.signed(line)

@@ -270,7 +270,7 @@ async def test_fork_stops_everything_until_a_person_has_looked(
     async with ledger.cosigned_by(policy) as cosigning:
         await until(lambda: bool(cosigning.standing.refusals))
         assert ledger.happened(Event.WITNESS_REFUSED) == 1
-        await until(lambda: (ledger.files.directory / "refused").exists())
+        assert HeadFiles(ledger.files.directory).refusals() == cosigning.standing.refusals
         ledger.grow(700)
         for _ in range(3):
             cosigning.ask_now()
@@ -353,6 +353,11 @@ async def test_log_that_was_lost_and_begun_again_is_known_to_its_witnesses(
     other.append([b"another leaf", *LEAVES[1:600]])
     with pytest.raises(Disagreement, match="two histories were signed"):
         await fresh.witnessed_size(signed(other))
+    with pytest.raises(Disagreement, match="another history"):  # and is not asked again
+        await fresh.witnessed_size(empty)
+    await fresh.close()
+    rmtree(ledger.files.directory / "refused")
+    fresh = ledger.cosigning(policy)
     for each in witnesses:
         each.stop()
     assert await fresh.witnessed_size(empty) == 0  # nobody to ask: the first round will tell
