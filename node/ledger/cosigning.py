@@ -226,7 +226,7 @@ class Cosigning:
         )
         log.error("a witness refuses this log", extra={"cause": error.cause, "reason": sentence})
         try:  # at once: who sees the standing may end this task before it could go on
-            self._heads.refuse(witness.key, error.cause, sentence, current.note, int(self._clock()))
+            self._heads.refuse(witness.key, error.cause, sentence, note, int(self._clock()))
         except OSError:
             self._unwritten += (sentence,)
         self.standing = self.standing._replace(refusals=(*self.standing.refusals, sentence))
