@@ -111,14 +111,14 @@ class Settings:
         int,
         Reading(
             whole_number(0, 10_000_000),
-            "UDP answers a second that one source address may draw from a worker; 0 means no limit.",
+            "UDP answers a second that one source address (an IPv6 /64) may draw from a worker; 0 means no limit.",
         ),
     ] = 1_000
     udp_answers_burst: Annotated[
         int,
         Reading(
             whole_number(1, 10_000_000),
-            "UDP answers that one source address may draw at once, above its rate.",
+            "UDP answers that one source address (an IPv6 /64) may draw at once, above its rate.",
         ),
     ] = 2_000
     connections_max: Annotated[
@@ -132,7 +132,7 @@ class Settings:
         int,
         Reading(
             whole_number(1, 1_000_000),
-            "Open connections of one worker from one source address; raise it behind a proxy.",
+            "Open connections of one worker from one source address (an IPv6 /64); raise it behind a proxy.",
         ),
     ] = 1_000
     http_header_seconds: Annotated[

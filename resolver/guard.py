@@ -1,15 +1,19 @@
 """Guard: what one source may take of a worker; connections in all and per source, idle time, UDP answers a second.
 
+A source is a customer network: an IPv4 address, or the /64 that an IPv6 address is of.
 One per worker, shared by its front ends.  Time comes in as `time.perf_counter_ns`.  UDP source addresses can be forged,
 so the limit protects whoever is behind the address as much as us; what is refused is dropped and counted, and an honest
 client comes back over TCP.
 """
 
+from functools import lru_cache
 from typing import Protocol
 
 from resolver.observe import Event, Gauge, Tally
+from resolver.tries import source_of
 
 _NS = 1_000_000_000
+_KNOWN_NETWORKS = 10_000  # of IPv6 addresses that asked lately
 
 
 class Connection(Protocol):
@@ -57,10 +61,11 @@ class Guard:
         self._udp_rate = udp_answers_per_second
         burst = max(udp_answers_burst, udp_answers_per_second)
         self.udp_burst = burst if udp_answers_per_second else 2**62
-        self.udp_spent: dict[str, int] = {}
+        self.udp_spent: dict[str, int] = {}  # by `network_of`
 
-    def admit(self, connection: Connection, source: str) -> bool:
+    def admit(self, connection: Connection, address: str) -> bool:
         """Take in a new connection, or say that there are too many; a refused one is counted."""
+        source = network_of(address)
         mine = self._per_source.get(source, 0)
         if len(self._connections) >= self._max or mine >= self._max_per_source:
             self._tally.happened(Event.CONNECTION_REFUSED)
@@ -86,8 +91,9 @@ class Guard:
         """True while an answer is being made or written on some connection."""
         return any(connection.is_answering() for connection in self._connections)
 
-    def allow_datagrams(self, source: str, count: int) -> bool:
-        """True when this source may have so many more UDP answers now; they are charged."""
+    def allow_datagrams(self, address: str, count: int) -> bool:
+        """True when who is behind this address may have so many more UDP answers now; they are charged."""
+        source = network_of(address)
         spent = self.udp_spent.get(source, 0)
         if spent >= self.udp_burst:
             self._tally.happened(Event.UDP_RATE_LIMITED)
@@ -124,3 +130,13 @@ class Guard:
         if connection.is_answering() or now_ns - connection.last_used_ns <= self._idle_ns:
             return None
         return Event.IDLE_CLOSED
+
+
+def network_of(address: str) -> str:
+    """Return the source that an address counts as; of IPv4 the address itself, at no cost."""
+    return _network_of_ipv6(address) if ":" in address else address
+
+
+@lru_cache(maxsize=_KNOWN_NETWORKS)
+def _network_of_ipv6(address: str) -> str:
+    return source_of(address)

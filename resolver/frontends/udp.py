@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from time import perf_counter_ns
 from typing import Any
 
-from resolver.guard import Guard
+from resolver.guard import Guard, network_of
 from resolver.hot import HotWire
 from resolver.observe import Event, Protocol, Tally
 from resolver.recorder import Recorder
@@ -72,8 +72,9 @@ class UdpFrontEnd(asyncio.DatagramProtocol):
         """Answer from ready bytes, or start an answer."""
         started = perf_counter_ns()
         guard = self._guard
-        source = addr[0]
-        spent = guard.udp_spent.get(source, 0)
+        source: str = addr[0]
+        payer = source if ":" not in source else network_of(source)
+        spent = guard.udp_spent.get(payer, 0)
         if spent >= guard.udp_burst:
             self._tally.happened(Event.UDP_RATE_LIMITED)
             return
@@ -91,7 +92,7 @@ class UdpFrontEnd(asyncio.DatagramProtocol):
         if is_long:
             self._send_pieces(reply, addr)
         else:
-            guard.udp_spent[source] = spent + 1
+            guard.udp_spent[payer] = spent + 1
             self._sendto(reply, addr)
         self._answered(cell, perf_counter_ns() - started)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from node.config import Settings
 from node.registry.records import load_file
 from node.store.database import Database
+from resolver.frontends.udp import UdpFrontEnd
 from resolver.wire import Flag, Message, ReferralAnswer, ResponseCode
-from tests.support.workers import Native, Running, running_worker
+from tests.support.workers import Native, Running, question, running_worker
 
 pytestmark = [pytest.mark.db, pytest.mark.cache]
 
@@ -104,6 +106,51 @@ async def test_a_change_is_seen_by_every_worker_in_time_and_never_taken_back(
                 return await said() == {number}
 
             await in_time(all_say)
+
+
+class Outgoing(asyncio.DatagramTransport):
+    """What a UDP socket would send, and to whom."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[str] = []
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        self.sent.append(addr[0])
+
+    def is_closing(self) -> bool:
+        return False
+
+
+async def test_udp_answers_are_counted_by_customer_network_ready_or_not(
+    records: Records, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    settings = Settings(
+        database_url=database_url,
+        redis_url=redis_url,
+        udp_answers_per_second=1,
+        udp_answers_burst=3,
+    )
+    async with running_worker(settings, tmp_path) as running, running.native() as native:
+        await native.text(HANDLE)
+        worker, out = running.worker, Outgoing()
+        front = UdpFrontEnd(
+            worker.responder,
+            worker.reading.hot_wire,
+            worker.guard,
+            worker.tally,
+            worker.recorder,
+            lambda answer: answer.close(),
+            max_datagrams=4,
+        )
+        front.connection_made(out)
+        asked = question(HANDLE)
+
+        addresses = ["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8::4", "2001:db8:0:1::1"]
+        for address in (*addresses, "192.0.2.1", "192.0.2.2"):
+            front.datagram_received(asked, (address, 50_000, 0, 0))
+
+    assert out.sent == [*addresses[:3], addresses[4], "192.0.2.1", "192.0.2.2"]
 
 
 def check(before: int, now: int) -> int:

@@ -77,9 +77,7 @@ class Native:
         self, handle: bytes, *types: bytes, flags: int = int(Flag.PUBLIC_ONLY)
     ) -> Message:
         """Return the answer to a resolution."""
-        body = ResolutionRequest(handle, types=types).encode()
-        header = Header(Opcode.RESOLUTION, flags=flags)
-        self.writer.write(Message(Envelope(2, 11, 2, 11), header, body).encode())
+        self.writer.write(question(handle, *types, flags=flags))
         frames = FrameBuffer()
         async with asyncio.timeout(ANSWER_SECONDS):
             while (message := frames.next_message()) is None:
@@ -94,6 +92,13 @@ class Native:
         if answer.header.response_code != 1:
             return b""
         return ResolutionAnswer.decode(answer.body).values[0].data
+
+
+def question(handle: bytes, *types: bytes, flags: int = int(Flag.PUBLIC_ONLY)) -> bytes:
+    """Return a resolution request."""
+    body = ResolutionRequest(handle, types=types).encode()
+    header = Header(Opcode.RESOLUTION, flags=flags)
+    return Message(Envelope(2, 11, 2, 11), header, body).encode()
 
 
 @asynccontextmanager

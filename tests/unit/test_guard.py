@@ -71,6 +71,18 @@ class TestConnections:
         assert gate.guard.admit(Client(), "b")
         assert (gate.happened(Event.CONNECTION_REFUSED), gate.level) == (1, 4)
 
+    def test_all_addresses_of_one_customer_are_one_source(self) -> None:
+        gate = Gate()
+        addresses = ["2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff::3", "2001:db8::4"]
+        clients = [Client() for _ in addresses]
+
+        admitted = [gate.guard.admit(*each) for each in zip(clients, addresses, strict=True)]
+
+        assert admitted == [True, True, True, False]
+        assert gate.guard.admit(Client(), "2001:db8:0:1::1")
+        gate.guard.release(clients[0])
+        assert gate.guard.admit(Client(), "2001:db8::5")
+
     def test_all_together_may_have_so_many(self) -> None:
         gate = Gate()
 
