@@ -41,8 +41,9 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns, and rows of texts.  `layout` has a letter a column: l, r for numbers, w for what may be long, s for a
-    standing (its cells begin with +, - or ~, which is not shown), m for what is copied: digests and keys.
+    """Columns, and rows of texts.  `layout` has a letter a column: l, r for numbers, w for what may be long, W for what
+    is longer, s for a standing (its cells begin with +, - or ~, which is not shown), m for digests and keys, c for
+    what has a colour (in front, #1f4e79).
     """
 
     columns: Sequence[str]

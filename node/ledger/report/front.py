@@ -1,6 +1,7 @@
 """The first page: the number, what the policy asks for, the verdicts, the gaps, the witnesses."""
 
 from collections.abc import Iterator
+from itertools import groupby
 
 from node.ledger.report import charts
 from node.ledger.report.blocks import Block, Facts, Heading, Numbers, Paragraph, Picture, Table
@@ -37,7 +38,7 @@ def threshold(profile: Document, words: Words, level: int = 2) -> Iterator[Block
         if "value" in each and level == 2:
             yield Picture(charts.progress(each["value"], each["at_least"]), _progress(each, words))
     rows = [_condition(each, words) for each in profile["conditions"]]
-    yield Table(["", words("condition"), words("standing"), words("shown_by")], "lwsw", rows)
+    yield Table(["", words("condition"), words("standing"), words("shown_by")], "lwsW", rows)
 
 
 def _progress(said: Document, words: Words) -> str:
@@ -78,7 +79,6 @@ def _shown(said: Document, words: Words) -> Iterator[str]:
                 "crossed_at",
                 time=moment(where["t"]),
                 leaf=count(where["leaf"]),
-                day_leaf=count(where["day_leaf"]),
                 **values,
             )
         else:
@@ -135,9 +135,10 @@ def _verdicts(said: Document, words: Words) -> Iterator[Block]:
     if not said["reconciliation"]:
         yield Paragraph(words("verdicts_none"))
         return
+    alike = groupby(said["reconciliation"], key=lambda each: (each["verdict"], each["text"]))
     rows = [
-        [each["rule"], _VERDICT_SIGNS.get(each["verdict"], " ") + each["verdict"], each["text"]]
-        for each in said["reconciliation"]
+        [" ".join(each["rule"] for each in rules), _VERDICT_SIGNS.get(verdict, " ") + verdict, text]
+        for (verdict, text), rules in alike
     ]
     yield Table([words("rule"), words("verdict"), words("detail")], "lsw", rows)
     yield Paragraph(words("verdicts_note"), "small")

@@ -3,8 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+from node.ledger.durable import read_if_there
 from node.ledger.keys import SignatureType, VerifierKey
 from node.ledger.leaf import Genesis
+from node.ledger.logfiles import KEYS
+from node.ledger.monthkeys import MonthKeys
 from node.ledger.quorum import Log, Policy
 from node.ledger.report.document import Verdict
 from node.ledger.verify.checks import RULES
@@ -12,14 +15,25 @@ from node.ledger.verify.files import EvidenceFiles
 from node.ledger.verify.trust import Trust
 from node.ledger.verify.verification import Question, verify_evidence
 
+_OWN_RULE = "V10"
+
 
 def verdicts_of(directory: Path, genesis: Genesis, month: str) -> list[Verdict]:
-    """Verify a ledger's own directory by the quorum that its log began with.  Raises Unreadable, PolicyError."""
-    question = Question(trust=trust_of(genesis), period=month)
+    """Verify a ledger's own directory by the quorum that its log began with, and with the month's key if it is here.
+
+    V10 is left out: it judges the report, which is not made yet.  Raises Unreadable, PolicyError, OSError.
+    """
+    key = read_if_there(MonthKeys(directory / KEYS).path(month))
+    question = Question(
+        trust=trust_of(genesis),
+        period=month,
+        month_keys=() if key is None else (bytes.fromhex(key.decode("ascii")),),
+    )
     findings = verify_evidence(EvidenceFiles(directory), question).findings
     return [
-        Verdict(rule, str(findings.status(rule)), findings.line(rule).split("  ", 1)[-1].strip())
+        Verdict(rule, str(findings.status(rule)), findings.line(rule).split(None, 2)[2])
         for rule in RULES
+        if rule != _OWN_RULE
     ]
 
 
