@@ -23,6 +23,7 @@ from resolver.identifier import PREFIX_HANDLE, IdentifierError
 from resolver.schemes import parse_handle
 
 FOUND_FAULTS = 1
+_DRAFT = ".part"
 _FILE_MODE = 0o600  # it may hold what not everybody may read
 
 
@@ -39,8 +40,11 @@ async def run_export(settings: Settings, arguments: argparse.Namespace) -> int:
     try:
         manifest = await _write(settings.database_url, wanted, path)
     except FileExistsError as error:
+        advice = "choose another name"
+        if str(error.filename).endswith(_DRAFT):
+            advice = "an export to this name runs, or was cut off: wait for it, or remove that file"
         raise RegistryError(
-            Kind.CONFLICT, f"{error.filename} is there already; choose another name."
+            Kind.CONFLICT, f"{error.filename} is there already; {advice}."
         ) from error
     except OSError as error:
         raise RegistryError(Kind.FORBIDDEN, f"Cannot write {path}: {error.strerror}.") from error
@@ -65,22 +69,24 @@ def run_verify(path: Path) -> int:
 
 
 async def _write(dsn: str, wanted: Wanted, path: Path) -> Manifest:
-    draft = path.with_name(path.name + ".part")
+    """Write a draft and the manifest, and rename the draft.  A draft that is there is another export's, and stays."""
+    draft = path.with_name(path.name + _DRAFT)
     _refuse_existing(path)
-    try:
-        async with snapshot(dsn) as state:
-            exporter = Exporter(state, wanted)
-            with _create(draft) as out:
+    with _create(draft) as out:
+        try:
+            async with snapshot(dsn) as state:
+                exporter = Exporter(state, wanted)
                 async for block in exporter.blocks():
                     out.write(block)
-                out.flush()
-                os.fsync(out.fileno())
-        manifest = exporter.manifest(path.name, int(time.time()))
-        with _create(path.with_name(path.name + SUFFIX)) as out:
-            out.write(manifest.encode())
-        draft.rename(path)
-    finally:
-        draft.unlink(missing_ok=True)
+            out.flush()
+            os.fsync(out.fileno())
+            manifest = exporter.manifest(path.name, int(time.time()))
+            with _create(path.with_name(path.name + SUFFIX)) as beside:
+                beside.write(manifest.encode())
+            draft.rename(path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
     return manifest
 
 

@@ -1,8 +1,11 @@
 """Exports: loaded again they change nothing; they hold no secret and no formula."""
 
+import asyncio
 import csv
 import hashlib
 import io
+from argparse import Namespace
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,13 @@ import orjson
 import pytest
 
 from loadtest import corpus
+from node.cli.bulkexport import run_export, run_verify
+from node.config import Settings
+from node.errors import RegistryError
 from node.registry.exports import Exporter, Wanted
 from node.registry.loadfile import LoadFormat
 from node.registry.records import LoadReport, load_file
-from node.store.database import Database
+from node.store.database import Database, StoreUnavailable
 from node.store.exports import snapshot
 from tests.support.exports import export
 
@@ -167,6 +173,46 @@ async def test_restricted_values_can_be_left_out(station: Station) -> None:
     odd = next(orjson.loads(each) for each in content.splitlines() if b"/odd" in each)
     assert [value["index"] for value in odd["values"]] == [1, 2, 3]
     assert exporter.tallies.withheld == 0
+
+
+def exported(directory: Path) -> list[str]:
+    return sorted(each.name for each in directory.glob("all*"))
+
+
+async def test_two_exports_to_one_name_leave_each_other_alone(
+    station: Station, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, path = Settings(database_url=database_url), tmp_path / "all.ndjson"
+    arguments = Namespace(file=path, prefix=None, format=None, public_only=False)
+    begun, blocks = asyncio.Event(), Exporter.blocks
+    go_on = asyncio.Event()
+
+    async def slow_blocks(exporter: Exporter) -> AsyncIterator[bytes]:
+        async for block in blocks(exporter):
+            begun.set()
+            await go_on.wait()
+            yield block
+
+    monkeypatch.setattr(Exporter, "blocks", slow_blocks)
+    first = asyncio.create_task(run_export(settings, arguments))
+    await begun.wait()
+    with pytest.raises(RegistryError, match=r"all\.ndjson\.part is there already; an export"):
+        await run_export(settings, arguments)
+    go_on.set()
+
+    assert await first == 0
+    assert exported(tmp_path) == ["all.ndjson", "all.ndjson.sha256"]
+    assert run_verify(path) == 0
+
+
+async def test_an_export_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    settings = Settings(database_url="postgresql://127.0.0.1:1/none")
+    arguments = Namespace(file=tmp_path / "all", prefix=None, format=None, public_only=False)
+
+    with pytest.raises(StoreUnavailable):
+        await run_export(settings, arguments)
+
+    assert exported(tmp_path) == []
 
 
 async def test_an_export_is_one_state_of_the_database(
