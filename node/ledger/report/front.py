@@ -1,7 +1,6 @@
 """The first page: the number, what the policy asks for, the verdicts, the gaps, the witnesses."""
 
 from collections.abc import Iterator
-from itertools import groupby
 
 from node.ledger.report import charts
 from node.ledger.report.blocks import Block, Facts, Heading, Numbers, Paragraph, Picture, Table
@@ -135,12 +134,18 @@ def _verdicts(said: Document, words: Words) -> Iterator[Block]:
     if not said["reconciliation"]:
         yield Paragraph(words("verdicts_none"))
         return
-    alike = groupby(said["reconciliation"], key=lambda each: (each["verdict"], each["text"]))
     rows = [
-        [" ".join(each["rule"] for each in rules), _VERDICT_SIGNS.get(verdict, " ") + verdict, text]
-        for (verdict, text), rules in alike
+        [
+            each["rule"],
+            words.known(f"rule_{each['rule']}", ""),
+            _VERDICT_SIGNS.get(each["verdict"], " ")
+            + words.known(f"verdict_{each['verdict']}", each["verdict"]),
+            each["text"],
+        ]
+        for each in said["reconciliation"]
     ]
-    yield Table([words("rule"), words("verdict"), words("detail")], "lsw", rows)
+    columns = ["", *(words(name) for name in ("rule", "verdict", "detail"))]
+    yield Table(columns, "llsw", rows)
     yield Paragraph(words("verdicts_note"), "small")
 
 
