@@ -142,9 +142,14 @@ def _delete(write: Write, facts: Facts) -> Plan:
 
 
 def _revert(write: Write, facts: Facts) -> Plan:
+    """Which versions there are is told to nobody who may not change the record."""
     _check_home(write, facts)
-    _proven(write)
+    caller, before = _proven(write), facts.alive(write.identifier.key)
     if facts.to_values is None:
+        if before is None:
+            _check_new(write, caller, facts)
+        else:
+            _check_is_administrator(write, caller, before, facts)
         raise Refused(
             ResponseCode.VALUES_NOT_FOUND, f"There are no values of version {write.to_version}"
         )

@@ -101,6 +101,19 @@ RIGHTS: dict[str, tuple[Write, AdminPermission]] = {
 }
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_versions_of_a_record_are_told_to_none_but_its_administrators(there: bool) -> None:
+    some, every = admin(ADMIN, AdminPermission.AUTHORIZED_READ), admin(ADMIN, ALL)
+    known = facts(url(), some, there=there, prefix=(every,))
+    asked = replace(write(Operation.REVERT), to_version=7)
+    strange = replace(asked, caller=OTHER)
+
+    assert code(asked, known) is ResponseCode.VALUES_NOT_FOUND
+    assert code(strange, known) is ResponseCode.NOT_ADMINISTRATOR
+    assert code(strange, replace(known, to_values=())) is ResponseCode.NOT_ADMINISTRATOR
+    assert code(replace(asked, caller=None), known) is ResponseCode.AUTHENTICATION_NEEDED
+
+
 @pytest.mark.parametrize("given", RIGHTS)
 def test_the_rights_that_are_needed_are_enough(given: str) -> None:
     asked, needed = RIGHTS[given]
