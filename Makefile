@@ -4,7 +4,7 @@
 # has none), .venv (the locked environment), .judges (the third-party clients).  Removing them costs only time.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test ci fmt lint type arch judges bench campaign checks lock-check
+.PHONY: help run test ci fmt lint type arch judges bench campaign audit-tool checks lock-check
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -56,6 +56,9 @@ campaign: .venv/.made .judges/.made ## the long runs: random messages, killed pr
 	$(BIN)/python -m loadtest.kill_workers --kills 100
 	$(BIN)/python -m loadtest.kill_writes --bursts 200
 	$(BIN)/python -m loadtest.stale --seconds 120
+
+audit-tool: .venv/.made ## dist/idnode-audit.pyz: the verifier in one file, for an auditor
+	$(BIN)/python -m node.ledger.verify.packing dist/idnode-audit.pyz
 
 checks: lint type arch
 

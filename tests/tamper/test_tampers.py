@@ -28,10 +28,10 @@ def test_good_evidence_passes_with_the_gaps_that_it_discloses(
 ) -> None:
     assert main(make_evidence(tmp_path).words) == 1
     printed = capsys.readouterr().out
-    assert "V4  WARN  1 gap: lane 1 epoch 1 power loss, ≤ 3 uncounted" in printed
+    assert "V4 WARN  1 gap: lane 1 epoch 1 power loss, ≤ 3 uncounted" in printed
     assert "FAIL" not in printed
     for rule in ("R4", "R5", "R6"):
-        assert f"{rule}  NONE  no counterpart yet" in printed
+        assert f"{rule} NONE  no counterpart yet" in printed
 
 
 @pytest.mark.parametrize("tamper", TAMPERS, ids=lambda tamper: tamper.name)

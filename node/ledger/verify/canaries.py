@@ -42,7 +42,7 @@ def parse_canaries(data: bytes) -> list[Canary]:
     try:
         rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"))))
         canaries = [_canary(line, row) for line, row in enumerate(rows, 2)]
-    except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, csv.Error) as error:
         raise WrongUse(f"--canaries cannot be read: {error!r}") from error
     if len(canaries) > MAX_CANARIES:
         raise WrongUse(f"--canaries has more than {MAX_CANARIES} rows")

@@ -59,9 +59,11 @@ class EvidenceFiles:
             return None
         except OSError as error:
             raise Unreadable(f"{path} cannot be read: {error.strerror}") from error
-        with open(descriptor, "rb", buffering=0, closefd=True) as file:
+        try:
             self._check(path, os.fstat(descriptor), limit)
-            return _read_all(file.fileno(), limit, path)
+            return _read_all(descriptor, limit, path)
+        finally:
+            os.close(descriptor)
 
     def read(self, path: str, limit: int) -> bytes:
         """Return the bytes of a file that must be there.  Raises Unreadable."""
@@ -105,8 +107,9 @@ class EvidenceFiles:
 
     def _lines(self, path: str) -> Iterator[bytes]:
         try:
+            if os.path.islink(self._root / path) or not os.path.isfile(self._root / path):
+                raise Unreadable(f"{path} is no plain file")
             with open(os.open(self._root / path, _OPEN_FLAGS), "rb") as file:
-                self._check(path, os.fstat(file.fileno()), 2**62)
                 while line := file.readline(MAX_LEAF_BYTES + 2):
                     yield line.removesuffix(b"\n")
         except OSError as error:

@@ -107,7 +107,7 @@ class Findings:
             )
         else:
             text = said.text or "; ".join(finding.text for finding in said.disclosed[:3])
-        return f"{rule:<3} {status:<4}  {text}".rstrip()
+        return f"{rule} {status}  {text}".rstrip()
 
     @property
     def code(self) -> int:

@@ -94,12 +94,14 @@ class MerkleRules:
             hashed = leaf_hash(data)
             self._add(hashed)
             self._compare(index + 1)
+            self._compare_copy(index, data)
             if index < judged:
-                self._compare_copy(index, data)
                 yield Line(index, data, hashed)
 
     def finish(self) -> None:
         """Judge the right edge, and say what was found."""
+        if self._tower.size == self.size:
+            self._compare_copy(self.size, None)
         for level, edge in list(self._edges.items()):
             if edge and self._tower.size == self.size:
                 self._compare_tile(level, self.size >> (TILE_HEIGHT * level), edge)
@@ -178,7 +180,8 @@ class MerkleRules:
                     f"which make {to_base64(self._tower.root())[:12]}…",
                 )
 
-    def _compare_copy(self, index: int, data: bytes) -> None:
+    def _compare_copy(self, index: int, data: bytes | None) -> None:
+        """`data` is None for what should be the end of the copy."""
         if self._copy is None:
             return
         try:

@@ -17,7 +17,7 @@ class Period:
     month: str = ""
 
     def __post_init__(self) -> None:
-        if self.month and _MONTH.fullmatch(self.month) is None:
+        if self.month and not is_month(self.month):
             raise ValueError(f"a period is a month such as 2026-11, not {self.month!r}")
 
     def has_day(self, day: int) -> bool:
@@ -29,6 +29,11 @@ class Period:
         if not self.month:
             return True
         return day_name(first_day)[:7] <= self.month <= day_name(last_day)[:7]
+
+
+def is_month(text: str) -> bool:
+    """True for a month such as `2026-11`."""
+    return _MONTH.fullmatch(text) is not None
 
 
 def day_number(name: str) -> int | None:

@@ -18,6 +18,7 @@ from node.ledger.verify.checks import Check
 from node.ledger.verify.days import Counted
 from node.ledger.verify.files import MAX_DOCUMENT_BYTES, EvidenceFiles, Unreadable
 from node.ledger.verify.findings import Findings, Status, grouped
+from node.ledger.verify.period import is_month
 from node.ledger.verify.trust import Trust
 
 REPORT, NOTE = "report.json", "report.note"
@@ -35,7 +36,7 @@ class ReportFile(NamedTuple):
         """The month that it says it is about; empty when it says none."""
         period = self.document.get("period")
         month = period.get("month") if isinstance(period, Mapping) else None
-        return month if isinstance(month, str) else ""
+        return month if isinstance(month, str) and is_month(month) else ""
 
 
 def read_report(files: EvidenceFiles, findings: Findings) -> ReportFile | None:
