@@ -11,7 +11,11 @@ from node.store.prefixes import PrefixState
 from resolver.access import NO_RIGHTS, Canonical, Missing, admits_any, rights
 from resolver.identifier import PREFIX_HANDLE, Identifier, Scheme
 from resolver.registrar import Caller, Scope, Verdict
+from resolver.service import NOT_HERE
 from resolver.wire import AdminPermission, HandleValue, Reference, ResponseCode
+
+MAX_ROUNDS = 20  # of reading what a question needs: groups within groups
+TOO_DEEP = Verdict(ResponseCode.NOT_ADMINISTRATOR, "Groups are nested too deeply")
 
 _WHOLE_NAMES = frozenset({Scheme.HANDLE, Scheme.DOI})
 
@@ -138,6 +142,17 @@ def check_scope(caller: Caller, identifier: Identifier, scope: Scope) -> None:
         )
     if caller.prefixes and not set(caller.prefixes) & set(identifier.prefixes):
         raise Refused(ResponseCode.INSUFFICIENT_PERMISSIONS, "This token is not for this prefix")
+
+
+def check_homed(identifier: Identifier, facts: Facts) -> None:
+    """Raise Refused for an identifier whose records are not kept here."""
+    if not is_homed(identifier, facts):
+        raise not_here()
+
+
+def not_here() -> Refused:
+    """Return the refusal of what is under a prefix of another server."""
+    return Refused(ResponseCode.SERVER_NOT_RESPONSIBLE, NOT_HERE)
 
 
 def no_right() -> Refused:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from node.registry.encoding import RecordTooLong
-from node.registry.facts import RecordState
+from node.registry.facts import MAX_ROUNDS, TOO_DEEP, RecordState
 from node.registry.merging import Difference, difference_of
 from node.registry.outcomes import Outcome, RowResult
 from node.registry.preparation import (
@@ -38,7 +38,6 @@ from resolver.wire import ResponseCode
 
 GROUP_ROWS = 500  # in one transaction, which must stay below 250 ms
 MAX_TRIES = 20  # while others write the same records
-MAX_ROUNDS = 20  # of reading what a decision needs: groups within groups
 PLANNED_RECORDS = (
     100_000  # that a dry run remembers; of the oldest it forgets what it would have done
 )
@@ -155,7 +154,7 @@ class OperationWriter:
                 return _prepared(intake, found, facts)
             await read_more(self._connection, facts, found.keys)
             self._lay_over(facts)
-        return Verdict(ResponseCode.NOT_ADMINISTRATOR, "Groups are nested too deeply")
+        return TOO_DEEP
 
     def _lay_over(self, facts: BatchFacts) -> None:
         """Put what a dry run would have done over what is stored."""

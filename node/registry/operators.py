@@ -3,12 +3,11 @@
 A token of a server administrator counts only when it was made for that (the scope `operate`).
 """
 
+from node.registry.facts import MAX_ROUNDS
 from node.registry.preparation import Policy
 from resolver.access import Missing, admits_any
 from resolver.registrar import Caller, KeyStore, Scope
 from resolver.wire import HandleValue
-
-MAX_ROUNDS = 20  # groups within groups
 
 
 class Operators:

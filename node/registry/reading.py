@@ -4,7 +4,18 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from node.registry.facts import Facts, Refused, Unread, Values, is_homed, may, prefix_admins
+from node.registry.facts import (
+    MAX_ROUNDS,
+    TOO_DEEP,
+    Facts,
+    Refused,
+    Unread,
+    Values,
+    check_homed,
+    may,
+    not_here,
+    prefix_admins,
+)
 from node.registry.preparation import BatchFacts, Policy, read_more
 from node.store.database import Connection, Database, StoreError, StoreUnavailable
 from node.store.listing import (
@@ -24,10 +35,8 @@ from resolver.wire import AdminPermission, HandleValue, Permission, ResponseCode
 READ_SECONDS = 5.0
 MAX_PAGE = 10_000
 MAX_SKIP = 10_000_000
-MAX_ROUNDS = 20  # of reading what an answer needs: groups within groups
 NEWEST_VERSION = 2**31 - 1
 
-NOT_HERE = "That prefix doesn't live here"
 _ROOT = parse_handle(b"0.NA/0.NA", case_sensitive=False)
 
 Found = TypeVar("Found")
@@ -49,7 +58,7 @@ class RecordReader:
         """Return the values that the caller may read; see `Registrar`."""
 
         def look(facts: Facts) -> Reading:
-            _check_here(identifier, facts)
+            check_homed(identifier, facts)
             state = facts.alive(identifier.key)
             if state is None:
                 raise Refused(ResponseCode.HANDLE_NOT_FOUND)
@@ -75,7 +84,7 @@ class RecordReader:
         def look(facts: Facts) -> Listing:
             name = prefix.prefixes[0]
             if not prefix.is_prefix_handle or name not in facts.prefixes:
-                raise Refused(ResponseCode.SERVER_NOT_RESPONSIBLE, NOT_HERE)
+                raise not_here()
             state = facts.alive(PREFIX_HANDLE + name)
             return _may_list(caller, prefix, state.values if state else (), facts)
 
@@ -119,7 +128,7 @@ class RecordReader:
         current: list[Values | None] = []
 
         def look(facts: Facts) -> History:
-            _check_here(identifier, facts)
+            check_homed(identifier, facts)
             if caller is None:
                 raise Refused(ResponseCode.AUTHENTICATION_NEEDED)
             state = facts.records.get(identifier.key)
@@ -160,7 +169,7 @@ class RecordReader:
                 await read_more(connection, facts, unread.missing.keys)
             except Refused as refused:
                 return refusal(refused.verdict.code, refused.verdict.message)
-        return refusal(ResponseCode.NOT_ADMINISTRATOR, "Groups are nested too deeply")
+        return refusal(TOO_DEEP.code, TOO_DEEP.message)
 
 
 @asynccontextmanager
@@ -170,11 +179,6 @@ async def _reading(database: Database) -> AsyncIterator[Connection]:
             yield connection
     except StoreError as error:
         raise StoreUnavailable(str(error)) from error
-
-
-def _check_here(identifier: Identifier, facts: Facts) -> None:
-    if not is_homed(identifier, facts):
-        raise Refused(ResponseCode.SERVER_NOT_RESPONSIBLE, NOT_HERE)
 
 
 def _may_list(caller: Caller | None, prefix: Identifier, admins: Values, facts: Facts) -> Listing:

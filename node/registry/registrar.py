@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from uuid import UUID
 
+from node.registry.facts import MAX_ROUNDS, TOO_DEEP
 from node.registry.preparation import (
     BatchFacts,
     Intake,
@@ -16,7 +17,7 @@ from node.registry.preparation import (
     take_in,
     who_and_why,
 )
-from node.registry.reading import MAX_ROUNDS, RecordReader
+from node.registry.reading import RecordReader
 from node.registry.rules import Plan, decide
 from node.registry.writequeue import OnWritten, Spawn, WriteQueue
 from node.store.changes import ChangeKind, append_changes
@@ -122,7 +123,7 @@ class RecordRegistrar(RecordReader, Registrar):
             if not isinstance(found, Missing):
                 return found
             await read_more(connection, facts, found.keys)
-        return Verdict(ResponseCode.NOT_ADMINISTRATOR, "Groups are nested too deeply")
+        return TOO_DEEP
 
 
 async def _store_prefix(connection: Connection, write: Write, plan: Plan) -> None:

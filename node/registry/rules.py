@@ -16,11 +16,12 @@ from node.registry.facts import (
     Refused,
     Unread,
     Values,
+    check_homed,
     check_scope,
-    is_homed,
     is_server_admin,
     may,
     no_right,
+    not_here,
     prefix_admins,
 )
 from node.store.prefixes import PrefixState
@@ -37,8 +38,6 @@ from resolver.wire import MAX_VALUES, AdminPermission, HandleValue, ResponseCode
 
 MAX_INDEX = 2**31 - 1
 MAX_PREFIX_BYTES = 255
-
-NOT_HERE = "That prefix doesn't live here"
 
 
 class Plan(NamedTuple):
@@ -66,7 +65,7 @@ def decide(write: Write, facts: Facts) -> Verdict | Missing | Plan:
 
 
 def _create(write: Write, facts: Facts) -> Plan:
-    _check_home(write, facts)
+    check_homed(write.identifier, facts)
     _check_values(write.values)
     before = facts.alive(write.identifier.key)
     if before and not write.overwrite:
@@ -82,7 +81,7 @@ def _create(write: Write, facts: Facts) -> Plan:
 
 
 def _add(write: Write, facts: Facts) -> Plan:
-    _check_home(write, facts)
+    check_homed(write.identifier, facts)
     _check_values(write.values, may_be_empty=False)
     caller, before = _proven(write), _existing(write, facts)
     stored = {value.index: value for value in before.values}
@@ -99,7 +98,7 @@ def _add(write: Write, facts: Facts) -> Plan:
 
 
 def _modify(write: Write, facts: Facts) -> Plan:
-    _check_home(write, facts)
+    check_homed(write.identifier, facts)
     _check_values(write.values, may_be_empty=False)
     known = facts.alive(write.identifier.key)
     stored = {value.index: value for value in known.values} if known else {}
@@ -115,7 +114,7 @@ def _modify(write: Write, facts: Facts) -> Plan:
 
 
 def _remove(write: Write, facts: Facts) -> Plan:
-    _check_home(write, facts)
+    check_homed(write.identifier, facts)
     if not write.indexes:
         raise Refused(ResponseCode.INVALID_VALUE, "No indexes; name the values to remove")
     caller, before = _proven(write), _existing(write, facts)
@@ -132,7 +131,7 @@ def _remove(write: Write, facts: Facts) -> Plan:
 
 
 def _delete(write: Write, facts: Facts) -> Plan:
-    _check_home(write, facts)
+    check_homed(write.identifier, facts)
     caller, before = _proven(write), _existing(write, facts)
     identifier = write.identifier
     own = may(caller, AdminPermission.DELETE_HANDLE, identifier, before.values, facts, Scope.WRITE)
@@ -143,7 +142,7 @@ def _delete(write: Write, facts: Facts) -> Plan:
 
 def _revert(write: Write, facts: Facts) -> Plan:
     """Which versions there are is told to nobody who may not change the record."""
-    _check_home(write, facts)
+    check_homed(write.identifier, facts)
     caller, before = _proven(write), facts.alive(write.identifier.key)
     if facts.to_values is None:
         if before is None:
@@ -170,7 +169,7 @@ def _unhome(write: Write, facts: Facts) -> Plan:
     if not is_server_admin(_proven(write, Scope.OPERATE), facts):
         raise no_right()
     if name not in facts.prefixes:
-        raise Refused(ResponseCode.SERVER_NOT_RESPONSIBLE, NOT_HERE)
+        raise not_here()
     return Plan(Verdict(ResponseCode.SUCCESS))
 
 
@@ -184,11 +183,6 @@ _RULES: dict[Operation, Callable[[Write, Facts], Plan]] = {
     Operation.HOME: _home,
     Operation.UNHOME: _unhome,
 }
-
-
-def _check_home(write: Write, facts: Facts) -> None:
-    if not is_homed(write.identifier, facts):
-        raise Refused(ResponseCode.SERVER_NOT_RESPONSIBLE, NOT_HERE)
 
 
 def _check_values(values: Values, *, may_be_empty: bool = True) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from node.registry.encoding import RecordTooLong
+from node.registry.facts import MAX_ROUNDS, TOO_DEEP
 from node.registry.preparation import (
     BatchFacts,
     Intake,
@@ -36,7 +37,6 @@ from resolver.wire import ResponseCode
 BATCH_WRITES = 128
 WAITING_WRITES = 10_000  # beyond this many a write is refused
 WRITE_SECONDS = 10.0  # for a batch, from reading to the commit
-MAX_ROUNDS = 20  # of reading what a decision needs: groups within groups
 MAX_ATTEMPTS = 20  # of a write whose record others change all the time
 
 log = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ class WriteQueue:
             await read_more(connection, facts, missing)
             batch = left
         for waiting in batch:
-            waiting.tell(Verdict(ResponseCode.NOT_ADMINISTRATOR, "Groups are nested too deeply"))
+            waiting.tell(TOO_DEEP)
         return prepared
 
     def _decide_one(self, intake: Intake, facts: BatchFacts) -> Verdict | Missing | Prepared:
