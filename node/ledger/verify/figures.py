@@ -1,6 +1,7 @@
 """V9: figures that nothing judges, for a person to look at: who asks most, for what, and when."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 from node.ledger.leaf import Block
 from node.ledger.record import Class
@@ -16,14 +17,13 @@ _PRODUCTION = int(Class.PRODUCTION)
 
 
 class FigureRules:
-    """Counts callers, networks, identifiers and hours of production."""
+    """Counts callers, networks, prefixes and hours of production."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
         self._clients: Counter[int] = Counter()
         self._networks: Counter[int] = Counter()
         self._prefixes: Counter[int] = Counter()
-        self._identifiers: Counter[int] = Counter()
         self._hours: Counter[int] = Counter()
         self._total = 0
 
@@ -36,7 +36,6 @@ class FigureRules:
             (self._clients, records.clients),
             (self._networks, records.networks),
             (self._prefixes, records.prefixes),
-            (self._identifiers, records.identifiers),
         ):
             counter.update(column)
             _prune(counter)
@@ -46,8 +45,8 @@ class FigureRules:
         else:
             self._hours.update(map(_hour, records.times))
 
-    def finish(self) -> None:
-        """Say what was found."""
+    def finish(self, figures: Mapping[str, int]) -> None:
+        """Say what was found; `figures` are what the days come to."""
         if not self._total:
             self._findings.tell("V9", "no record of production was looked at", Status.INFO)
             return
@@ -55,15 +54,19 @@ class FigureRules:
             f"top client {self._share(self._clients)}",
             f"network {self._share(self._networks)}",
             f"prefix {self._share(self._prefixes)}",
-            f"identifier {self._share(self._identifiers)}",
+            f"again within 30 s {_percent(figures['raw'] - figures['filtered'], figures['raw'])}",
             f"busiest hour {self._hours.most_common(1)[0][0]:02}:00 {self._share(self._hours)}",
             f"of {grouped(self._total)} records",
         ]
         self._findings.tell("V9", ", ".join(parts), Status.INFO)
 
     def _share(self, counter: Counter[int]) -> str:
-        tenths = counter.most_common(1)[0][1] * 1_000 // self._total
-        return f"{tenths // 10}.{tenths % 10} %"
+        return _percent(counter.most_common(1)[0][1], self._total)
+
+
+def _percent(part: int, whole: int) -> str:
+    tenths = part * 1_000 // max(whole, 1)
+    return f"{tenths // 10}.{tenths % 10} %"
 
 
 def _hour(time: int) -> int:

@@ -6,6 +6,7 @@ Campaigns and policies change at the beginning of a minute, so a record's time s
 from collections import Counter
 from collections.abc import Iterable
 from hashlib import sha256
+from itertools import compress
 from typing import NamedTuple
 
 from node.ledger.classes import Robots
@@ -290,8 +291,7 @@ class PolicyRules:
         policy = self._at(first)
         if policy is None or not policy.rate:
             return
-        rows = zip(records.times, records.networks, records.classes, strict=True)
-        for minute, counts in _by_minute(rows):
+        for minute, counts in _by_minute(records):
             place = (leaf.epoch, minute)
             known, total = self._rates.get(leaf.lane, (place, Counter()))
             if known != place:
@@ -307,11 +307,17 @@ class PolicyRules:
                 total.clear()
 
 
-def _by_minute(rows: Iterable[tuple[int, int, int]]) -> list[tuple[int, Counter[int]]]:
+def _by_minute(records: Records) -> list[tuple[int, Counter[int]]]:
     """Count the networks of production by minute, in order of time."""
+    first, last = (time // MINUTE_US for time in records.span)
+    if first == last and all(kind.class_ == _PRODUCTION for kind in records.kinds):
+        return [(first, Counter(records.networks))]
     found: dict[int, Counter[int]] = {}
-    for (minute, network), count in Counter(
-        (time // MINUTE_US, network) for time, network, class_ in rows if class_ == _PRODUCTION
-    ).items():
-        found.setdefault(minute, Counter())[network] = count
-    return sorted(found.items())
+    minutes = [time // MINUTE_US for time in records.times]
+    for minute in sorted(set(minutes)):
+        wanted = [
+            here == minute and class_ == _PRODUCTION
+            for here, class_ in zip(minutes, records.classes, strict=True)
+        ]
+        found[minute] = Counter(compress(records.networks, wanted))
+    return list(found.items())

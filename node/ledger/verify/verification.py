@@ -189,7 +189,7 @@ class _Run:
         self._times.finish()
         self._policies.finish()
         self.days.finish()
-        self._figures.finish()
+        self._figures.finish(self.days.counted.figures)
         self._reports.finish(self.days.counted, is_complete=bool(self._period.month))
         self._meters.finish(self._lanes.epochs)
         self._scrape.finish(self._lanes.uncounted, has_bodies=self._has_all)
