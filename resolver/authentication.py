@@ -1,7 +1,9 @@
 """Authenticator: who is asking?  Proves identities with the keys of records and with API tokens; every edge asks here.
 
-Laws: whoever is told no learns only that: an unknown handle, an unknown index and a wrong key take the same way and
-the same work (with a decoy of that kind of key), and secrets are compared in constant time.  Wrong tries are limited
+Laws: an unknown handle, an unknown index and a wrong key take the same way and the same work (with a decoy of that kind
+of key), and secrets are compared in constant time.  Over HTTP, and to other servers, they are told alike; an answer to
+a native challenge is told 404 where there is no such key and 403 where it is wrong, as that protocol has it, so
+whoever asks natively learns which keys there are.  Wrong tries are limited
 for each handle and address (`resolver.tries`), before and after the work, so that tries made at once count too; how
 many wait to be checked is bounded (`resolver.labour`), however they came.
 Nothing is remembered of what was right: a key that is changed counts from its next use on.
