@@ -138,10 +138,9 @@ def _policies(said: Document, words: Words) -> Iterator[Block]:
 
 
 def _total(rows: Sequence[Document], words: Words, blank: int) -> list[str]:
-    sums = [count(sum(each[name] for each in rows)) for name in ("requests", "raw", "filtered")]
-    rest = (
-        [count(sum(each["failures"] for each in rows)), ""]
-        if rows and "failures" in rows[0]
-        else []
-    )
-    return [words("total"), *[""] * blank, *sums, *rest]
+    """The last row of a table, none of an empty one."""
+    if not rows:
+        return []
+    names = ("requests", "raw", "filtered", *(["failures"] if "failures" in rows[0] else []))
+    sums = [count(sum(each[name] for each in rows)) for name in names]
+    return [words("total"), *[""] * blank, *sums, *([""] if "failures" in rows[0] else [])]
