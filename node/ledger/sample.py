@@ -291,6 +291,16 @@ class Sample:
 
     def live(self) -> Iterator[str]:
         """Live through the month, and yield each day when it is closed.  Raises OSError."""
+        for midnight in self._days_lived():
+            yield from self._closer.close_due(midnight + _SLOT_US)
+
+    def live_without_closing(self) -> None:
+        """Live through the month; who has the directory may close its days."""
+        for _ in self._days_lived():
+            pass
+
+    def _days_lived(self) -> Iterator[int]:
+        """Yield each midnight, when the lanes have come past it."""
         month, start = self._month, self._month.start
         end = start + self._days * DAY_US
         weights = {at: weight(at) for at in range(start, end, _SLOT_US)}
@@ -300,7 +310,7 @@ class Sample:
             month.slot(at, round(self._resolutions * weights[at] / whole) if at < end else None)
             if at > start and (at - start) % DAY_US == 0:
                 month.log.write()
-                yield from self._closer.close_due(at + _SLOT_US)
+                yield at
 
     def append(self, leaf: Leaf) -> int:
         """Put a leaf into the log, and publish it a minute after the last; return its index."""
