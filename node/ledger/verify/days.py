@@ -82,7 +82,9 @@ class DayRules:
                 self._blocks[day].append((index, leaf))
 
     def look(self, index: int, leaf: Block, records: Records) -> None:
-        """Take the records of a block."""
+        """Take the records of a block; of a sample they come at the end, and say nothing of days."""
+        if not self._has_bodies:
+            return
         for day in {day_at(time) for time in records.span} & self._closed.keys():
             start = start_of(day)
             if any(start <= time < start + DAY_US for time in records.times):
