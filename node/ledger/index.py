@@ -11,10 +11,11 @@ Laws.  A tile, a look-up and a module in their place are never changed.  Partial
 older head asks for them.  A head is signed when everything under it is with the disk.
 """
 
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from node.ledger.durable import (
     PUBLIC_DIRECTORY,
@@ -35,7 +36,11 @@ KEY, PUBLIC = "index.key", "index.vkey"
 DIRECTORY, SUMDB, PROXY = "index", "sumdb", "proxy"  # the first below that of the ledger
 
 _LATEST, _TREE_HEAD = "latest", "go.sum database tree"
+_LIST = "list"
 _SEED_BYTES = 32
+_SERVED = re.compile(
+    rf"(?:{SUMDB}|{PROXY})(?:/[A-Za-z0-9][A-Za-z0-9.@_-]{{0,199}}|/@v){{1,8}}", re.ASCII
+)
 
 
 def index_name(origin: str) -> str:
@@ -84,6 +89,22 @@ def read_head(note: Note, key: VerifierKey) -> Head:
     if tree != _TREE_HEAD:
         raise LogDamaged("this is no head of an evidence index")
     return int(size), from_base64(root)
+
+
+class Served(NamedTuple):
+    """A file of the index, and whether its place will always have these bytes."""
+
+    data: bytes
+    is_final: bool
+
+
+def served(ledger: Path, path: str) -> Served | None:
+    """Return a file of a ledger's index by its path, None when there is none.  Raises OSError."""
+    if not _SERVED.fullmatch(path) or ".." in path:
+        return None
+    place = ledger / DIRECTORY / path
+    data = read_if_there(place) if place.is_file() else None
+    return None if data is None else Served(data, place.name not in (_LATEST, _LIST))
 
 
 class EvidenceIndex:
@@ -174,9 +195,9 @@ class EvidenceIndex:
         info = b'{"Version":"%b"}\n' % version.encode()
         write_durably(directory / f"{version}.mod", mod_file(self._module), PUBLIC_FILE)
         write_durably(directory / f"{version}.info", info, PUBLIC_FILE)
-        known = (read_if_there(directory / "list") or b"").decode().split()
+        known = (read_if_there(directory / _LIST) or b"").decode().split()
         listed = "".join(f"{each}\n" for each in sorted({*known, version}))
-        write_durably(directory / "list", listed.encode(), PUBLIC_FILE)
+        write_durably(directory / _LIST, listed.encode(), PUBLIC_FILE)
         return files
 
     def _records_before(self, bundle: Tile, number: int) -> bytes:

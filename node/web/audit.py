@@ -15,6 +15,7 @@ from fastapi.responses import Response
 
 from node.ledger.checkpoint import Checkpoint
 from node.ledger.heads import HeadFiles
+from node.ledger.index import served
 from node.ledger.keys import NoteError
 from node.ledger.leaf import Block, parse
 from node.ledger.logfiles import LogDamaged, LogFiles, end_of
@@ -84,6 +85,11 @@ class AuditApi:
         text = str(request.path_params["index"])
         return await _answer(lambda: self._leaf(text))
 
+    async def index(self, request: Request) -> Response:
+        """GET `/v1/log/index/{path}`: the evidence index, as Go's checksum database and its modules."""
+        path = str(request.path_params["path"])
+        return await _answer(lambda: self._index(path))
+
     async def receipt(self, request: Request) -> Response:
         """GET `/v1/log/receipt/{name}`: the proof that this record is in the log, with the record."""
         try:
@@ -129,6 +135,14 @@ class AuditApi:
             raise _Refused(Problem(404, "not_found", "The published log has no such leaf"))
         line = self._files.line(index, head.size)
         return self._proof(index, line, head, None, 0)
+
+    def _index(self, path: str) -> Response:
+        found = served(self._files.directory, path)
+        if found is None:
+            raise _Refused(Problem(404, "not_found", "The evidence index has no such file"))
+        return Response(
+            found.data, 200, NEVER_CHANGES if found.is_final else CHANGES, media_type=TILE_TYPE
+        )
 
     def _receipt(self, name: Name, found: Found | None) -> Response:
         leaf = parse(found.line) if found else None

@@ -23,6 +23,12 @@ SHOW_HEAD = Operation(
     {200: "A signed note", 404: "No head of this size was cosigned", **_AWAY},
     tag=_TAG,
 )
+SHOW_INDEX = Operation(
+    "A file of the evidence index: days as Go modules (`proxy/…`), and their checksum database (`sumdb/…`)",
+    (in_path("path", "Which one, such as `sumdb/latest`."),),
+    {200: "The bytes", 404: "The evidence index has no such file", **_AWAY},
+    tag=_TAG,
+)
 PROVE_LEAF = Operation(
     "A leaf of the log, and the proof that it is in it, as one file (C2SP tlog-proof)",
     (in_path("index", "Its index, from 0."),),

@@ -132,6 +132,7 @@ def _log_rows(audit: AuditApi) -> tuple[Row, ...]:
     """The log of what was counted, on both listeners."""
     tile, head = "/v1/log/tile/{path:path}", "/v1/log/heads/{name}"
     leaf, receipt = "/v1/log/leaf/{index}", "/v1/log/receipt/{name}"
+    index = "/v1/log/index/{path:path}"
     return (
         Row("GET", "/v1/log/checkpoint", audit.checkpoint, log_operations.SHOW_CHECKPOINT),
         Row("HEAD", "/v1/log/checkpoint", audit.checkpoint),
@@ -139,6 +140,8 @@ def _log_rows(audit: AuditApi) -> tuple[Row, ...]:
         Row("HEAD", tile, audit.tile),
         Row("GET", head, audit.head, log_operations.SHOW_HEAD),
         Row("HEAD", head, audit.head),
+        Row("GET", index, audit.index, log_operations.SHOW_INDEX),
+        Row("HEAD", index, audit.index),
         Row("GET", leaf, audit.leaf, log_operations.PROVE_LEAF),
         Row("HEAD", leaf, audit.leaf),
         Row("GET", receipt, audit.receipt, log_operations.PROVE_RECORD),

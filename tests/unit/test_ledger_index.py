@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from node.ledger.gomodule import ModuleError, module_of, pack, record, sums, unpack, version_of
-from node.ledger.index import EvidenceIndex, load_signer
+from node.ledger.index import EvidenceIndex, load_signer, served
 from node.ledger.keys import VerifierKey
 from node.ledger.logfiles import LogDamaged
 from node.ledger.note import Note, verify
@@ -109,3 +109,30 @@ def test_no_key_is_made_for_an_index_that_has_records(tmp_path: Path) -> None:
     (tmp_path / "keys/index.key").unlink()
     with pytest.raises(LogDamaged, match="put it back"):
         opened(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "is_final"),
+    [
+        ("sumdb/latest", False),
+        ("proxy/log.example/evidence/@v/list", False),
+        ("proxy/log.example/evidence/@v/v0.20260101.0.zip", True),
+        ("sumdb/lookup/log.example/evidence@v0.20260101.0", True),
+        ("sumdb/tile/8/0/000.p/1", True),
+    ],
+)
+def test_files_of_the_index_are_served(tmp_path: Path, path: str, *, is_final: bool) -> None:
+    grown(tmp_path, 1)
+    found = served(tmp_path, path)
+    assert found is not None
+    assert found == ((tmp_path / "index" / path).read_bytes(), is_final)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "sumdb", "sumdb/", "../keys/index.key", "sumdb/../../keys/index.key", "sumdb/..", "proxy//x", "keys/index.key",
+     "sumdb/latest/", "sumdb/latest\0", "sumdb/.hidden", "/sumdb/latest", "sumdb/tile"],
+)  # fmt: skip
+def test_nothing_else_is_served(tmp_path: Path, path: str) -> None:
+    grown(tmp_path, 1)
+    assert served(tmp_path, path) is None
