@@ -12,12 +12,12 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
-from node.ledger.closing import Counting, DayCloser
+from node.ledger.closing import Counting, DayCloser, genesis_of
 from node.ledger.count import CountError, Piece, count_clients
 from node.ledger.day import DayOpen, Prefix, day_at, start_of
 from node.ledger.inbox import NotTaken, ask
 from node.ledger.index import open_index
-from node.ledger.leaf import Genesis, Leaf, parse
+from node.ledger.leaf import Leaf
 from node.ledger.logfiles import LogDamaged, LogFiles
 from node.ledger.sources import sources_of, written_notes
 from node.ledger.tags import day_name
@@ -116,11 +116,9 @@ def closer_of(files: LogFiles, counting: Counting | None = None) -> DayCloser | 
 
     Raises LogDamaged, NoteError, ModuleError, LeafError, OSError.
     """
-    if files.published() is None:
+    genesis = genesis_of(files)
+    if genesis is None:
         return None
-    genesis = parse(files.line(0, 1))
-    if not isinstance(genesis, Genesis):
-        raise LogDamaged("the log does not begin with its genesis leaf")
     index = open_index(files.directory, genesis.origin)
     return DayCloser(files, index, partial(append_leaf, files.directory), counting)
 

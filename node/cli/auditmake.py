@@ -14,11 +14,12 @@ from pathlib import Path
 from node import config
 from node.daily import append_leaf, closer_of
 from node.errors import Kind, RegistryError
+from node.ledger.closing import genesis_of
 from node.ledger.count import CountError
 from node.ledger.day import DayOpen
 from node.ledger.evidence import Edition, archive_name, export_evidence, pack_evidence
 from node.ledger.inbox import NotTaken
-from node.ledger.leaf import Genesis, parse
+from node.ledger.leaf import Genesis
 from node.ledger.logfiles import KEYS, LogDamaged, LogFiles
 from node.ledger.note import Signer
 from node.ledger.quorum import PolicyError
@@ -155,11 +156,10 @@ def _directory(arguments: argparse.Namespace) -> Path:
 
 
 def _genesis(files: LogFiles) -> Genesis:
-    published = files.published()
-    first = parse(files.line(0, 1)) if published is not None else None
-    if not isinstance(first, Genesis):
+    found = genesis_of(files)
+    if found is None:
         raise LogDamaged(f"{files.directory} has no log yet; start the node with its ledger on")
-    return first
+    return found
 
 
 def _signers(directory: Path, origin: str) -> Sequence[Signer]:

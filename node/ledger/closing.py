@@ -156,12 +156,9 @@ class DayCloser:
         data = read_if_there(self._files.directory / DAYS / _NEXT)
         if data is not None:
             return _read_next(data)
-        size = self._size()
-        if not size:
+        genesis = genesis_of(self._files)
+        if genesis is None:
             return None
-        genesis = parse(self._files.line(0, size))
-        if not isinstance(genesis, Genesis):
-            raise LogDamaged("the log does not begin with its genesis leaf")
         return _Next(day_at(genesis.time))
 
     def _remember(self, following: _Next) -> None:
@@ -186,6 +183,17 @@ class DayCloser:
     def _size(self) -> int:
         published = self._files.published()
         return 0 if published is None else Checkpoint.parse(published.text).size
+
+
+def genesis_of(files: LogFiles) -> Genesis | None:
+    """Return the first leaf of a log, None before it has begun.  Raises LogDamaged, NoteError, LeafError, OSError."""
+    published = files.published()
+    if published is None:
+        return None
+    first = parse(files.line(0, Checkpoint.parse(published.text).size))
+    if not isinstance(first, Genesis):
+        raise LogDamaged("the log does not begin with its genesis leaf")
+    return first
 
 
 @contextmanager

@@ -12,17 +12,20 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from node.ledger.gomodule import module_of, pack, unpack, version_of
 from node.ledger.index import KEY, PROXY, PUBLIC, SUMDB, EvidenceIndex, load_signer
+from node.ledger.logfiles import LogFiles
 from node.ledger.sample import ORIGIN, Sample
+from tests.support.node_ledger import node_ledger, resolutions
 
 DAYS, RESOLUTIONS = 4, 2_000
 TIMEOUT_SECONDS = 120.0
@@ -33,6 +36,7 @@ TOOLS = {
 }  # and the Debian packages that have them
 ALTERED = ("checksum mismatch",)  # what Go says
 REWRITTEN = ("server misbehavior detected", "downloaded inconsistent tile")
+MORE = b'{"k":"blk","ok":[1000000,0,0,0,0,0]}\n'  # what one would like to have counted
 SUM = 'map(select(.k=="blk").ok[0])|add'
 
 Said = Iterator[tuple[str, bool]]
@@ -101,14 +105,14 @@ class Auditor:
 
 
 def main() -> int:
-    """Judge the ledger that the words name, or a sample; return 1 when a judge is not content."""
+    """Judge the ledger that the words name, or a sample and that of a node; return 1 when a judge is not content."""
     options = _options()
     if options.ledger is not None:
         origin = options.origin
         index = options.ledger / "index"
         key = (options.ledger / "keys" / PUBLIC).read_text().strip()
         return _tell(judge_index(JudgedIndex(index, key, module_of(origin)), index.parent))
-    return judge_sample()
+    return judge_sample() | judge_node()
 
 
 def judge_sample() -> int:
@@ -116,6 +120,21 @@ def judge_sample() -> int:
     with sample_ledger() as ledger:
         key = (ledger / "keys" / PUBLIC).read_text().strip()
         return _tell(judge_index(JudgedIndex(ledger / "index", key, module_of(ORIGIN)), ledger))
+
+
+def judge_node() -> int:
+    """Judge the ledger of a node that has run, and that it has every answer; return 1 when a judge is not content."""
+    with node_ledger() as lent:
+        key = (lent.directory / "keys" / PUBLIC).read_text().strip()
+        index = JudgedIndex(lent.directory / "index", key, module_of(lent.origin))
+        counted = resolutions(LogFiles(lent.directory))
+        said = [
+            (
+                f"the node's days have its {lent.answered} answers and one more",
+                counted == lent.answered + 1,
+            )
+        ]
+        return _tell(chain(said, judge_index(index, lent.directory)))
 
 
 def judge_index(index: JudgedIndex, ledger: Path) -> Said:
@@ -178,10 +197,10 @@ def _judge_tampers(index: JudgedIndex, auditor: Auditor, ledger: Path, directory
 
 
 def _alter(index: JudgedIndex, version: str) -> None:
-    """Take one resolution more into the last line of a day."""
+    """Put a line more into the leaves of a day."""
     path = index.directory / PROXY / index.module / "@v" / f"{version}.zip"
     files = unpack(index.module, version, path.read_bytes())
-    files["leaves.jsonl"] = files["leaves.jsonl"].replace(b'"ok":[', b'"ok":[1', 1)
+    files["leaves.jsonl"] += MORE
     path.write_bytes(pack(index.module, version, files))
 
 
@@ -193,7 +212,7 @@ def _rewritten(index: JudgedIndex, ledger: Path, directory: Path) -> JudgedIndex
         zipped = index.directory / PROXY / index.module / "@v" / f"{version}.zip"
         files = unpack(index.module, version, zipped.read_bytes())
         if not number:
-            files["leaves.jsonl"] = files["leaves.jsonl"].replace(b'"ok":[', b'"ok":[1', 1)
+            files["leaves.jsonl"] += MORE
         opened.add(version, files)
     return made
 
@@ -228,10 +247,11 @@ def _sum(unpacked: Path) -> int:
         ["jq", "-s", SUM, "leaves.jsonl"],
         cwd=unpacked, timeout=TIMEOUT_SECONDS, capture_output=True, check=True,
     )  # fmt: skip
-    return int(run.stdout)
+    said: int | None = json.loads(run.stdout)
+    return said or 0  # null of a day without blocks
 
 
-def _tell(said: Said) -> int:
+def _tell(said: Iterable[tuple[str, bool]]) -> int:
     failed = 0
     for what, is_right in said:
         failed += not is_right

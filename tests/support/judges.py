@@ -7,7 +7,7 @@ holds nothing of ours.
 import sys
 
 from tests.support import judge_merkle, judge_witness
-from tests.support.judge_go import judge_sample
+from tests.support.judge_go import judge_node, judge_sample
 from tests.support.judge_log import judge_log, own_log
 from tests.support.judge_openapi import judge_documents
 from tests.support.judged import judge, judged_node
@@ -20,6 +20,7 @@ def main() -> int:
         failed |= judge_log(log)
     failed |= judge_witness.main()
     failed |= judge_sample()
+    failed |= judge_node()
     with judged_node() as lent:
         failed |= judge_documents(lent)
     with judged_node() as lent:
