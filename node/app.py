@@ -84,7 +84,7 @@ class Worker:
         )
         self._tls = server_context(settings)
         key = ServerKey.load_or_make(settings.data_dir / KEY_FILE)
-        self.origin = origin_of(settings, key.public_key())
+        self.origin = origin_of(settings) if settings.ledger else ""
         self.service = Resolver(
             self.reading.memory,
             self.reading.vault,

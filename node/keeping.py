@@ -132,7 +132,7 @@ class Keeper:
         self.ledger: LedgerRole | None = None
         self.audit: AuditApi | None = None
         if settings.ledger:
-            conduct = conduct_of(settings, origin_of(settings, key.public_key()))
+            conduct = conduct_of(settings, origin_of(settings))
             files = LogFiles(conduct.directory)
             self.audit = AuditApi(files, conduct.origin, self.database, needs_nonce=False)
             self.ledger = LedgerRole(self.database, conduct, readers, self.tally)

@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
+from secrets import token_hex
 from socket import gethostname
 
 from node.errors import Kind, RegistryError
@@ -25,14 +25,14 @@ from node.ledger.tags import DayKeys
 from node.settings import Settings
 from resolver.answer import Status, Tier
 from resolver.identifier import Scheme
+from resolver.keys.files import write_unless_there
 from resolver.observe import RESOLUTIONS, Event, Protocol
 from resolver.recorder import REFUSED, Party, Recorder
 from resolver.render import CODES
-from resolver.wire import RsaPublicKey, encode_public_key
 
 ANNOUNCED_SECONDS = 20.0  # a new node's first policy is in the log long before
 _POLL_SECONDS = 0.05
-_ORIGIN_DIGITS = 12
+_ORIGIN_FILE = "origin"
 _NOT_ANNOUNCED = (
     "The audit ledger has not begun: the keeper has not written into its log how answers are counted. "
     "The keeper's lines above say why; IDNODE_LEDGER=false runs the node without a ledger."
@@ -50,10 +50,18 @@ SUCCESSES = frozenset({Status.FOUND, Status.SERVICE_REFERRAL, Status.PREFIX_REFE
 """A record was given, or it was said where it is: the two things a secondary node is there for."""
 
 
-def origin_of(settings: Settings, key: RsaPublicKey) -> str:
-    """Return the name of this node's log: that of the settings, or one that the server's own key gives."""
-    made = sha256(encode_public_key(key)).hexdigest()[:_ORIGIN_DIGITS]
-    return settings.ledger_origin or f"idnode-{made}.invalid"
+def origin_of(settings: Settings) -> str:
+    """Return the name of this node's log: that of the settings, or one made at the first start.
+
+    It belongs to the data directory, since two logs never have one name.  Raises OSError.
+    """
+    if settings.ledger_origin:
+        return settings.ledger_origin
+    path = settings.data_dir / DIRECTORY / _ORIGIN_FILE
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        write_unless_there(path, f"idnode-{token_hex(6)}.invalid\n".encode())
+    return path.read_text("ascii").strip()
 
 
 def robots() -> Robots:

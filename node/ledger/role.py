@@ -67,6 +67,14 @@ class State(StrEnum):
     STOPPED = "stopped"  # a person has to look
 
 
+_LEVELS = {
+    State.STANDBY: logging.INFO,
+    State.WRITING: logging.INFO,
+    State.WAITING: logging.WARNING,  # it goes on by itself
+    State.STOPPED: logging.ERROR,
+}
+
+
 class Standings(NamedTuple):
     """How the ledger stands, for health and metrics; `reason` is a sentence."""
 
@@ -231,8 +239,7 @@ class LedgerRole:
 
     def _say(self, state: State, reason: str) -> None:
         if (state, reason) != (self._state, self._reason):
-            level = logging.INFO if state in (State.WRITING, State.STANDBY) else logging.ERROR
-            log.log(level, "the ledger is %s", state, extra={"reason": reason})
+            log.log(_LEVELS[state], "the ledger is %s", state, extra={"reason": reason})
         self._state, self._reason = state, reason
 
 

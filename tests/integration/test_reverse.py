@@ -13,7 +13,7 @@ from node.registry.prefixes import PrefixTable
 from node.registry.reverse import ReverseIndex
 from node.registry.searching import Found, IndexIncomplete, ReverseLookup, Wanted
 from node.store.changes import ChangeKind, append_changes, prune_changes
-from node.store.database import Database
+from node.store.database import Database, OwnConnection
 from node.store.prefixes import PrefixRow, PrefixState, write_prefixes
 from node.store.reverse import SearchTooBroad, indexing_connection, read_index_state, settle
 from resolver.wire import HandleValue, encode_values
@@ -65,11 +65,17 @@ async def delete(database: Database, key: bytes) -> None:
 
 async def catch_up(database: Database, index: ReverseIndex) -> int:
     """Do all the work there is; return how many steps that took."""
+    async with asyncio.timeout(10):
+        while True:
+            async with indexing_connection(database.dsn) as connection:
+                if connection is not None:  # Postgres has heard that the one before is gone
+                    return await _steps(index, connection)
+
+
+async def _steps(index: ReverseIndex, connection: OwnConnection) -> int:
     steps = 0
-    async with indexing_connection(database.dsn) as connection:
-        assert connection is not None
-        while await index.step(connection):
-            steps += 1
+    while await index.step(connection):
+        steps += 1
     return steps
 
 
