@@ -172,7 +172,10 @@ def _profiles(paths: Sequence[Path]) -> Sequence[Profile]:
 
 
 def _month(text: str) -> str:
-    days_of(text)
+    try:
+        days_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     return text
 
 

@@ -43,6 +43,8 @@ from node.ledger.note import Ed25519Signer, Note
 from node.ledger.record import Record, encode, seed_of
 from node.ledger.rules import policy_leaf
 from node.ledger.sampletraffic import PREFIXES, Asked, Traffic, weight
+from node.ledger.signing import KEY as LOG_KEY
+from node.ledger.signing import PUBLIC, SM2_KEY
 from node.ledger.sm2 import Sm2Signer
 from node.ledger.tags import DayTags
 from node.ledger.tiles import ENTRIES, TILE_WIDTH, Frontier, Tile, encode_entries, entries_for
@@ -176,7 +178,9 @@ class SampleMonth:
         )
         log.publish(start)
         _write(log.directory / KEYS / f"month-{self._month}.key", self._month_key.hex().encode())
-        _write(log.directory / KEYS / "log.vkey", "".join(f"{key}\n" for key in keys).encode())
+        _write(log.directory / KEYS / PUBLIC, "".join(f"{key}\n" for key in keys).encode())
+        _write(log.directory / KEYS / LOG_KEY, f"{log.keys.log.secret}\n".encode())
+        _write(log.directory / KEYS / SM2_KEY, f"{log.keys.sm2.secret}\n".encode())
         _write(log.directory / POLICY / "policy.tlog-policy", log.keys.policy.encode())
 
     def slot(self, start: int, number: int | None) -> None:
