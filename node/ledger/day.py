@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
+from struct import Struct
 from typing import NamedTuple
 
 from node.ledger.canonical import Json, canonical, parse_canonical
 from node.ledger.count import DAY_US, Cell, CountError, DayCount, Piece, Tally, count_day
 from node.ledger.leaf import Block, Day, Epoch, Head, Leaf
-from node.ledger.record import Class
+from node.ledger.record import RECORD_BYTES, Class
 from node.ledger.tags import DAY_NS, ZONE_NS, day_name, day_of
 
 SCHEMA = "idnode-day-1"
+_TIME = Struct("<8xQ48x")  # of a record
 
 ReadBody = Callable[[Block], bytes | None]
 """The body of a block; None when it is not here."""
@@ -96,6 +98,18 @@ def gather(leaves: Iterable[tuple[int, Leaf]], beginning: Beginning, day: int) -
         found.size if next_leaf is None else next_leaf, tuple(reached) if is_last else next_open
     )
     return found
+
+
+def of_one_day(body: bytes) -> bytes:
+    """Return the records of a body up to the first of another day than the first: blocks do not reach over midnight.
+
+    So the sums of a day's blocks are the day's, but for clocks that were set back.
+    """
+    times = [time for (time,) in _TIME.iter_unpack(body)]
+    if not times or day_at(times[0]) == day_at(times[-1]):
+        return body
+    day = day_at(times[0])
+    return body[: RECORD_BYTES * next(at for at, time in enumerate(times) if day_at(time) != day)]
 
 
 def belongs(leaf: Block, day: int) -> bool:

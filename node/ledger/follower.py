@@ -1,7 +1,8 @@
 """A follower: one epoch of one lane on its way into leaves: opened, blocks of its records, gaps, closed.
 
-Laws.  Records are taken in their order, each once, up to the first that is not whole.  An epoch is closed once, when
-its file says how it ended and every record before that end is in a block; what it may have lost is said before that.
+Laws.  Records are taken in their order, each once, up to the first that is not whole; no block has records of two
+local days, but for a clock that was set back.  An epoch is closed once, when its file says how it ended and every
+record before that end is in a block; what it may have lost is said before that.
 """
 
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from node.ledger.block import MAX_RECORDS, Chain, Circumstances, seal
+from node.ledger.day import of_one_day
 from node.ledger.lanefile import Cause, Closing, LaneReader
 from node.ledger.leaf import Block, Epoch, Gap, Leaf
 from node.ledger.record import RECORD_BYTES
@@ -94,6 +96,7 @@ class Follower:
             if body and not is_flushed:
                 self._reader.flush()
                 is_flushed = True
+            body = of_one_day(body)
             block = seal(body, self.chain, around)
             self._advance(block)
             around = around._replace(total=block.total)

@@ -145,9 +145,7 @@ def unzipped(path: Path) -> dict[str, bytes]:
 
 
 def test_the_document_adds_up(lived: Sample) -> None:
-    said = json.loads(
-        document(LedgerMonth(lived.files, MONTH), Issue(is_sample=True, profiles=own_profiles()))
-    )
+    said = json.loads(document(LedgerMonth(lived.files, MONTH), Issue(profiles=own_profiles())))
     totals = said["totals"]
     for name in ("raw", "filtered", "test", "self", "robot", "suspect", "requests"):
         assert totals[name] == sum(day[name] for day in said["by_day"]), name
@@ -159,6 +157,7 @@ def test_the_document_adds_up(lived: Sample) -> None:
         == totals["raw"] + totals["prefix_lookups"] + totals["repeats"] + more - less
     )
     assert said["period"]["complete"] is True
+    assert said["sample"] is True  # whoever makes it, by the name of the log
     assert [each["cosigned_heads"] for each in said["witnesses"]] == [580, 580]
 
 
@@ -259,7 +258,7 @@ def issue_it(sample: Sample) -> Path:
     month = LedgerMonth(sample.files, MONTH)
     verdicts = verdicts_of(sample.files.directory, month.genesis, MONTH)
     assert {each.status for each in verdicts if each.rule[0] == "V"} <= {"PASS", "INFO"}
-    issue = Issue(is_sample=True, profiles=own_profiles(), verdicts=verdicts)
+    issue = Issue(profiles=own_profiles(), verdicts=verdicts)
     return issue_report(month, issue, (sample.keys.log, sample.keys.sm2), sample.append)
 
 

@@ -8,6 +8,7 @@ import pytest
 from node.ledger.classes import SUSPECT_FROM, Robots, networks
 from node.ledger.closing import genesis_of
 from node.ledger.count import CountError, Event, Piece, count_clients, count_day, crossing
+from node.ledger.day import day_at, of_one_day, start_of
 from node.ledger.leaf import CountPolicy, Genesis, MonthKey, parse
 from node.ledger.logfiles import LogDamaged, LogFiles
 from node.ledger.record import Record, encode
@@ -111,3 +112,13 @@ def test_a_log_without_a_beginning_is_damaged_and_one_without_anything_is_not(
     assert genesis_of(LogFiles(tmp_path)) is None
     with pytest.raises(LogDamaged, match="genesis"):
         genesis_of(written(tmp_path, KEY.line()))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "kept"),
+    [([], 0), ([5], 1), ([-9, -1], 2), ([-9, -1, 0, 7], 2), ([0, 7], 2), ([-1, 0, -1, 9], 1)],
+)
+def test_a_block_ends_at_midnight(seconds: list[int], kept: int) -> None:
+    midnight = start_of(day_at(START))
+    body = b"".join(encode(record(1, 0, 5, t_us=midnight + each * SECOND), 0) for each in seconds)
+    assert of_one_day(body) == body[: 64 * kept]

@@ -16,6 +16,7 @@ from node.ledger.record import Class, Proto
 from node.ledger.report.figures import LedgerMonth
 from node.ledger.report.thresholds import Metric, Profile, Scope, judge
 from node.ledger.report.words import LIMITS
+from node.ledger.sample import ORIGIN as SAMPLE_ORIGIN
 
 SCHEMA = "idnode-report-1"
 TIME_ZONE = "Asia/Shanghai"
@@ -47,7 +48,6 @@ class Issue:
     licence: str = ""
     version: int = 1
     supersedes: str = ""  # SHA-256 of the version before
-    is_sample: bool = False
     verdicts: Sequence[Verdict] = ()
     profiles: Sequence[Profile] = field(default_factory=tuple)
 
@@ -60,7 +60,7 @@ def document(month: LedgerMonth, issue: Issue) -> bytes:
     value: dict[str, Json] = {
         "schema": SCHEMA,
         "report_version": issue.version,
-        "sample": issue.is_sample,
+        "sample": month.genesis.origin == SAMPLE_ORIGIN,
         "origin": month.genesis.origin,
         "node": _node(month, issue),
         "period": _period(month),

@@ -40,7 +40,6 @@ def make_sample(
     told = LedgerMonth(sample.files, month)
     issue = Issue(
         operator=OPERATOR,
-        is_sample=True,
         profiles=own_profiles(),
         verdicts=verdicts_of(directory / LEDGER, told.genesis, month),
     )
