@@ -48,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     command.add_words(words)
     auditmake.add_words(words)
     words.add_parser(
-        "rebuild-db", help="make the database's part of the log again from its files; stop the node"
+        "rebuild-db",
+        help="the database's part of the log, made again from its files; stop the node",
     )
 
 
@@ -59,7 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.word in auditmake.ACTS:
         return auditmake.run(arguments)
     done = _rebuild(with_servers(config.load()))
-    print(f"{done.origin}: {done.leaves:,} leaves and {done.cosignatures:,} cosignatures from files")
+    print(
+        f"{done.origin}: {done.leaves:,} leaves and {done.cosignatures:,} cosignatures from files"
+    )
     return 0
 
 

@@ -83,9 +83,7 @@ def add_words(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
             metavar="DIR",
             help="the ledger's directory; default: that of this node",
         )
-    sampled = words.add_parser(
-        "sample", help="make a month that is not real: ledger, report, evidence"
-    )
+    sampled = words.add_parser("sample", help="a month that is not real: ledger, report, evidence")
     sampled.add_argument("directory", type=Path, metavar="DIR", help="not there yet")
     sampled.add_argument(
         "--month", type=_month, default=SAMPLE_MONTH, help=f"default: {SAMPLE_MONTH}"
