@@ -16,8 +16,15 @@ def made_document(**changes: Json) -> bytes:
         "raw": {"day": DAY, "day_leaf": 9},
     }
     met: dict[str, Json] = {
-        "no": 2, "text": both, "standing": "pass", "metric": "filtered", "scope": "cumulative",
-        "at_least": 5, "value": 10, "margin": 5, "reached": reached,
+        "no": 2,
+        "text": both,
+        "standing": "pass",
+        "metric": "filtered",
+        "scope": "cumulative",
+        "at_least": 5,
+        "value": 10,
+        "margin": 5,
+        "reached": reached,
     }
     document: dict[str, Json] = {
         "schema": SCHEMA,
