@@ -26,6 +26,8 @@ LOCAL_TIME = timezone(
 )  # which has had no summer time since 1991
 
 _SUCCESS = int(RecordFlag.SUCCESS)  # arithmetic with the enum is slow
+_LEAF = b"\x00"
+_WHOLE = Struct(f"{RECORD_BYTES}s")
 _SUMMED = Struct("<QQ4xB31xH10x")  # of a record: seq, t_us, class, flags
 
 
@@ -174,7 +176,12 @@ def reopened(chain: Chain, epoch: int, opened_at: int) -> Chain:
 
 
 def _record_hashes(body: bytes) -> list[bytes]:
-    return [leaf_hash(body[at : at + RECORD_BYTES]) for at in range(0, len(body), RECORD_BYTES)]
+    whole = len(body) - len(body) % RECORD_BYTES
+    records = _WHOLE.iter_unpack(memoryview(body)[:whole])
+    hashes = [
+        sha256(_LEAF + record).digest() for (record,) in records
+    ]  # as `leaf_hash`, in half the time
+    return [*hashes, leaf_hash(body[whole:])] if whole < len(body) else hashes
 
 
 def _check_empty(leaf: Block) -> None:

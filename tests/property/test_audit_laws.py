@@ -1,9 +1,9 @@
-"""The fast way to read a block's line is the slow way; a tower has the root of its leaves; arrays are records."""
+"""The fast way to read a line is the slow way; a tower has the root of its leaves; arrays are records."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.ledger.leaf import CLASSES, Block, LeafError, parse
+from node.ledger.leaf import CLASSES, Block, LeafError, Meters, parse
 from node.ledger.record import Record, decode_all, encode, seed_of
 from node.ledger.tlog import leaf_hash, root_from
 from node.ledger.verify.bodies import Records
@@ -31,6 +31,12 @@ BLOCKS = st.builds(
     total=SUMS,
     policy=st.integers(0, 2**16 - 1),
 )
+METERS = st.builds(
+    Meters,
+    time=NUMBERS,
+    workers=st.lists(st.tuples(*[NUMBERS] * 6), max_size=5).map(tuple),
+)
+LEAVES = BLOCKS | METERS
 U16, U32, U64 = st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 RECORDS = st.builds(
     Record,
@@ -52,13 +58,13 @@ RECORDS = st.builds(
 )
 
 
-@given(BLOCKS)
-def test_line_of_a_block_is_read_alike(leaf: Block) -> None:
+@given(LEAVES)
+def test_line_is_read_alike(leaf: Block | Meters) -> None:
     assert read_leaf(leaf.line()) == parse(leaf.line()) == leaf
 
 
-@given(BLOCKS, st.data())
-def test_line_that_was_changed_is_read_alike(leaf: Block, data: st.DataObject) -> None:
+@given(LEAVES, st.data())
+def test_line_that_was_changed_is_read_alike(leaf: Block | Meters, data: st.DataObject) -> None:
     line = bytearray(leaf.line())
     line[data.draw(st.integers(0, len(line) - 1))] = data.draw(st.integers(0, 255))
     try:

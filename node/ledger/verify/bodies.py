@@ -19,7 +19,7 @@ from zlib import crc32
 
 from node.ledger.block import record_root, sm3
 from node.ledger.leaf import CLASSES, Block
-from node.ledger.record import BODY_BYTES, RECORD_BYTES, RecordFlag, seed_of
+from node.ledger.record import CRC_LAYOUT, RECORD_BYTES, RecordFlag, seed_of
 from node.ledger.verify.checks import Check
 from node.ledger.verify.epochstate import EpochState
 from node.ledger.verify.files import EvidenceFiles, Unreadable
@@ -144,15 +144,14 @@ class Records:
 
     def first_bad(self, lane: int, epoch: int, first: int) -> int | None:
         """Return the number of the first record that is not whole, or not the one that belongs there."""
-        words, view, seed = self._words, memoryview(self.body), seed_of(lane, epoch)
-        numbers = _array("Q", self.body)[0::8]
-        starts = range(0, len(self.body), RECORD_BYTES)
-        for place, (number, start, crc) in enumerate(
-            zip(numbers, starts, words[15::16], strict=True)
-        ):
-            if number != first + place or crc32(view[start : start + BODY_BYTES], seed) != crc:
-                return first + place
-        return None
+        numbers, said = _array("Q", self.body)[0::8], self._words[15::16]
+        bodies = (body for body, _ in CRC_LAYOUT.iter_unpack(self.body))
+        found = array("I", map(crc32, bodies, repeat(seed_of(lane, epoch))))
+        expected = array("Q", range(first, first + len(numbers)))
+        if numbers == expected and found == said:
+            return None
+        pairs = zip(numbers, expected, found, said, strict=True)
+        return next(first + place for place, (a, b, c, d) in enumerate(pairs) if a != b or c != d)
 
     def drifts(self, opened: int) -> Iterator[int]:
         """Return by how much the wall clock is ahead of the epoch's opening and the monotonic clock, µs each."""

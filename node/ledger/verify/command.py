@@ -4,9 +4,11 @@ Exit codes are those of the checks.  Standard output has the result, standard er
 """
 
 import argparse
+import gc
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from node.ledger.classes import Robots
@@ -165,8 +167,9 @@ def _add_log_key(parser: argparse.ArgumentParser) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    question = question_of(arguments)
-    outcome = verify_evidence(EvidenceFiles(arguments.evidence), question)
+    question, files = question_of(arguments), EvidenceFiles(arguments.evidence)
+    with _no_collector():
+        outcome = verify_evidence(files, question)
     for line in lines_of(outcome):
         _say(line)
     if arguments.json:
@@ -175,6 +178,16 @@ def _verify(arguments: argparse.Namespace) -> int:
     if arguments.remember and outcome.head and code <= 1:
         remember(arguments.remember, outcome.head.note)
     return code
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Leave out the search for cycles: there are none, and among millions of records it takes a tenth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def question_of(arguments: argparse.Namespace) -> Question:

@@ -60,8 +60,9 @@ class EvidenceFiles:
         except OSError as error:
             raise Unreadable(f"{path} cannot be read: {error.strerror}") from error
         try:
-            self._check(path, os.fstat(descriptor), limit)
-            return _read_all(descriptor, limit, path)
+            found = os.fstat(descriptor)
+            self._check(path, found, limit)
+            return _read_all(descriptor, found.st_size, path)
         finally:
             os.close(descriptor)
 
@@ -150,13 +151,12 @@ class EvidenceFiles:
             raise Unreadable(f"{path} has {found.st_size} bytes, and at most {limit} are right")
 
 
-def _read_all(descriptor: int, limit: int, path: str) -> bytes:
+def _read_all(descriptor: int, size: int, path: str) -> bytes:
+    """Read so many bytes; a buffer of the limit's size for each small file would cost more than all rules."""
     try:
-        data = os.read(descriptor, limit + 1)
-        while len(data) <= limit and (more := os.read(descriptor, limit + 1 - len(data))):
+        data = os.read(descriptor, size)
+        while len(data) < size and (more := os.read(descriptor, size - len(data))):
             data += more
     except OSError as error:
         raise Unreadable(f"{path} cannot be read: {error.strerror}") from error
-    if len(data) > limit:
-        raise Unreadable(f"{path} has more than {limit} bytes")
     return data

@@ -3,10 +3,8 @@
 Campaigns and policies change at the beginning of a minute, so a record's time says which were in force.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from hashlib import sha256
-from itertools import compress
 from typing import NamedTuple
 
 from node.ledger.classes import Robots
@@ -18,12 +16,12 @@ from node.ledger.verify.checks import Check
 from node.ledger.verify.findings import Findings, Status
 from node.ledger.verify.heads import Heads
 from node.ledger.verify.networks import MonthTags, Network, NetworkTags, parse_networks, tags_of
+from node.ledger.verify.rates import Rates
 from node.ledger.verify.times import TOLERANCE_US
 
 MINUTE_US = 60_000_000
 RATE_RULE = "suspect_from_per_minute"
 _LOOPBACK = ("127.0.0.0/24", "::1/128")
-_MAX_RATE_NETWORKS = 65_536  # that a worker watches
 _TEST, _PRODUCTION = int(Class.TEST), int(Class.PRODUCTION)
 
 
@@ -64,7 +62,7 @@ class PolicyRules:
         self._agents: dict[int, bytes] = {}
         self._prefixes = {UNKNOWN_PREFIX, PENDING_PREFIX}
         self._tags: dict[tuple[int, str, int, int], NetworkTags | None] = {}
-        self._rates: dict[int, tuple[tuple[int, int], Counter[int]]] = {}
+        self._rates = Rates()
         self._notes: set[str] = set()
         self._looked = False
 
@@ -289,35 +287,9 @@ class PolicyRules:
 
     def _check_rate(self, index: int, leaf: Block, records: Records, first: int, name: str) -> None:
         policy = self._at(first)
-        if policy is None or not policy.rate:
-            return
-        for minute, counts in _by_minute(records):
-            place = (leaf.epoch, minute)
-            known, total = self._rates.get(leaf.lane, (place, Counter()))
-            if known != place:
-                total = Counter()
-            total.update(counts)
-            self._rates[leaf.lane] = place, total
-            if len(total) < _MAX_RATE_NETWORKS and max(total.values(), default=0) > policy.rate:
-                self._findings.fail(
-                    Check.V7_RATE,
-                    f"{name}: one network has more than {policy.rate} in production in a minute",
-                    leaf=index,
-                )
-                total.clear()
-
-
-def _by_minute(records: Records) -> list[tuple[int, Counter[int]]]:
-    """Count the networks of production by minute, in order of time."""
-    first, last = (time // MINUTE_US for time in records.span)
-    if first == last and all(kind.class_ == _PRODUCTION for kind in records.kinds):
-        return [(first, Counter(records.networks))]
-    found: dict[int, Counter[int]] = {}
-    minutes = [time // MINUTE_US for time in records.times]
-    for minute in sorted(set(minutes)):
-        wanted = [
-            here == minute and class_ == _PRODUCTION
-            for here, class_ in zip(minutes, records.classes, strict=True)
-        ]
-        found[minute] = Counter(compress(records.networks, wanted))
-    return list(found.items())
+        if policy is not None and policy.rate and self._rates.is_over(leaf, records, policy.rate):
+            self._findings.fail(
+                Check.V7_RATE,
+                f"{name}: one network has more than {policy.rate} in production in a minute",
+                leaf=index,
+            )
