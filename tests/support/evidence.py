@@ -35,7 +35,7 @@ from node.ledger.leaf import (
 )
 from node.ledger.note import Ed25519Signer, Note, Signature
 from node.ledger.record import Class, Proto, Record, RecordFlag, encode, seed_of
-from node.ledger.report.statement import Statement
+from node.ledger.statement import Statement
 from node.ledger.tags import DayTags, packed_address
 from node.ledger.tiles import Frontier, encode_entries, entries_for
 from node.ledger.tlog import EMPTY_ROOT, leaf_hash

@@ -9,7 +9,7 @@ from node.ledger.canonical import canonical
 from node.ledger.checkpoint import Checkpoint
 from node.ledger.leaf import Dictionary, Genesis, Leaf, Report
 from node.ledger.note import Ed25519Signer, Note
-from node.ledger.report.statement import Statement
+from node.ledger.statement import Statement
 from node.ledger.verify.checks import Check
 from tests.support.evidence import MONTH, ORIGIN, Evidence, Maker, Story
 from tests.support.logs import seed
