@@ -36,7 +36,7 @@ STORED = Stored(
 )
 FOUND = Answer(Status.FOUND, stored=STORED)
 
-# Status: response code (handle-protocol §6), HTTP status (features-and-contracts §2.5; 402 is 401 where a login is asked for)
+# Status: response code (handle-protocol §6), HTTP status (features-and-contracts §2.5; 402 is 401 where one can log in)
 TABLE = {
     Status.FOUND: (1, 200),
     Status.NO_SUCH_HANDLE: (100, 404),
