@@ -38,7 +38,7 @@ from tests.support.nodes import NodeProcess, eventually
 pytestmark = pytest.mark.slow
 
 ROUNDS = 12  # each question so often, on another connection each time, so that every worker has its share
-SETTLES_SECONDS = 10.0
+SETTLES_SECONDS = 30.0
 RECORDS = """
 {"handle":"0.NA/88.1000.1","values":[]}
 {"handle":"0.NA/88.1000.2","delegated":true,"values":[]}
