@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
+from node.ledger.canonical import MAX_NUMBER
 from node.ledger.leaf import Block, MonthKey
 from node.ledger.tags import day_of
 from node.ledger.verify.bodies import Records
@@ -80,21 +81,24 @@ class CanaryRules:
                 where = (leaf.lane, leaf.epoch, leaf.sequence[0] + place)
                 canary.found += self._is(canary, time, tag, where)
 
-    def finish(self, *, has_bodies: bool) -> None:
-        """Say which were missed, and which came twice."""
+    def finish(self, judged_until: int, *, has_bodies: bool) -> None:
+        """Say which were missed, and which came twice; later than that time, µs, none is expected (0: all are)."""
         if self._canaries is None or not has_bodies:
             text = "no --canaries" if self._canaries is None else "records were not looked at"
             self._findings.tell("R7", f"{text}: not looked for", Status.SKIP)
             return
+        until = judged_until - AROUND_US if judged_until else MAX_NUMBER
         for canary in self._canaries:
-            if not canary.found:
+            if not canary.found and canary.time <= until:
                 text = f"the canary in line {canary.line} is not in the ledger"
                 self._findings.fail(Check.R7_MISSING, text)
             elif canary.found > 1:
                 text = f"the canary in line {canary.line} is in the ledger {canary.found} times"
                 self._findings.fail(Check.R7_TWICE, text)
         once = sum(canary.found == 1 for canary in self._canaries)
+        late = sum(not canary.found and canary.time > until for canary in self._canaries)
         text = f"sent {grouped(len(self._canaries))}, found exactly once {grouped(once)}"
+        text += f", {grouped(late)} asked too late to be in the log yet" if late else ""
         self._findings.tell("R7", text)
 
     def _is(self, canary: Canary, time: int, tag: int, where: tuple[int, int, int]) -> bool:

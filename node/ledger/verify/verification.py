@@ -99,6 +99,7 @@ class _Run:
         self._trust = question.trust
         self._findings = findings
         self._has_all = question.bodies.mode == ALL
+        self._judged_until = heads.newest.met
         keys = question.month_keys
         self._merkle = MerkleRules(files, heads, question.remembered, findings)
         self._lanes = LaneRules(findings)
@@ -193,4 +194,4 @@ class _Run:
         self._reports.finish(self.days.counted, is_complete=bool(self._period.month))
         self._meters.finish(self._lanes.epochs)
         self._scrape.finish(self._lanes.uncounted, has_bodies=self._has_all)
-        self._canaries.finish(has_bodies=self._has_all)
+        self._canaries.finish(self._judged_until, has_bodies=self._has_all)
