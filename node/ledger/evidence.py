@@ -19,9 +19,11 @@ from typing import NamedTuple
 from node.ledger.block import body_path, sm3
 from node.ledger.checkpoint import Checkpoint
 from node.ledger.closing import DAYS
+from node.ledger.day import day_at
 from node.ledger.index import DIRECTORY as INDEX
 from node.ledger.leaf import Acknowledgement, Anchor, Block, CountPolicy, Genesis, parse
 from node.ledger.logfiles import BODIES, CHECKPOINT, HEADS, LOG, POLICY, LogDamaged, LogFiles
+from node.ledger.tags import day_name
 from node.ledger.tiles import entries_for, tiles_for
 
 ACKS, ANCHORS, REPORTS = "acks", "anchors", "reports"
@@ -128,8 +130,9 @@ def _write_leaves(ledger: LogFiles, target: Path, edition: Edition) -> int:
 
 
 def _is_of(leaf: Block, month: str) -> bool:
-    """True for a block that ended in the month, or on the day after it: it may reach back."""
-    return body_path(leaf).startswith(month.replace("-", "/"))
+    """True for a block that reaches into the month, though it ended in the next: its days are counted with it."""
+    first, last = (day_name(day_at(time))[:7] for time in leaf.span)
+    return first <= month <= last
 
 
 def _copy_body(ledger: LogFiles, leaf: Block, target: Path) -> bool:
