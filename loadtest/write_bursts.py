@@ -7,6 +7,7 @@ knows what it holds, so there a refusal is a fault; records in common change und
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -68,7 +69,7 @@ class Ledger:
         self.counts[entry.outcome] += 1
 
 
-class Writer:
+class Writer(ABC):
     """Writes one after the other; `send` is the way, which returns when the entry says what came of it."""
 
     def __init__(self, name: str, ledger: Ledger, seed: int) -> None:
@@ -91,12 +92,12 @@ class Writer:
             await asyncio.sleep(self._dice.uniform(0, THINK_SECONDS))
         return {own, *common}
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  most hold none
         """Let go of connections."""
 
+    @abstractmethod
     async def send(self, handle: str, entry: Entry) -> None:
         """Ask for a write; set the entry's outcome, and version if it is told."""
-        raise NotImplementedError
 
     async def _carry_out(self, handle: str, entry: Entry) -> None:
         self._ledger.journals[handle][self.name].append(entry)

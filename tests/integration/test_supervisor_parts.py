@@ -307,8 +307,7 @@ def test_socket_that_would_share_its_port_is_seen_as_taken(settings: Settings, k
 def test_two_names_of_one_address_do_not_share_a_port(
     settings: Settings, name: str, first: str, second: str
 ) -> None:
-    if socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM)[0][0] != socket.AF_INET:
-        pytest.skip("localhost is an IPv6 address here")
+    first, second = (_as_localhost(each) for each in (first, second))
     free = open_listeners(settings)
     port = free.settings.http_listen[0].port
     free.close()
@@ -319,8 +318,17 @@ def test_two_names_of_one_address_do_not_share_a_port(
         open_listeners(both)
 
     assert caught.value.kind is Kind.MISCONFIGURED
-    said = f"IDNODE_ADMIN_LISTEN gives {second}:{port}, which IDNODE_{name.upper()} already has as {first}:{port}"
+    ours, theirs = Endpoint(second, port), Endpoint(first, port)
+    said = f"IDNODE_ADMIN_LISTEN gives {ours}, which IDNODE_{name.upper()} already has as {theirs}"
     assert said in caught.value.detail
+
+
+def _as_localhost(address: str) -> str:
+    """Return an address in the family that `localhost` has on this machine."""
+    family = socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM)[0][0]
+    if family == socket.AF_INET:
+        return address
+    return {"127.0.0.1": "::1", "0.0.0.0": "::"}.get(address, address)
 
 
 def test_address_that_is_not_ours_is_named(settings: Settings) -> None:
