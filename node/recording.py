@@ -7,9 +7,11 @@ from importlib.resources import files
 from pathlib import Path
 from secrets import token_hex
 from socket import gethostname
+from typing import NamedTuple
 
 from node.errors import Kind, RegistryError
-from node.ledger.announced import FILE, Announced, AnnouncedNumbers, read_announced
+from node.ledger.agents import AgentNotes
+from node.ledger.announced import FILE, Announced, AnnouncedFile, AnnouncedNumbers, read_announced
 from node.ledger.announcer import Terms
 from node.ledger.classes import Robots, networks
 from node.ledger.counting import Counter
@@ -21,7 +23,7 @@ from node.ledger.monthkeys import MonthKeys
 from node.ledger.record import Proto, RecordFlag
 from node.ledger.role import DIRECTORY, Conduct
 from node.ledger.sources import SourceNotes
-from node.ledger.tags import DayKeys
+from node.ledger.tags import DayKeys, nonce_of
 from node.settings import Settings
 from resolver.answer import Status, Tier
 from resolver.identifier import Scheme
@@ -69,17 +71,24 @@ def robots() -> Robots:
     return Robots.parse((files("node.ledger") / "robots.json").read_bytes())
 
 
+class Notes(NamedTuple):
+    """What a worker notes beside its lane, for the keeper to take."""
+
+    sources: SourceNotes
+    agents: AgentNotes
+
+
 class Recording(Recorder):
     """Implements `resolver.recorder.Recorder` over one lane; `open` makes it."""
 
     def __init__(
-        self, directory: Path, counter: Counter, numbers: AnnouncedNumbers, notes: SourceNotes
+        self, directory: Path, counter: Counter, numbers: AnnouncedNumbers, notes: Notes
     ) -> None:
         self._directory = directory
         self._notes = notes
         self._counter = counter
         self._numbers = numbers
-        self._robots = robots()
+        self._announced = AnnouncedFile(directory, robots())
         self._told = _mark(directory)
         self._outcomes = tuple(_outcome(labels, is_sent=False) for labels in RESOLUTIONS)
         self._named = tuple(_outcome(labels, is_sent=True) for labels in RESOLUTIONS)
@@ -90,17 +99,19 @@ class Recording(Recorder):
         """Epoch and number of the newest record."""
         return self._counter.lane.epoch, self._counter.lane.seq
 
-    def native(
-        self, address: str, port: int, request_id: bytes, key: bytes, cell: int, now_ns: int
-    ) -> int:
+    def sender(self, address: str) -> Party:
+        """See `Recorder`."""
+        return self._counter.askers.get(address) or self._counter.asker(address)
+
+    def native(self, party: Party, asked: bytes, key: bytes, cell: int, now_ns: int) -> int:
         """See `Recorder`."""
         counter = self._counter
         try:
             return counter.append(
-                counter.askers.get(address) or counter.asker(address),
+                party,
                 counter.subjects.get(key) or counter.subject(key),
                 self._named[cell],
-                counter.native_nonce(port, request_id),
+                nonce_of(asked),
                 now_ns,
             )
         except NotCounted:
@@ -147,17 +158,19 @@ class Recording(Recorder):
         """Once a second: go by what has been announced since."""
         now_ns = time.time_ns()
         self._counter.tick(now_ns)
-        if self._notes.is_due(now_ns):
-            self._notes.write(now_ns)
+        if self._notes.sources.is_due(now_ns):
+            self._notes.sources.write(now_ns)
+        self._notes.agents.write()
         told = _mark(self._directory)
         if told != self._told:
-            announced = read_announced(self._directory, self._robots)
+            announced = self._announced.read()
             self._numbers.announced, self._told = announced, told
             self._counter.adopt(announced.policies)
 
     def close(self) -> None:
         """Close the lane."""
-        self._notes.write(time.time_ns())
+        self._notes.sources.write(time.time_ns())
+        self._notes.agents.write()
         self._counter.close()
 
 
@@ -201,14 +214,15 @@ async def open_recording(
         Durability(settings.ledger_durability), settings.ledger_fail == "closed", origin
     )
     lane = Lane.open(directory / LANES, slot, happened, terms=terms)
-    numbers, notes = AnnouncedNumbers(announced, is_homed), SourceNotes(directory, slot)
+    notes = Notes(SourceNotes(directory, slot), AgentNotes(directory, slot))
+    numbers = AnnouncedNumbers(announced, is_homed, notes.agents.met)
     counter = Counter(
         lane,
         DayKeys(MonthKeys(directory / KEYS).key),
         announced.policies,
         trusted_proxies=networks(settings.trusted_proxies),
         numbers=numbers,
-        met=notes.met,
+        met=notes.sources.met,
     )
     return Recording(directory, counter, numbers, notes)
 

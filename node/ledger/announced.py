@@ -4,11 +4,12 @@ The file `announced` has the lines of those leaves, in their order.  The keeper'
 the leaves are in the log; workers read it at their start and when it has changed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from node.ledger.classes import Campaign, Policy, Robots, networks
+from node.ledger.agents import MAX_AGENTS, row_of
+from node.ledger.classes import MAX_AGENT_BYTES, Campaign, Policy, Robots, networks
 from node.ledger.counting import Numbers
 from node.ledger.durable import read_if_there, write_durably
 from node.ledger.leaf import Campaign as CampaignLeaf
@@ -20,6 +21,7 @@ from resolver.schemes import parse_handle
 FILE = "announced"
 KINDS = (CountPolicy.kind, CampaignLeaf.kind, Dictionary.kind)
 SUSPECT_RULE = "suspect_from_per_minute"  # the name of the rate rule in a policy leaf
+MAX_ROWS_KEPT = 4_096  # of user agents that a worker knows the row of, 600 bytes each
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,11 @@ class Announced:
     agents: dict[bytes, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, lines: Iterable[bytes], robots: Robots) -> "Announced":
+    def of(cls, leaves: Sequence[Leaf], robots: Robots) -> "Announced":
         """Read leaves; `robots` is the list that this version has, which its newest policy names by its digest.
 
-        Raises LeafError, ValueError.
+        Raises ValueError.
         """
-        leaves = [parse(line) for line in lines]
         told = [leaf for leaf in leaves if isinstance(leaf, Dictionary)]
         campaigns = _campaigns(leaves)
         return cls(
@@ -55,17 +56,42 @@ def write_announced(directory: Path, lines: Iterable[bytes]) -> None:
         write_durably(directory / FILE, data)
 
 
+class AnnouncedFile:
+    """The file, for who reads it again and again: each line is parsed once."""
+
+    def __init__(self, directory: Path, robots: Robots) -> None:
+        """`directory` is that of the ledger; of `robots` see `Announced.of`."""
+        self._path = directory / FILE
+        self._robots = robots
+        self._leaves: dict[bytes, Leaf] = {}
+
+    def read(self) -> Announced:
+        """Return what is announced; nothing while there is no file.  Raises OSError, LeafError, ValueError."""
+        lines = (read_if_there(self._path) or b"").splitlines()
+        before = self._leaves
+        self._leaves = {line: before[line] if line in before else parse(line) for line in lines}
+        return Announced.of(tuple(self._leaves.values()), self._robots)
+
+
 def read_announced(directory: Path, robots: Robots) -> Announced:
-    """Read the file; nothing is announced while there is none.  Raises OSError, LeafError, ValueError."""
-    return Announced.of((read_if_there(directory / FILE) or b"").splitlines(), robots)
+    """Read the file once; see `AnnouncedFile`."""
+    return AnnouncedFile(directory, robots).read()
 
 
 class AnnouncedNumbers(Numbers):
     """The dictionary, for a worker.  `is_homed` says of a canonical prefix whether this node answers for it."""
 
-    def __init__(self, announced: Announced, is_homed: Callable[[bytes], bool]) -> None:
+    def __init__(
+        self,
+        announced: Announced,
+        is_homed: Callable[[bytes], bool],
+        agent_met: Callable[[bytes], None] | None = None,
+    ) -> None:
+        """`agent_met` is told the rows of user agents that have no number yet, once for each caller and minute."""
         self.announced = announced  # replaced when there is more
         self._is_homed = is_homed
+        self._agent_met = agent_met
+        self._rows: dict[bytes, bytes] = {}
 
     def prefix_no(self, key: bytes) -> int:
         """Return the row of the most specific prefix that has one; see `Numbers`."""
@@ -83,7 +109,22 @@ class AnnouncedNumbers(Numbers):
 
     def agent_no(self, agent: bytes) -> int:
         """See `Numbers`."""
-        return self.announced.agents.get(agent, OTHER_AGENT)
+        if not agent:
+            return OTHER_AGENT
+        row = self._row(agent[:MAX_AGENT_BYTES])
+        number = self.announced.agents.get(row, OTHER_AGENT)
+        is_wanted = number == OTHER_AGENT and row and len(self.announced.agents) < MAX_AGENTS
+        if is_wanted and self._agent_met is not None:
+            self._agent_met(row)
+        return number
+
+    def _row(self, agent: bytes) -> bytes:
+        row = self._rows.get(agent)
+        if row is None:
+            if len(self._rows) >= MAX_ROWS_KEPT:
+                self._rows.clear()
+            row = self._rows[agent] = row_of(agent)
+        return row
 
 
 def _campaigns(leaves: Iterable[Leaf]) -> tuple[Campaign, ...]:

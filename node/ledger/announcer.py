@@ -1,4 +1,4 @@
-"""The announcer: what the log has to say before it is used: its beginning, policies, month keys, numbers of prefixes.
+"""The announcer: what the log has to say before it is used: beginning, policies, month keys, rows of its dictionary.
 
 Laws.  Everything here can be asked for again and again and is said once.  A policy is in force from a time that is
 later than its leaf (the first, from the beginning of the log).  The key of a month is in the log before it begins, if
@@ -11,6 +11,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import NamedTuple, Self
 
+from node.ledger.agents import AgentRows, take_notes
 from node.ledger.announced import KINDS, write_announced
 from node.ledger.classes import Network, Robots
 from node.ledger.leaf import (
@@ -25,7 +26,7 @@ from node.ledger.log import Log
 from node.ledger.logfiles import KEYS
 from node.ledger.monthkeys import MonthKeys
 from node.ledger.rules import policy_leaf
-from node.ledger.tags import day_name, day_of
+from node.ledger.tags import MINUTE_NS, day_name, day_of
 from node.store.database import store_errors
 from node.store.ledger import lines_of_kind, prefix_mark, prefix_names
 from resolver.identifier import Scheme
@@ -59,6 +60,7 @@ class Announcer:
         self._months: set[str] = set()
         self._prefixes: set[str] = set()
         self._next_prefix = 1
+        self._agents = AgentRows()
         self._mark = (-1, 0)  # of the prefixes that were looked at
 
     @classmethod
@@ -84,6 +86,8 @@ class Announcer:
         due = [*self._beginning(now_us), *self._policy(now_us)]
         due += await asyncio.to_thread(self._month_keys, now_us)
         due += await self._numbers()
+        noted = await asyncio.to_thread(take_notes, self._directory)
+        due += self._agents.due(noted, now_us * 1_000 // MINUTE_NS)
         await self.say(due)
         return len(due)
 
@@ -109,6 +113,7 @@ class Announcer:
             case MonthKey():
                 self._months.add(leaf.month)
             case Dictionary():
+                self._agents.told(leaf.agents)
                 self._prefixes |= {name for _, _, name in leaf.prefixes}
                 numbers = [number for number, _, _ in leaf.prefixes]
                 self._next_prefix = max([self._next_prefix - 1, *numbers]) + 1

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from node.counters import Counters, slot_path
+from node.ledger.agents import AgentNotes
 from node.ledger.announced import AnnouncedNumbers, read_announced
 from node.ledger.announcer import Terms
 from node.ledger.classes import Robots
@@ -146,6 +147,21 @@ async def test_prefixes_get_numbers_that_stay(database: Database, tmp_path: Path
     assert numbers.prefix_no(b"oid:1.2.156.7") == 2
     assert numbers.prefix_no(b"86.1/A") == PENDING_PREFIX
     assert numbers.prefix_no(b"77/A") == UNKNOWN_PREFIX
+
+
+async def test_user_agents_get_numbers_that_stay(database: Database, tmp_path: Path) -> None:
+    notes = AgentNotes(tmp_path, 0)
+    for agents in ((b"Pump/1", b"Valve/2"), (b"Valve/2", b"Press/3")):
+        async with running(role_of(database, tmp_path)):
+            for agent in agents:
+                notes.met(agent)
+            notes.write()
+            await asked(tmp_path)
+    found = [leaf for leaf in await stored(database.dsn) if isinstance(leaf, Dictionary)]
+    rows = [row for leaf in found for row in leaf.agents]
+    assert rows == [(1, "Pump/1"), (2, "Valve/2"), (3, "Press/3")]
+    numbers = AnnouncedNumbers(read_announced(tmp_path, ROBOTS), lambda _: False)
+    assert [numbers.agent_no(each) for each in (b"Valve/2", b"Press/3")] == [2, 3]
 
 
 async def test_meters_show_both_counts_of_each_worker(database: Database, tmp_path: Path) -> None:
