@@ -7,6 +7,7 @@ and has read the change feed; from then on a database that is away costs only th
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -135,9 +136,7 @@ class Worker:
         HTTP and the native protocol drain side by side, for DRAIN_SECONDS in all.
         """
         loop = asyncio.get_running_loop()
-        datagrams = [
-            await loop.create_datagram_endpoint(self._udp, sock=each) for each in sockets.udp
-        ]
+        datagrams = [self._udp(each) for each in sockets.udp]
         streams = [await loop.create_server(self._tcp, sock=each) for each in sockets.tcp]
         app = build_app(
             self.service,
@@ -166,10 +165,10 @@ class Worker:
                     server.close()
                 await self._drain(datagrams)
                 self.guard.end()
-                for transport, _ in datagrams:
-                    transport.close()
+                for front_end in datagrams:
+                    front_end.close()
 
-    async def _drain(self, datagrams: Sequence[tuple[Any, UdpFrontEnd]]) -> None:
+    async def _drain(self, datagrams: Sequence[UdpFrontEnd]) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
                 while self._is_busy(datagrams):  # noqa: ASYNC110  nobody tells when nothing is left
@@ -219,15 +218,15 @@ class Worker:
         self.reading.written(told)
         await self.siblings.tell(told)
 
-    def _is_busy(self, datagrams: Sequence[tuple[Any, UdpFrontEnd]]) -> bool:
-        return self.guard.is_busy() or any(front_end.is_busy() for _, front_end in datagrams)
+    def _is_busy(self, datagrams: Sequence[UdpFrontEnd]) -> bool:
+        return self.guard.is_busy() or any(each.is_busy() for each in datagrams)
 
     def _spawn_answer(self, answer: Coroutine[Any, Any, None]) -> None:
         """Start the task of one answer: its failure is a fault to be told, and no reason to stop the worker."""
         self._spawn(survive(answer))
 
-    def _udp(self) -> UdpFrontEnd:
-        return UdpFrontEnd(
+    def _udp(self, sock: socket.socket) -> UdpFrontEnd:
+        front_end = UdpFrontEnd(
             self.responder,
             self.reading.hot_wire,
             self.guard,
@@ -236,6 +235,8 @@ class Worker:
             self._spawn_answer,
             max_datagrams=self.settings.udp_max_datagrams,
         )
+        front_end.listen(sock)
+        return front_end
 
     def _tcp(self) -> TcpConnection:
         return TcpConnection(

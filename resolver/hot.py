@@ -59,6 +59,9 @@ record has restricted values, so that only a request for public values may have 
 bytes; `key` and `serial` those of the record; `lengths` the request's own (native ones say theirs twice).
 """
 
+WireReply = tuple[int, bytes, bytes]
+"""What `HotWire.reply` finds: the UDP cell, the finished reply to a whole request message, and the record's key."""
+
 _Index = dict[bytes, bytes | tuple[bytes, ...]]
 """Canonical key -> the requests that have an entry; one is kept bare, since most records have just that."""
 
@@ -187,11 +190,8 @@ class HotWire(HotTable):
         """Once a second: renew the expiration that answers carry."""
         self._expiration = (int(epoch_seconds) + ANSWER_LIFE_SECONDS).to_bytes(4, "big")
 
-    def reply(self, request: bytes, now_ns: int) -> tuple[int, bytes, bytes] | None:
-        """Return the UDP cell, the finished reply to a whole request message, and the record's key.
-
-        None: go the ordinary way.
-        """
+    def reply(self, request: bytes, now_ns: int) -> WireReply | None:
+        """Return the ready reply to a whole request message; None: go the ordinary way."""
         profile = self._profiles.get(request[:8] + request[20:36])
         if profile is None:
             return None

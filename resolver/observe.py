@@ -5,6 +5,7 @@ array in a mapped file, so that nothing is lost when a worker is killed and any 
 list.  Cells are numbered once, at import; front ends look theirs up beforehand and pay two additions an answer.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from itertools import product
 from typing import Protocol as Interface
@@ -144,6 +145,18 @@ class Tally:
         row = _LATENCY_ROW[resolution]
         cells[row + (elapsed_ns >> _FINEST_BITS).bit_length()] += 1
         cells[row + _BUCKETS] += elapsed_ns
+
+    def counted(self, resolutions: Sequence[int]) -> None:
+        """Count answers that are about to be sent together; `took` follows."""
+        cells = self.cells
+        for resolution in set(resolutions):
+            cells[resolution] += resolutions.count(resolution)
+
+    def took(self, resolution: int, elapsed_ns: int, times: int = 1) -> None:
+        """Tell what so many answers of one protocol took, in nanoseconds each; `resolution` is the cell of one."""
+        cells, row = self.cells, _LATENCY_ROW[resolution]
+        cells[row + (elapsed_ns >> _FINEST_BITS).bit_length()] += times
+        cells[row + _BUCKETS] += elapsed_ns * times
 
     def happened(self, event: Event, times: int = 1) -> None:
         """Count an event."""

@@ -15,7 +15,7 @@ REFUSED = -1
 """In place of a record's number: the question must not be answered, since the answer cannot be recorded."""
 
 Party = Any
-"""Who asks over HTTP, as the recorder sees it; a front end may keep it as long as headers and peer are the same."""
+"""Who asks, as the recorder sees it; a front end may keep it as long as peer and, over HTTP, headers are the same."""
 
 
 class Recorder(Protocol):
@@ -29,10 +29,12 @@ class Recorder(Protocol):
     is_strict: bool
     """Whether answers wait for `committed`; front ends then leave their ready answers alone."""
 
-    def native(
-        self, address: str, port: int, request_id: bytes, key: bytes, cell: int, now_ns: int
-    ) -> int:
-        """Record the answer to a native message; `port` is the sender's."""
+    def sender(self, address: str) -> Party:
+        """Return who asks over the native protocol."""
+        ...
+
+    def native(self, party: Party, asked: bytes, key: bytes, cell: int, now_ns: int) -> int:
+        """Record the answer to a native message; `asked` is the sender's port and the request's id, as on the wire."""
         ...
 
     def party(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> Party:
@@ -61,9 +63,10 @@ class NoRecorder:
 
     is_strict = False
 
-    def native(
-        self, address: str, port: int, request_id: bytes, key: bytes, cell: int, now_ns: int
-    ) -> int:
+    def sender(self, address: str) -> Party:
+        """See `Recorder`."""
+
+    def native(self, party: Party, asked: bytes, key: bytes, cell: int, now_ns: int) -> int:
         """See `Recorder`."""
         return 0
 

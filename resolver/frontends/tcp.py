@@ -12,9 +12,9 @@ from time import perf_counter_ns
 from typing import Any
 
 from resolver.guard import Guard
-from resolver.hot import HotWire
+from resolver.hot import HotWire, WireReply
 from resolver.observe import Event, Protocol, Tally, shift
-from resolver.recorder import Recorder
+from resolver.recorder import Party, Recorder
 from resolver.responder import Origin, Reply, Responder
 from resolver.wire import MAX_MESSAGE_BYTES, FrameBuffer, WireError
 
@@ -41,7 +41,8 @@ class TcpConnection(asyncio.Protocol):
         self._guard = guard
         self._tally = tally
         self._recorder = recorder
-        self._port = 0
+        self._port = b""
+        self._sender: Party = None
         self._spawn = spawn
         self._frames = FrameBuffer(MAX_MESSAGE_BYTES)
         self._queue: deque[bytes] = deque()  # an empty message stands for the end
@@ -62,7 +63,8 @@ class TcpConnection(asyncio.Protocol):
         self._transport = transport
         peer = transport.get_extra_info("peername")
         self._origin = Origin(Protocol.TCP, peer[0] if peer else "")
-        self._port = peer[1] if peer else 0
+        self._port = peer[1].to_bytes(2, "big") if peer else b""
+        self._sender = self._recorder.sender(self._origin.address)
         if not peer or not self._guard.admit(self, peer[0]):
             transport.abort()
 
@@ -90,7 +92,7 @@ class TcpConnection(asyncio.Protocol):
         if not self._is_ordinary and not self.request_began_ns:
             ready = self._ready(data, started)
             if ready is not None:
-                self._transport.write(self._counted(ready, data, started))
+                self._reply([(ready, data)], started)
                 return
         if not self._last_word:
             self._frames.feed(data)
@@ -114,18 +116,24 @@ class TcpConnection(asyncio.Protocol):
         """See `Guard`; what the client has not read until now is thrown away."""
         self._transport.abort()
 
-    def _counted(self, ready: tuple[int, bytes, bytes], message: bytes, started: int) -> bytes:
-        """Record and count a ready reply, and return what is to be sent."""
-        cell, reply, key = ready
-        cell += _TO_TCP
-        address, recorder = self._origin.address, self._recorder
-        if recorder.native(address, self._port, message[8:12], key, cell, started) < 0:
-            self._tally.happened(Event.OVERLOADED)
-            return self._responder.refuse_as_busy(message)
-        self._tally.answered(cell, perf_counter_ns() - started)
-        return reply
+    def _reply(self, found: list[tuple[WireReply, bytes]], started: int) -> None:
+        """Record, count and send the ready replies to these messages."""
+        recorder, sender, port = self._recorder.native, self._sender, self._port
+        replies, cells = [], []
+        for (cell, reply, key), message in found:
+            cell += _TO_TCP
+            if recorder(sender, port + message[8:12], key, cell, started) < 0:
+                self._tally.happened(Event.OVERLOADED)
+                reply = self._responder.refuse_as_busy(message)
+            else:
+                cells.append(cell)
+            replies.append(reply)
+        self._tally.counted(cells)
+        self._transport.write(b"".join(replies))
+        if cells:
+            self._tally.took(cells[0], perf_counter_ns() - started, len(cells))
 
-    def _ready(self, message: bytes, now_ns: int) -> tuple[int, bytes, bytes] | None:
+    def _ready(self, message: bytes, now_ns: int) -> WireReply | None:
         """Return a ready reply, with public values; whoever has logged in and asks for all may see others, too."""
         if self._recorder.is_strict:
             return None
@@ -147,13 +155,13 @@ class TcpConnection(asyncio.Protocol):
                 if ready is None:
                     self._enqueue(message)
                 else:
-                    replies.append(self._counted(ready, message, started))
+                    replies.append((ready, message))
         except WireError as error:
             self._tally.happened(Event.TCP_UNREADABLE)
             self._last_word = self._responder.refuse(error)
         self.request_began_ns = (self.request_began_ns or started) if len(self._frames) else 0
         if replies:
-            self._transport.write(b"".join(replies))
+            self._reply(replies, started)
         if self._last_word:
             self._finish()
 
@@ -200,9 +208,8 @@ class TcpConnection(asyncio.Protocol):
     async def _is_recorded(self, reply: Reply, message: bytes) -> bool:
         """Record an answer that is about to be sent; False: it must not be."""
         recorder, cell = self._recorder, reply.cell or 0
-        address = self._origin.address
-        now_ns = perf_counter_ns()
-        number = recorder.native(address, self._port, message[8:12], reply.key, cell, now_ns)
+        asked = self._port + message[8:12]
+        number = recorder.native(self._sender, asked, reply.key, cell, perf_counter_ns())
         if number >= 0 and await recorder.committed(number):
             return True
         self._tally.happened(Event.OVERLOADED)

@@ -1,18 +1,20 @@
 """The Handle protocol over UDP (RFC 3652 §2.3): datagrams of 512 bytes, longer messages in pieces.
 
-Laws: a datagram that cannot be understood gets no answer (it may carry a forged address); no answer is longer than
-`max_datagrams`, and none goes to a source that has had its share; every drop is counted.
+What has come is read, answered, recorded, counted and sent as one batch.  Laws: a datagram that cannot be understood
+gets no answer (it may carry a forged address); no answer is longer than `max_datagrams`, and none goes to a source that
+has had its share; every drop is counted.
 """
 
-import asyncio
+import socket
 from collections.abc import Callable, Coroutine
 from time import perf_counter_ns
 from typing import Any
 
+from resolver.frontends.datagrams import Address, Datagrams, open_datagrams
 from resolver.guard import Guard, network_of
 from resolver.hot import HotWire
 from resolver.observe import Event, Protocol, Tally
-from resolver.recorder import Recorder
+from resolver.recorder import Party, Recorder
 from resolver.responder import Origin, Reply, Responder
 from resolver.wire import (
     DATAGRAM_BYTES,
@@ -25,12 +27,15 @@ from resolver.wire import (
 )
 
 _MAX_UNDER_WAY = 20_000  # answers being made; more questions are dropped, and clients ask again
+_MAX_SOURCES = 65_536  # that are remembered, about 300 bytes each
 _SMALLEST_MESSAGE = ENVELOPE_BYTES + HEADER_BYTES
+_FAMILIES = {4: socket.AF_INET, 16: socket.AF_INET6}
 
-Address = tuple[Any, ...]
+_Source = tuple[str, Party]
+"""Who is behind an address: the network that its answers are charged to, and what the recorder knows it by."""
 
 
-class UdpFrontEnd(asyncio.DatagramProtocol):
+class UdpFrontEnd:
     """One UDP socket of a worker."""
 
     def __init__(
@@ -53,54 +58,68 @@ class UdpFrontEnd(asyncio.DatagramProtocol):
         self._max_bytes = ENVELOPE_BYTES + PIECE_BYTES * max_datagrams
         self._joiner = DatagramJoiner()
         self._under_way = 0
-        self._transport: asyncio.DatagramTransport
-        # Bound once: looking these up costs more than a hundredth of a ready answer.
+        self._sources: dict[bytes, _Source] = {}
         self._ready_reply = _no_reply if recorder.is_strict else hot.reply
-        self._record = recorder.native
-        self._answered = tally.answered
-        self._sendto: Callable[[bytes, Address], None]
+        self._datagrams: Datagrams
 
-    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
-        """Called by the event loop."""
-        self._transport = transport
-        self._sendto = transport.sendto
+    def listen(
+        self,
+        sock: socket.socket,
+        way: Callable[[socket.socket, Callable[[], None]], Datagrams] = open_datagrams,
+    ) -> None:
+        """Answer what comes to a bound socket, which is closed in the end.  Needs a running event loop."""
+        self._datagrams = way(sock, self.answer_batch)
 
-    def error_received(self, exc: Exception) -> None:
-        """Called by the event loop when the network refuses what was sent; nothing is to be done about it."""
+    def close(self) -> None:
+        """Answer nothing more."""
+        self._datagrams.close()
 
-    def datagram_received(self, data: bytes, addr: Address) -> None:
-        """Answer from ready bytes, or start an answer."""
+    def answer_batch(self) -> None:
+        """Called by the event loop: answer what has come from ready bytes, or start an answer."""
+        batch = self._datagrams.receive()
         started = perf_counter_ns()
-        guard = self._guard
-        source: str = addr[0]
-        payer = source if ":" not in source else network_of(source)
-        spent = guard.udp_spent.get(payer, 0)
-        if spent >= guard.udp_burst:
-            self._tally.happened(Event.UDP_RATE_LIMITED)
-            return
-        ready = self._ready_reply(data, started)
-        if ready is None:
-            self._receive(data, addr, started)
-            return
-        cell, reply, key = ready
-        is_long = len(reply) > DATAGRAM_BYTES
-        if is_long and not self._may_send(reply, addr):
-            return
-        if self._record(source, addr[1], data[8:12], key, cell, started) < 0:
-            self._tally.happened(Event.OVERLOADED)
-            return
-        if is_long:
-            self._send_pieces(reply, addr)
-        else:
-            guard.udp_spent[payer] = spent + 1
-            self._sendto(reply, addr)
-        self._answered(cell, perf_counter_ns() - started)
+        sources, spent, burst = self._sources, self._guard.udp_spent, self._guard.udp_burst
+        ready_reply, record = self._ready_reply, self._recorder.native
+        slots, replies, cells = [], [], []
+        for slot, (request, port, host) in enumerate(batch):
+            payer, party = sources.get(host) or self._source(host)
+            answers = spent.get(payer, 0)
+            ready = ready_reply(request, started) if answers < burst else None
+            if ready is None:
+                self._receive(request, self._datagrams.address(slot), started)
+                continue
+            cell, reply, key = ready
+            if len(reply) > DATAGRAM_BYTES and not self._may_send(reply, payer):
+                continue
+            if record(party, port + request[8:12], key, cell, started) < 0:
+                self._tally.happened(Event.OVERLOADED)
+                continue
+            if len(reply) > DATAGRAM_BYTES:
+                self._send_ready(reply, cell, self._datagrams.address(slot), started)
+                continue
+            spent[payer] = answers + 1
+            slots.append(slot)
+            replies.append(reply)
+            cells.append(cell)
+        if cells:
+            self._tally.counted(cells)
+            self._datagrams.reply(slots, replies)
+            self._tally.took(cells[0], perf_counter_ns() - started, len(cells))
 
     def is_busy(self) -> bool:
         """True while answers are being made."""
         return self._under_way > 0
 
+    def _source(self, host: bytes) -> _Source:
+        if len(self._sources) >= _MAX_SOURCES:
+            self._sources.clear()
+        address = socket.inet_ntop(_FAMILIES[len(host)], host)
+        found = self._sources[host] = network_of(address), self._recorder.sender(address)
+        return found
+
     def _receive(self, data: bytes, addr: Address, started: int) -> None:
+        if not self._guard.allow_datagrams(addr[0], 0):
+            return
         if len(data) < ENVELOPE_BYTES:
             self._tally.happened(Event.UDP_RUNT)
             return
@@ -122,36 +141,41 @@ class UdpFrontEnd(asyncio.DatagramProtocol):
     async def _answer(self, message: bytes, addr: Address, started: int) -> None:
         try:
             reply = await self._responder.respond(message, Origin(Protocol.UDP, addr[0]))
-            if not reply.message or not self._may_send(reply.message, addr):
+            if not reply.message or not self._may_send(reply.message, addr[0]):
                 return
             if reply.cell is None or await self._is_recorded(reply, message, addr):
                 self._send_pieces(reply.message, addr)
                 if reply.cell is not None:
-                    self._answered(reply.cell, perf_counter_ns() - started)
+                    self._tally.answered(reply.cell, perf_counter_ns() - started)
         finally:
             self._under_way -= 1
 
     async def _is_recorded(self, reply: Reply, message: bytes, addr: Address) -> bool:
         """Record an answer that is about to be sent; False: it must not be."""
-        request_id, cell = message[8:12], reply.cell or 0
-        now_ns = perf_counter_ns()
-        number = self._record(addr[0], addr[1], request_id, reply.key, cell, now_ns)
-        if number >= 0 and await self._recorder.committed(number):
+        recorder, asked = self._recorder, addr[1].to_bytes(2, "big") + message[8:12]
+        party = recorder.sender(addr[0])
+        number = recorder.native(party, asked, reply.key, reply.cell or 0, perf_counter_ns())
+        if number >= 0 and await recorder.committed(number):
             return True
         self._tally.happened(Event.OVERLOADED)
         return False
 
-    def _may_send(self, reply: bytes, addr: Address) -> bool:
+    def _may_send(self, reply: bytes, address: str) -> bool:
         """Whether the answer is short enough, and its receiver has not had his share; it has it now."""
         if len(reply) > self._max_bytes:
             self._tally.happened(Event.UDP_TOO_LONG)
             return False
         pieces = -(-(len(reply) - ENVELOPE_BYTES) // PIECE_BYTES)
-        return not self._transport.is_closing() and self._guard.allow_datagrams(addr[0], pieces)
+        return self._guard.allow_datagrams(address, pieces)
+
+    def _send_ready(self, reply: bytes, cell: int, addr: Address, started: int) -> None:
+        self._tally.counted([cell])
+        self._send_pieces(reply, addr)
+        self._tally.took(cell, perf_counter_ns() - started)
 
     def _send_pieces(self, reply: bytes, addr: Address) -> None:
         for piece in split_datagrams(reply):
-            self._sendto(piece, addr)
+            self._datagrams.sendto(piece, addr)
 
 
 def _no_reply(_message: bytes, _now_ns: int) -> None:

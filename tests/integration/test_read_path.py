@@ -1,7 +1,8 @@
 """Whole workers over a real Postgres and a real Redis: what changes is seen by all, and never taken back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import orjson
 import pytest
 
 from node.config import Settings
+from node.ledger.tags import packed_address
 from node.registry.records import load_file
 from node.store.database import Database
+from resolver.frontends.datagrams import Datagram
 from resolver.frontends.udp import UdpFrontEnd
 from resolver.wire import Flag, Message, ReferralAnswer, ResponseCode
 from tests.support.workers import Native, Running, question, running_worker
@@ -108,18 +111,27 @@ async def test_a_change_is_seen_by_every_worker_in_time_and_never_taken_back(
             await in_time(all_say)
 
 
-class Outgoing(asyncio.DatagramTransport):
-    """What a UDP socket would send, and to whom."""
+class Inbox:
+    """Datagrams that have come, and to whom answers were sent."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, datagrams: list[tuple[bytes, str]]) -> None:
+        self._came = datagrams
         self.sent: list[str] = []
 
-    def sendto(self, data: Any, addr: Any = None) -> None:
-        self.sent.append(addr[0])
+    def receive(self) -> list[Datagram]:
+        return [(data, bytes(2), packed_address(host)) for data, host in self._came]
 
-    def is_closing(self) -> bool:
-        return False
+    def address(self, slot: int) -> tuple[str, int]:
+        return self._came[slot][1], 0
+
+    def reply(self, slots: Sequence[int], replies: Sequence[bytes]) -> None:
+        self.sent += [self._came[slot][1] for slot, _ in zip(slots, replies, strict=True)]
+
+    def sendto(self, data: bytes, address: tuple[Any, ...]) -> None:
+        self.sent.append(address[0])
+
+    def close(self) -> None:
+        pass
 
 
 async def test_udp_answers_are_counted_by_customer_network_ready_or_not(
@@ -133,7 +145,7 @@ async def test_udp_answers_are_counted_by_customer_network_ready_or_not(
     )
     async with running_worker(settings, tmp_path) as running, running.native() as native:
         await native.text(HANDLE)
-        worker, out = running.worker, Outgoing()
+        worker, asked = running.worker, question(HANDLE)
         front = UdpFrontEnd(
             worker.responder,
             worker.reading.hot_wire,
@@ -143,14 +155,13 @@ async def test_udp_answers_are_counted_by_customer_network_ready_or_not(
             lambda answer: answer.close(),
             max_datagrams=4,
         )
-        front.connection_made(out)
-        asked = question(HANDLE)
-
         addresses = ["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8::4", "2001:db8:0:1::1"]
-        for address in (*addresses, "192.0.2.1", "192.0.2.2"):
-            front.datagram_received(asked, (address, 50_000, 0, 0))
+        inbox = Inbox([(asked, each) for each in (*addresses, "192.0.2.1", "192.0.2.2")])
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            front.listen(sock, lambda _sock, _readable: inbox)
+        front.answer_batch()
 
-    assert out.sent == [*addresses[:3], addresses[4], "192.0.2.1", "192.0.2.2"]
+    assert inbox.sent == [*addresses[:3], addresses[4], "192.0.2.1", "192.0.2.2"]
 
 
 def check(before: int, now: int) -> int:
