@@ -46,6 +46,7 @@ PRUNE_SECONDS = 600.0
 REPLAYS_AT_ONCE = 1_000  # forgotten in one statement
 PREPARE_SECONDS = 5.0  # that a start waits for what can be made later too
 AGAIN_SECONDS = 5.0  # between tries to make it
+SEAL_SECONDS = 6.0  # that the ledger has at a stop, while the admin listener drains
 
 log = logging.getLogger(__name__)
 
@@ -81,9 +82,11 @@ async def serve_keeper(
         )
         try:
             await keeper.prepare()
-            async with serving_http(app, "httptools", sockets.admin, settings.idle_seconds):
+            async with serving_http(app, "httptools", sockets.admin, settings.idle_seconds) as http:
                 ready()
                 await stop.wait()
+                http.should_exit = True
+                await keeper.end_ledger()
         finally:
             await keeper.close()
 
@@ -162,6 +165,16 @@ class Keeper:
         stopped = standing.state is State.STOPPED
         log_levels = LogLevels(standing.size, standing.published_at, standing.behind, stopped)
         return witnesses or WitnessLevels(), log_levels
+
+    async def end_ledger(self) -> None:
+        """Have all that was recorded sealed and published; the workers have stopped.  The next start does what is left."""
+        if self.ledger is None:
+            return
+        try:
+            async with asyncio.timeout(SEAL_SECONDS):
+                await self.ledger.end()
+        except TimeoutError:
+            log.warning("not all of the ledger is sealed; the next start does it")
 
     async def close(self) -> None:
         """Let go of Postgres and of the workers."""

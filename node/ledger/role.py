@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -50,6 +50,7 @@ ROUND_SECONDS = 1.0
 STANDBY_SECONDS = 5.0  # between two tries to get the lock
 TROUBLED_SECONDS = 5.0  # after Postgres was away, or the disk failed
 STOPPED_SECONDS = 60.0  # after which a log that cannot be gone on with is looked at again
+LAST_HEAD_SECONDS = 2.0  # that witnesses have for the last head before a stop
 DIRECTORY = "ledger"  # below the data directory
 _LOCK_FILE = "lock"
 
@@ -121,26 +122,43 @@ class LedgerRole:
         self._tenure: Tenure | None = None
         self._cosigning: Cosigning | None = None
         self._state, self._reason = State.STANDBY, "starting"
+        self._ending, self._ended = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:
-        """Be the writer whenever nobody else is, for ever."""
-        while True:
-            pause = STANDBY_SECONDS
-            try:
-                await self.hold()
-                self._say(State.STANDBY, "another keeper writes this log")
-            except (StoreUnavailable, StoreError, OSError) as error:
-                self._say(State.WAITING, str(error))
-                pause = TROUBLED_SECONDS
-            except _STOPS as error:
-                self._say(State.STOPPED, str(error))
-                pause = STOPPED_SECONDS
-            except Exception as error:  # the top of the task
-                log.exception("the ledger's role failed")
-                self._say(
-                    State.WAITING, f"{type(error).__name__}; the log of the node has its cause"
-                )
-            await asyncio.sleep(pause)
+        """Be the writer whenever nobody else is, until told to end."""
+        try:
+            while not self._ending.is_set():
+                await self._pause(await self._try())
+        finally:
+            self._ended.set()
+
+    async def end(self) -> None:
+        """When the workers have stopped: have the writer seal, sign and publish all there is, and wait for it.
+
+        Another keeper's log, or one that cannot be written now, is left as it is: the next start does it.
+        """
+        self._ending.set()
+        if self._tenure is not None:
+            await self._ended.wait()
+
+    async def _try(self) -> float:
+        """Be the writer as long as it goes well; return how long to wait before the next try."""
+        pause = STANDBY_SECONDS
+        try:
+            await self.hold()
+            is_ending = self._ending.is_set()
+            reason = "the node stops" if is_ending else "another keeper writes this log"
+            self._say(State.STANDBY, reason)
+        except (StoreUnavailable, StoreError, OSError) as error:
+            self._say(State.WAITING, str(error))
+            pause = TROUBLED_SECONDS
+        except _STOPS as error:
+            self._say(State.STOPPED, str(error))
+            pause = STOPPED_SECONDS
+        except Exception as error:  # the top of the task
+            log.exception("the ledger's role failed")
+            self._say(State.WAITING, f"{type(error).__name__}; the log of the node has its cause")
+        return pause
 
     async def hold(self) -> None:
         """Be the writer until something goes wrong; return at once when another process is.
@@ -206,13 +224,31 @@ class LedgerRole:
         self._say(State.WRITING, "this keeper writes the log")
         asking = asyncio.create_task(cosigning.run())
         try:
-            while not asking.done():
+            while not (asking.done() or self._ending.is_set()):
                 await tenure.round()
-                await asyncio.sleep(self._round_seconds)
-            await asking
+                await self._pause(self._round_seconds)
+            if self._ending.is_set():
+                await tenure.end()
+                await self._cosign_last(tenure.log.head[0], cosigning)
+            else:
+                await asking
         finally:
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
+
+    async def _cosign_last(self, size: int, cosigning: Cosigning) -> None:
+        """Have the last head cosigned, so far as its witnesses answer at once."""
+        cosigning.ask_now()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_HEAD_SECONDS):
+                while cosigning.standing.size < size and not cosigning.standing.refusals:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, unless told to end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ending.wait()
 
     async def _signers(self, connection: OwnConnection) -> tuple[Signer, ...]:
         conduct = self._conduct

@@ -100,12 +100,24 @@ class Tenure:
             if request.path.exists():
                 await asyncio.to_thread(self._inbox.tell, request, Told(index, self.log.head[0]))
 
+    async def end(self) -> None:
+        """Seal and publish everything: the node stops, and its workers have stopped.  Raises as `round`.
+
+        The meters come first, while the lanes that they are compared with are followed.
+        """
+        check_history(self._means.cosigning.standing)
+        now = self._means.clock()
+        await self._announcer.say(await self._minutely(now))
+        await self._seal(now, Wish(hurry=True, beat=True))
+        await self._publish(now)
+
     async def _seal(self, now: Moment, wish: Wish) -> None:
         self._beacon = await asyncio.to_thread(self._read_beacon)
         around = Around(self._beacon, self._announcer.policy_at(now.wall_us))
         for _ in range(HURRIED_ROUNDS if wish.hurry else 1):
             if not await self._sealer.round(now, around, wish):
                 break
+            wish = wish._replace(beat=False)  # it has beaten
 
     async def _minutely(self, now: Moment) -> list[Leaf]:
         rows = await asyncio.to_thread(read_meters, self._means.slots, self._sealer.newest)
