@@ -40,7 +40,7 @@ class CrossOrigin:
 
         async def open_up(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _allow(MutableHeaders(scope=message), asks=asks, by_script="origin" in headers)
+                allow(MutableHeaders(scope=message), asks=asks, by_script="origin" in headers)
             await send(message)
 
         if asks and "origin" in headers and "access-control-request-method" in headers:
@@ -49,8 +49,9 @@ class CrossOrigin:
             await self._app(scope, receive, open_up)
 
 
-def _allow(headers: MutableHeaders, *, asks: bool, by_script: bool) -> None:
-    exposed = [name for name in headers if name not in _SIMPLE]
+def allow(headers: MutableHeaders, *, asks: bool, by_script: bool) -> None:
+    """Say in the headers of an answer that any origin may read it."""
+    exposed = [name for name in headers if name not in _SIMPLE] if by_script else []
     headers["Access-Control-Allow-Origin"] = "*"
     if asks:
         headers.update(_PREFLIGHT)

@@ -44,8 +44,8 @@ _CODES = {
 def install(app: FastAPI) -> None:
     """Make the application answer its failures by the table."""
     app.add_exception_handler(StarletteHTTPException, _refused)
-    app.add_exception_handler(BodyTooLarge, _too_large)
-    app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(BodyTooLarge, too_large)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(Exception, _internal)
 
 
@@ -58,11 +58,13 @@ async def _refused(request: Request, error: Exception) -> Response:
     return _failure(request, error.status_code, error.detail, dict(error.headers or {}))
 
 
-async def _too_large(request: Request, error: Exception) -> Response:
+async def too_large(request: Request, error: Exception) -> Response:
+    """Answer a request whose body is longer than its limit."""
     return _failure(request, 413, str(error), {"Connection": "close"})
 
 
-async def _gone(_request: Request, _error: Exception) -> Response:
+async def gone(_request: Request, _error: Exception) -> Response:
+    """Answer a request whose client has gone."""
     return Response(status_code=400)  # nobody is left to read it
 
 

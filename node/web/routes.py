@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from node.web import (
     handle_operations,
@@ -31,6 +32,7 @@ from node.web.operations import Operation
 from node.web.problems import CATCH_ALL, install
 from node.web.records import RecordsApi
 from node.web.reverse import ReverseApi
+from node.web.straight import Straight
 from node.web.tokens import TokensApi
 from resolver.frontends.bulk import BulkApi
 from resolver.frontends.handles import HandlesApi
@@ -83,7 +85,9 @@ def build_app(
     `sign` proves this server to a client that opens a session.
     """
     app = _bare_app()
-    _add(app, _handle_rows(service, registrar, login, count, hot))
+    desk = Desk(login)
+    writes = WritesApi(desk, service, registrar)
+    _add(app, _handle_rows(desk, writes, service, registrar, count, hot))
     _add(app, _login_rows(login, sign))
     _add(app, _lookup_rows(service, count, reverse))
     if audit is not None:
@@ -91,7 +95,17 @@ def build_app(
     _add(app, _public_rows(service, responder, count, readiness))
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=GZIP_LEVEL)
     app.add_middleware(CrossOrigin)
+    app.add_middleware(
+        Straight,
+        endpoints={"PUT": writes.put, "DELETE": writes.delete},
+        compressed=_compressed,
+        compressed_from=COMPRESSED_FROM_BYTES,
+    )
     return app
+
+
+def _compressed(app: ASGIApp) -> ASGIApp:
+    return GZipMiddleware(app, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=GZIP_LEVEL)
 
 
 def build_admin_app(
@@ -196,15 +210,15 @@ def _bulk_rows(jobs: JobsApi, exports: ExportApi) -> tuple[Row, ...]:
 
 
 def _handle_rows(
+    desk: Desk,
+    writes: WritesApi,
     service: Resolver,
     registrar: Registrar,
-    login: HttpLogin,
     count: HttpCount,
     hot: HotHttp | None,
 ) -> tuple[Row, ...]:
     """The Handle JSON API."""
-    desk = Desk(login)
-    listing, writes = ListingApi(desk, service, registrar), WritesApi(desk, service, registrar)
+    listing = ListingApi(desk, service, registrar)
     handles = HandlesApi(desk, service, registrar, count, listing.handles, hot)
     return (
         Row("GET", "/api/handles/{handle:path}", handles.show, handle_operations.SHOW_HANDLE),
