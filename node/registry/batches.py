@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 
 from node.registry.chunks import MAX_LINE_BYTES, Chunk, RowError
 from node.registry.encoding import ValueReader, join_record, spelling_of
-from node.registry.merging import Order, split_withheld
-from node.store.load import RecordRow
+from node.registry.merging import WITHHELD, Order, split_withheld
+from node.registry.resultlines import begin_line
+from node.store.load import PackedRow, RecordRow, pack_row
 from node.store.prefixes import PrefixRow, PrefixState
 from resolver.identifier import PREFIX_HANDLE, Identifier, Scheme
 from resolver.keys.seal import Seal, SealError
@@ -23,6 +25,10 @@ from resolver.schemes import parse_handle
 from resolver.schemes.handle import MAX_REGISTERED_CHARACTERS, check_registrable
 
 ENCODING = b"idnode load 1"  # another name makes every line differ from the one loaded before
+
+_WITHHELD = WITHHELD.encode()
+_ESCAPE = b"\\u"  # with which a word can be spelled in another way
+_NO_ORDER: Order = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +54,17 @@ class Batch:
     """What a chunk held.
 
     `read` counts its lines, `under` the records (prefix records apart) by their possible prefixes.  `rows` says which
-    line each record is from, `orders` how the lines stood that withhold secrets, `last` is the last line's row.
+    line each record is from and `begins` how its result begins, both in the order of the lines; `orders` how the lines
+    stood that withhold secrets; `last` is the last line's row.
     """
 
     read: int = 0
     last: int = 0
-    records: dict[bytes, RecordRow] = field(default_factory=dict)  # by key
+    records: dict[bytes, PackedRow] = field(
+        default_factory=dict
+    )  # by key, in the order of the keys
     rows: dict[bytes, int] = field(default_factory=dict)  # by key
+    begins: list[bytes] = field(default_factory=list)
     orders: dict[bytes, Order] = field(default_factory=dict)  # by key
     superseded: list[RowError] = field(default_factory=list)
     bare: dict[int, str] = field(default_factory=dict)  # rows that are about a prefix alone
@@ -66,6 +76,7 @@ class Batch:
 def encode_chunk(chunk: Chunk, rules: LoadRules) -> Batch:
     """Read and encode the lines of a chunk.  Raises NoSealingKey."""
     batch = Batch(read=len(chunk.errors), last=chunk.last, errors=list(chunk.errors))
+    records: dict[bytes, RecordRow] = {}
     for row, line in zip(chunk.rows, chunk.lines, strict=True):
         if not line or line.isspace():
             continue
@@ -74,12 +85,24 @@ def encode_chunk(chunk: Chunk, rules: LoadRules) -> Batch:
         try:
             item = _read_line(line)
             handle = item.get("handle")
-            _add(batch, row, item, line, rules)
+            _add(batch, records, _Line(row, line, item), rules)
         except ValueError as error:
             name = handle if isinstance(handle, str) else ""
             batch.errors.append(RowError(row, name, str(error)))
     batch.errors.sort()
+    batch.begins = [
+        begin_line(row, records[key].handle.decode()) for key, row in batch.rows.items()
+    ]
+    batch.records = {key: pack_row(records[key]) for key in sorted(records)}
     return batch
+
+
+class _Line(NamedTuple):
+    """A line, and what is read from it."""
+
+    row: int
+    text: bytes
+    item: dict[str, object]
 
 
 def _read_line(line: bytes) -> dict[str, object]:
@@ -91,7 +114,8 @@ def _read_line(line: bytes) -> dict[str, object]:
     return item
 
 
-def _add(batch: Batch, row: int, item: dict[str, object], line: bytes, rules: LoadRules) -> None:
+def _add(batch: Batch, records: dict[bytes, RecordRow], line: _Line, rules: LoadRules) -> None:
+    item = line.item
     handle = item.get("handle")
     if not isinstance(handle, str):
         raise ValueError('"handle" is missing; a row is an object with "handle" and "values"')
@@ -101,18 +125,25 @@ def _add(batch: Batch, row: int, item: dict[str, object], line: bytes, rules: Lo
     check_name(identifier)
     if "operation" in item:
         raise ValueError('rows with an "operation" are for `idnode bulk run --kind operations`')
-    bare = identifier.is_prefix_handle and "values" in item and item["values"] is None
-    encoded = None if bare else _encode(identifier, item, line, rules)
-    if identifier.is_prefix_handle:
+    is_prefix = identifier.is_prefix_handle
+    bare = is_prefix and "values" in item and item["values"] is None
+    encoded = None if bare else _encode(identifier, line, rules)
+    if is_prefix:
         _add_prefix(batch, identifier, item, rules)
     elif "delegated" in item or "homed" in item:
         raise ValueError("only a prefix (0.NA/...) can be delegated")
     else:
         batch.under[identifier.prefixes] += 1
     if encoded is None:
-        batch.bare[row] = handle
+        batch.bare[line.row] = handle
     else:
-        _put(batch, row, *encoded)
+        record, order = encoded
+        if record.key in records:
+            _supersede(batch, records[record.key], line.row)
+        records[record.key] = record
+        batch.rows[record.key] = line.row
+        if order:
+            batch.orders[record.key] = order
 
 
 def _add_prefix(
@@ -127,29 +158,24 @@ def _add_prefix(
         batch.prefixes[prefix.prefix] = prefix
 
 
-def _encode(
-    identifier: Identifier, item: dict[str, object], line: bytes, rules: LoadRules
-) -> tuple[RecordRow, Order]:
-    items, order = split_withheld(item.get("values"))
+def _encode(identifier: Identifier, line: _Line, rules: LoadRules) -> tuple[RecordRow, Order]:
+    items, order = line.item.get("values"), _NO_ORDER
+    if _WITHHELD in line.text or _ESCAPE in line.text:
+        items, order = split_withheld(items)
     values = _reader(rules.now).read(items)
     if order or any(value.is_secret for value in values):
         # No digest: that of a line with a secret would let one guess it, and one that withholds says nothing of it.
         return join_record(identifier, values, seal=_seal(rules.sealing_key)), order
-    digest = blake2b(line, digest_size=16, person=ENCODING).digest()
+    digest = blake2b(line.text, digest_size=16, person=ENCODING).digest()
     return join_record(identifier, values, digest), ()
 
 
-def _put(batch: Batch, row: int, record: RecordRow, order: Order) -> None:
-    key = record.key
-    earlier = batch.rows.get(key)
-    if earlier is not None:
-        handle = batch.records[key].handle.decode()
-        batch.superseded.append(RowError(earlier, handle, f"row {row} is about the same handle"))
-        batch.orders.pop(key, None)
-    batch.records[key] = record
-    batch.rows[key] = row
-    if order:
-        batch.orders[key] = order
+def _supersede(batch: Batch, record: RecordRow, row: int) -> None:
+    """Say that a later row is about this record, which makes room for it."""
+    key, handle = record.key, record.handle.decode()
+    reason = f"row {row} is about the same handle"
+    batch.superseded.append(RowError(batch.rows.pop(key), handle, reason))
+    batch.orders.pop(key, None)
 
 
 @lru_cache(maxsize=1)

@@ -5,11 +5,9 @@ Both may hold what is not public, so only the node's own account can read them. 
 
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-
-from node.registry.outcomes import RowResult
 
 JOBS_DIRECTORY = "jobs"
 MAX_UPLOAD_BYTES = 8 << 30
@@ -139,12 +137,8 @@ class Results:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def write(self, offset: int, results: Sequence[RowResult]) -> int:
-        """Put results after the first `offset` bytes, in place of whatever stands there; return the length.
-
-        Raises FilesFailed.
-        """
-        lines = b"".join([each.encode() for each in results])
+    def write(self, offset: int, lines: bytes) -> None:
+        """Put lines after the first `offset` bytes, in place of whatever stands there.  Raises FilesFailed."""
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
             try:
@@ -158,7 +152,6 @@ class Results:
             raise FilesFailed(
                 f"cannot write the results to {self._path}: {error.strerror}"
             ) from error
-        return offset + len(lines)
 
 
 def read_blocks(path: Path, size: int) -> Iterator[bytes]:

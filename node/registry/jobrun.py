@@ -20,7 +20,7 @@ from node.registry.jobfiles import FilesFailed, JobFiles, Results
 from node.registry.loading import BatchWriter, Effect
 from node.registry.operating import OperationWriter, groups
 from node.registry.operators import Operators
-from node.registry.outcomes import RowResult, count, refusals, results_of_load
+from node.registry.outcomes import RowResult, Told, add_up, refusals, tell, tell_of_load
 from node.registry.preparation import Policy
 from node.registry.processes import EncodedBatches, encoders
 from node.registry.rowwrites import RowRules, RowWrite, read_rows
@@ -79,7 +79,7 @@ class JobRun:
         await self._check_author()
         chunks = self._chunks()
         if self._reached.results == 0:
-            await asyncio.to_thread(self._results.write, 0, ())
+            await asyncio.to_thread(self._results.write, 0, b"")
         if self._asked.kind is JobKind.LOAD:
             await self._load(chunks)
         else:
@@ -119,11 +119,11 @@ class JobRun:
     async def _load_batch(self, writer: BatchWriter, end: int, batch: Batch) -> None:
         if self._asked.is_dry_run:
             effect = await writer.plan(batch)
-            await self._advance_alone(batch.last, end, results_of_load(batch, effect))
+            await self._advance_alone(batch.last, end, tell_of_load(batch, effect))
             return
 
         async def advance(_: Connection, effect: Effect) -> None:
-            await self._advance(batch.last, end, results_of_load(batch, effect))
+            await self._advance(batch.last, end, tell_of_load(batch, effect))
 
         await writer.write(batch, advance)
         self._reached = self._next
@@ -161,33 +161,34 @@ class JobRun:
             if self._is_cancelled:
                 return
         if refused:
-            await self._advance_alone(chunk.last, chunk.end, refused)
+            await self._advance_alone(chunk.last, chunk.end, tell(refused))
 
     async def _operate_group(
         self, writer: OperationWriter, group: list[RowWrite], end: int, refused: list[RowResult]
     ) -> None:
         row = group[-1].row
         if self._asked.is_dry_run:
-            await self._advance_alone(row, end, sorted(refused + await writer.plan(group)))
+            await self._advance_alone(row, end, tell(sorted(refused + await writer.plan(group))))
             return
 
         async def advance(_: Connection, results: Sequence[RowResult]) -> None:
-            await self._advance(row, end, sorted([*refused, *results]))
+            await self._advance(row, end, tell(sorted([*refused, *results])))
 
         await writer.write(group, advance)
         self._reached = self._next
 
-    async def _advance(self, row: int, end: int, results: Sequence[RowResult]) -> None:
+    async def _advance(self, row: int, end: int, told: Told) -> None:
         """Note in the open transaction how far it comes; it counts once that is committed."""
         reached = self._reached
-        length = await asyncio.to_thread(self._results.write, reached.results, results)
-        outcomes = count(reached.outcomes, results)
+        await asyncio.to_thread(self._results.write, reached.results, told.lines)
+        length = reached.results + len(told.lines)
+        outcomes = add_up(reached.outcomes, told.outcomes)
         self._next = Reached(row=row, bytes=end, results=length, outcomes=outcomes)
         self._is_cancelled = await advance_job(self._connection, self._job.id, self._next)
 
-    async def _advance_alone(self, row: int, end: int, results: Sequence[RowResult]) -> None:
+    async def _advance_alone(self, row: int, end: int, told: Told) -> None:
         with store_errors():
-            await self._advance(row, end, results)
+            await self._advance(row, end, told)
         self._reached = self._next
 
     async def _check_author(self) -> None:

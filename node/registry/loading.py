@@ -15,7 +15,7 @@ from node.store.database import Connection, OwnConnection, StoreUnavailable, sto
 from node.store.load import (
     Author,
     KeyTaken,
-    RecordRow,
+    PackedRow,
     Seen,
     add_records,
     announce,
@@ -25,6 +25,7 @@ from node.store.load import (
     prepare_load,
     put_records,
     read_seen,
+    unpack_row,
 )
 from node.store.prefixes import write_prefixes
 
@@ -48,7 +49,7 @@ AndAlso = Callable[[Connection, Effect], Awaitable[None]]
 class _Sorted:
     """Rows that are not stored, and merged ones that are, with how those were found."""
 
-    fresh: list[RecordRow]
+    fresh: list[PackedRow]
     merged: list[Merged]
     seen: dict[bytes, Seen]
 
@@ -89,7 +90,7 @@ class BatchWriter:
         changed = {
             each.row.key: each.difference
             for each in found.merged
-            if each.differs or each.row.handle != found.seen[each.row.key].handle
+            if each.differs or each.handle != found.seen[each.row.key].handle
         }
         dead = {key for key, each in found.seen.items() if not each.alive}
         created = {row.key for row in found.fresh} | dead
@@ -103,18 +104,19 @@ class BatchWriter:
             put = await put_records(connection, rows, found.seen)
             written = {step.key for step in put}
             await mark_loaded(connection, [row for row in rows if row.key not in written])
-            added = await add_records(connection, found.fresh)
+            await add_records(connection, found.fresh)
+            added = [row.key for row in found.fresh]
             homed = await write_prefixes(connection, list(batch.prefixes.values()))
             prefixes = [batch.prefixes[name] for name in homed]
             revived = {step.key for step in put if step.before is None}
             effect = Effect(
-                frozenset(revived.union(step.key for step in added)),
+                frozenset(revived.union(added)),
                 {key: differences[key] for key in written - revived},
                 tuple(homed),
             )
             if and_also:
                 await and_also(connection, effect)
-            await announce(connection, put + added, prefixes, self._author)
+            await announce(connection, added, put, prefixes, self._author)
         return effect
 
     async def _sort_out(self, batch: Batch) -> _Sorted:
@@ -129,9 +131,7 @@ class BatchWriter:
             if each.values is not None
         ]
         revived = [
-            Merged(batch.records[key], Difference(), differs=True)
-            for key, each in seen.items()
-            if each.values is None
+            _revived(batch.records[key]) for key, each in seen.items() if each.values is None
         ]
         return _Sorted(fresh, revived + await self._merge(pairs), seen)
 
@@ -140,3 +140,8 @@ class BatchWriter:
             return []
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, merge, pairs, self._now)
+
+
+def _revived(row: PackedRow) -> Merged:
+    """A record in the place of a tombstone takes nothing over."""
+    return Merged(row, unpack_row(row).handle, Difference(), differs=True)

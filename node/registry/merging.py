@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from node.registry.encoding import keep_timestamps, with_values
-from node.store.load import RecordRow
+from node.store.load import PackedRow, RecordRow, pack_row, unpack_row
 from node.store.records import is_secret
 from resolver.wire import HandleValue, decode_values
 
@@ -30,18 +30,19 @@ class Difference(NamedTuple):
 class Pair(NamedTuple):
     """A row to be stored, all values stored now (encoded), and the order of the line if it withholds values."""
 
-    row: RecordRow
+    row: PackedRow
     stored: bytes
     order: Order = ()
 
 
 class Merged(NamedTuple):
-    """The row with what it takes over, how its values differ from those stored, and whether they do at all.
+    """The row with what it takes over, its spelling, how its values differ from those stored, and whether they do.
 
     The same values in another order differ, too.
     """
 
-    row: RecordRow
+    row: PackedRow
+    handle: bytes
     difference: Difference
     differs: bool
 
@@ -79,17 +80,19 @@ def split_withheld(items: object) -> tuple[object, Order]:
 
 
 def _merge(pair: Pair, now: int) -> Merged:
-    row = _with_withheld(pair) if pair.order else pair.row
+    row = unpack_row(pair.row)
+    if pair.order:
+        row = _with_withheld(row, pair)
     row = keep_timestamps(row, pair.stored, now)
     encoded = row.whole or row.wire
     difference = difference_of(decode_values(pair.stored), decode_values(encoded))
-    return Merged(row, difference, encoded != pair.stored)
+    return Merged(pack_row(row), row.handle, difference, encoded != pair.stored)
 
 
-def _with_withheld(pair: Pair) -> RecordRow:
+def _with_withheld(row: RecordRow, pair: Pair) -> RecordRow:
     found = {value.index: value for value in decode_values(pair.stored) if is_secret(value)}
-    found |= {value.index: value for value in decode_values(pair.row.whole or pair.row.wire)}
-    return with_values(pair.row, [found[index] for index in pair.order if index in found])
+    found |= {value.index: value for value in decode_values(row.whole or row.wire)}
+    return with_values(row, [found[index] for index in pair.order if index in found])
 
 
 def _is_withheld(item: object) -> bool:

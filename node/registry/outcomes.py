@@ -1,18 +1,16 @@
 """Outcomes: what became of each row of a job, as its result file says it; pure."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
-
-import orjson
 
 from node.registry.batches import Batch
 from node.registry.chunks import RowError
 from node.registry.loading import Effect
 from node.registry.merging import Difference
+from node.registry.resultlines import end_line, whole_line
 from resolver.identifier import PREFIX_HANDLE
-
-MAX_SHOWN_CHARACTERS = 2_048  # of a handle, which may be anything where a row was refused
 
 
 class Outcome(StrEnum):
@@ -38,31 +36,62 @@ class RowResult(NamedTuple):
 
     def encode(self) -> bytes:
         """Return the line; what is empty is left out."""
-        handle = self.handle[:MAX_SHOWN_CHARACTERS]
-        line: dict[str, object] = {"row": self.row, "handle": handle, "outcome": self.outcome}
-        line |= {name: value for name, value in self.difference._asdict().items() if value}
-        line |= {"code": self.code} if self.code else {}
-        line |= {"reason": self.reason} if self.reason else {}
-        return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+        return whole_line(*self)
 
 
-def results_of_load(batch: Batch, effect: Effect) -> list[RowResult]:
+class Told(NamedTuple):
+    """What became of some rows: their lines in the result file, and how many had which outcome."""
+
+    lines: bytes
+    outcomes: Mapping[str, int]
+
+
+def tell(results: Sequence[RowResult]) -> Told:
+    """Put results into lines, in their order."""
+    return Told(b"".join([each.encode() for each in results]), _count(results))
+
+
+def tell_of_load(batch: Batch, effect: Effect) -> Told:
     """Return what became of the rows of a batch, in the order of the file."""
+    others = _apart(batch, effect)
+    if not others and len(effect.created) == len(batch.rows):
+        end = end_line(Outcome.CREATED)
+        lines = end.join([*batch.begins, b""])
+        return Told(lines, {Outcome.CREATED.value: len(batch.rows)} if batch.rows else {})
+    ends = [_end(key, effect) for key in batch.rows]
+    found = [begin + end for begin, (_, end) in zip(batch.begins, ends, strict=True)]
+    outcomes = Counter([outcome.value for outcome, _ in ends])
+    if others:
+        outcomes.update(_count(others))
+        numbered = [*zip(batch.rows.values(), found, strict=True)]
+        numbered += [(each.row, each.encode()) for each in others]
+        found = [line for _, line in sorted(numbered)]
+    return Told(b"".join(found), outcomes)
+
+
+def add_up(before: Mapping[str, int], told: Mapping[str, int]) -> dict[str, int]:
+    """Return the counts of outcomes with these added."""
+    return {name: before.get(name, 0) + told.get(name, 0) for name in {**before, **told}}
+
+
+def _end(key: bytes, effect: Effect) -> tuple[Outcome, bytes]:
+    if key in effect.created:
+        return Outcome.CREATED, end_line(Outcome.CREATED)
+    difference = effect.changed.get(key)
+    if difference is None:
+        return Outcome.UNCHANGED, end_line(Outcome.UNCHANGED)
+    return Outcome.CHANGED, end_line(Outcome.CHANGED, difference)
+
+
+def _apart(batch: Batch, effect: Effect) -> list[RowResult]:
+    """Return the results of rows that gave no record."""
     found = [_of_error(each, Outcome.REFUSED) for each in batch.errors]
     found += [_of_error(each, Outcome.SUPERSEDED) for each in batch.superseded]
     for row, handle in batch.bare.items():
         name = handle.encode().upper().removeprefix(PREFIX_HANDLE)
         homed = Outcome.CHANGED if name in effect.prefixes else Outcome.UNCHANGED
         found.append(RowResult(row, handle, homed))
-    for key, row in batch.rows.items():
-        handle = batch.records[key].handle.decode()
-        if key in effect.created:
-            found.append(RowResult(row, handle, Outcome.CREATED))
-        elif key in effect.changed:
-            found.append(RowResult(row, handle, Outcome.CHANGED, effect.changed[key]))
-        else:
-            found.append(RowResult(row, handle, Outcome.UNCHANGED))
-    return sorted(found)
+    return found
 
 
 def refusals(errors: Sequence[RowError]) -> list[RowResult]:
@@ -70,12 +99,8 @@ def refusals(errors: Sequence[RowError]) -> list[RowResult]:
     return sorted(_of_error(each, Outcome.REFUSED) for each in errors)
 
 
-def count(outcomes: dict[str, int], results: Sequence[RowResult]) -> dict[str, int]:
-    """Return the counts with these results added."""
-    found = dict(outcomes)
-    for each in results:
-        found[each.outcome.value] = found.get(each.outcome.value, 0) + 1
-    return found
+def _count(results: Sequence[RowResult]) -> Mapping[str, int]:
+    return Counter([each.outcome.value for each in results])
 
 
 def _of_error(error: RowError, outcome: Outcome) -> RowResult:

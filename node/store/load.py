@@ -4,8 +4,9 @@ The order inside a transaction: lock the records that are there (by key), write,
 last (`announce`), because the counter row holds up every other writer until the end.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from struct import Struct
 from typing import NamedTuple
 
 import asyncpg
@@ -15,6 +16,18 @@ from node.store.database import Connection
 from node.store.prefixes import PREFIX_VERSIONS, PrefixRow
 
 COLUMNS = ("key", "prefix", "handle", "ttl", "expires", "wire", "json", "whole", "loaded")
+PIECE_ROWS = (
+    128  # that are sent to Postgres at once, so that it begins while the next are put together
+)
+
+# The binary form of COPY (PostgreSQL manual, COPY, "Binary Format"): a length before each field, -1 for none.
+_COPY_START = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_COPY_END = b"\xff\xff"
+_FIRST = Struct(">hi")  # number of fields, length of the first
+_LENGTH = Struct(">i")
+_TTL = Struct(">ii")  # length, number
+_EXPIRES = Struct(">iq")
+_NONE = _LENGTH.pack(-1)
 
 _INCOMING = "create temp table incoming (like record including defaults) on commit delete rows"
 _SEEN = """
@@ -45,6 +58,19 @@ returning key, version
 _MARK = """
 update record as stored set loaded = line.digest
 from unnest($1::bytea[], $2::bytea[]) as line (key, digest) where stored.key = line.key
+"""
+_ANNOUNCE_ADDED = """
+with line as (
+    select key, number from unnest($1::bytea[]) with ordinality as line (key, number)
+), taken as (
+    update change_counter set serial = serial + cardinality($1::bytea[])
+    returning serial - cardinality($1::bytea[]) as base
+), appended as (
+    insert into change (serial, key, kind)
+    select taken.base + line.number, line.key, 0 from taken, line
+)
+insert into version (key, version, serial, operation, caller, means, origin, reason)
+select line.key, 1, taken.base + line.number, 'create', $2, $3, $4, $5 from taken, line
 """
 _ANNOUNCE = """
 with line as (
@@ -86,6 +112,61 @@ class RecordRow(NamedTuple):
     json: bytes
     whole: bytes | None
     loaded: bytes | None
+
+
+class PackedRow(NamedTuple):
+    """A row in the form in which COPY takes it, and what is asked of it before: which record, from which line."""
+
+    key: bytes
+    loaded: bytes | None
+    packed: bytes
+
+
+def pack_row(row: RecordRow) -> PackedRow:
+    """Return a row as COPY takes it."""
+    expires, whole, loaded = row.expires, row.whole, row.loaded
+    packed = b"".join(
+        (
+            _FIRST.pack(len(COLUMNS), len(row.key)),
+            row.key,
+            _LENGTH.pack(len(row.prefix)),
+            row.prefix,
+            _LENGTH.pack(len(row.handle)),
+            row.handle,
+            _TTL.pack(4, row.ttl),
+            _NONE if expires is None else _EXPIRES.pack(8, expires),
+            _LENGTH.pack(len(row.wire)),
+            row.wire,
+            _LENGTH.pack(len(row.json)),
+            row.json,
+            _NONE if whole is None else _LENGTH.pack(len(whole)) + whole,
+            _NONE if loaded is None else _LENGTH.pack(len(loaded)) + loaded,
+        )
+    )
+    return PackedRow(row.key, loaded, packed)
+
+
+def unpack_row(row: PackedRow) -> RecordRow:
+    """Return what was packed."""
+    fields: list[bytes | None] = []
+    place = 2
+    for _ in COLUMNS:
+        (length,) = _LENGTH.unpack_from(row.packed, place)
+        place += _LENGTH.size
+        fields.append(None if length < 0 else row.packed[place : place + length])
+        place += max(length, 0)
+    key, prefix, handle, ttl, expires, wire, json, whole, loaded = fields
+    return RecordRow(
+        key or b"",
+        prefix or b"",
+        handle or b"",
+        int.from_bytes(ttl or b"", "big"),
+        None if expires is None else int.from_bytes(expires, "big"),
+        wire or b"",
+        json or b"",
+        whole,
+        loaded,
+    )
 
 
 class Seen(NamedTuple):
@@ -134,9 +215,9 @@ async def load_transaction(connection: Connection) -> AsyncIterator[None]:
         raise KeyTaken from error
 
 
-async def read_seen(connection: Connection, rows: Sequence[RecordRow]) -> dict[bytes, Seen]:
+async def read_seen(connection: Connection, rows: Sequence[PackedRow]) -> dict[bytes, Seen]:
     """Return how those of the rows are stored that are."""
-    found = await connection.fetch(_SEEN, [row.key for row in rows], [row.loaded for row in rows])
+    found = await connection.fetch(_SEEN, [row[0] for row in rows], [row[1] for row in rows])
     return {row[0]: Seen(*row[1:]) for row in found}
 
 
@@ -149,31 +230,29 @@ async def lock_records(connection: Connection, seen: dict[bytes, Seen]) -> None:
         raise KeyTaken
 
 
-async def add_records(connection: Connection, rows: Sequence[RecordRow]) -> list[Step]:
+async def add_records(connection: Connection, rows: Sequence[PackedRow]) -> None:
     """Add records that are not stored, in the open transaction.  Twice as fast as `put_records`.
 
-    In the order of their keys, as every writer does, so that two of them never wait for each other.
+    They come in the order of their keys, as every writer takes them, so that two of them never wait for each other.
     """
-    if not rows:
-        return []
-    await connection.copy_records_to_table("record", records=sorted(rows), columns=COLUMNS)
-    return [Step(row.key, 1, None) for row in rows]
+    if rows:
+        await _copy(connection, "record", rows)
 
 
 async def put_records(
-    connection: Connection, rows: Sequence[RecordRow], seen: dict[bytes, Seen]
+    connection: Connection, rows: Sequence[PackedRow], seen: dict[bytes, Seen]
 ) -> list[Step]:
     """Replace records (each key once, all of them locked) in the open transaction; return the steps of those that are
     not as before.
     """
     if not rows:
         return []
-    await connection.copy_records_to_table("incoming", records=rows, columns=COLUMNS)
+    await _copy(connection, "incoming", rows)
     written = await connection.fetch(_UPSERT)
     return [Step(row[0], row[1], seen[row[0]].values) for row in written]
 
 
-async def mark_loaded(connection: Connection, rows: Sequence[RecordRow]) -> None:
+async def mark_loaded(connection: Connection, rows: Sequence[PackedRow]) -> None:
     """Note which line these records were last loaded from, though it changed nothing."""
     if rows:
         digests = [row.loaded for row in rows]
@@ -181,16 +260,36 @@ async def mark_loaded(connection: Connection, rows: Sequence[RecordRow]) -> None
 
 
 async def announce(
-    connection: Connection, steps: Sequence[Step], prefixes: Sequence[PrefixRow], author: Author
+    connection: Connection,
+    added: Sequence[bytes],
+    steps: Sequence[Step],
+    prefixes: Sequence[PrefixRow],
+    author: Author,
 ) -> None:
     """Number what this transaction did, for the change feed and in the versions: to records and to prefixes.
 
-    It must be the last statement of its transaction: it holds up all other writers until the end.
+    `added` are the keys of records that were not there before.  It must be the last statement of its transaction: it
+    holds up all other writers until the end.
     """
     if not (steps or prefixes):
+        if added:
+            await connection.execute(_ANNOUNCE_ADDED, added, *author)
         return
+    steps = [*steps, *[Step(key, 1, None) for key in added]]
     keys = [step.key for step in steps] + [row.prefix for row in prefixes]
     kinds = [ChangeKind.RECORD] * len(steps) + [ChangeKind.PREFIX] * len(prefixes)
     versions = [step.version for step in steps] + [int(row.state) for row in prefixes]
     befores = [step.before for step in steps] + [None] * len(prefixes)
     await connection.execute(_ANNOUNCE, keys, kinds, versions, befores, *author, PREFIX_VERSIONS)
+
+
+async def _copy(connection: Connection, table: str, rows: Iterable[PackedRow]) -> None:
+    source = _pieces([row[2] for row in rows])
+    await connection.copy_to_table(table, source=source, columns=COLUMNS, format="binary")
+
+
+async def _pieces(rows: Sequence[bytes]) -> AsyncIterator[bytes]:
+    yield _COPY_START
+    for first in range(0, len(rows), PIECE_ROWS):
+        yield b"".join(rows[first : first + PIECE_ROWS])
+    yield _COPY_END
