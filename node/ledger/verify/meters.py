@@ -1,14 +1,14 @@
 """R1 and R2: the running total against the blocks, exactly; and the workers' own counts against their lanes.
 
 A snapshot has of each worker what its Prometheus counter says, which goes on through the epochs of its lane and begins
-at nothing with the node, and where its lane is: epoch and newest record.  The two are counted by separate code.  What
-both have gained since the counter began must agree but for the answers that were being given just then, and for what
-gaps disclose.
+at nothing with the node, and so with an epoch; and where its lane is: epoch and newest record.  The two are counted by
+separate code.  What both have gained since the counter began must agree but for the answers that were being given just
+then, or when a worker was killed, and for what gaps disclose.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from node.ledger.block import NO_TOTAL
 from node.ledger.leaf import Block, Meters
@@ -30,10 +30,43 @@ class _Snapshot(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Where a lane's epoch begins: records, and gaps' bounds, of all epochs before it."""
+    """Where a lane's epoch begins: records, and gaps' bounds, of all epochs before it, and how many those are."""
 
     records: int
     bound: int
+    no: int
+
+
+_Places = Mapping[tuple[int, int], _Place]
+
+
+class _Beginning(NamedTuple):
+    """An epoch with which a worker's counter may have begun, and what follows from that for one snapshot.
+
+    `excess` is by how much both counts are further apart than they may be.  An answer is recorded before it is counted,
+    so each kill may leave the ledger one ahead; nothing leaves it behind but what gaps disclose.
+    """
+
+    epoch: int
+    difference: int
+    disclosed: int
+    excess: int
+
+    @classmethod
+    def of(cls, epoch: int, snapshot: _Snapshot, among: tuple[int, Epochs, _Places]) -> Self:
+        """`among` is the lane, its epochs, and where these begin."""
+        lane, epochs, places = among
+        start, place = places[lane, epoch], places[lane, snapshot.epoch]
+        difference = snapshot.prometheus - (place.records + snapshot.ledger - start.records)
+        disclosed = place.bound + epochs[lane, snapshot.epoch].bound - start.bound
+        slack = snapshot.flying + 1
+        excess = max(0, difference - slack - disclosed, -difference - slack - (place.no - start.no))
+        return cls(epoch, difference, disclosed, excess)
+
+    @classmethod
+    def still_to_come(cls, snapshot: _Snapshot) -> Self:
+        """The epoch of the snapshot was over, and whoever writes the next one had not begun."""
+        return cls(0, snapshot.prometheus, 0, max(0, snapshot.prometheus - snapshot.flying - 1))
 
 
 class MeterRules:
@@ -83,29 +116,30 @@ class MeterRules:
         lane: int,
         snapshots: list[_Snapshot],
         epochs: Epochs,
-        places: Mapping[tuple[int, int], _Place],
+        places: _Places,
     ) -> None:
-        before = 0
-        start: _Place | None = None
+        begun, before = 0, _Snapshot(0, 0, 0, 0, 0)
         for each in snapshots:
-            place = places.get((lane, each.epoch))
-            if place is None:
+            if (lane, each.epoch) not in places:
                 text = (
                     f"a worker writes to epoch {each.epoch} of lane {lane}, which was never opened"
                 )
                 self._findings.fail(Check.R2_LANE, text, leaf=each.leaf)
                 continue
-            if start is None or each.prometheus < before:
-                start = place
-            before = each.prometheus
-            difference = each.prometheus - (place.records + each.ledger - start.records)
-            self._largest = max(self._largest, abs(difference))
-            disclosed = place.bound + epochs[lane, each.epoch].bound - start.bound
-            if not -each.flying - 1 <= difference <= each.flying + 1 + disclosed:
+            beginnings = [
+                _Beginning.of(epoch, each, (lane, epochs, places))
+                for epoch in _beginnings(begun, before, each, (lane, places))
+            ]
+            if epochs[lane, each.epoch].is_over and each.ledger == epochs[lane, each.epoch].last:
+                beginnings.append(_Beginning.still_to_come(each))
+            best = min(beginnings, key=lambda beginning: beginning.excess)
+            begun, before = best.epoch, each
+            self._largest = max(self._largest, abs(best.difference))
+            if best.excess:
                 self._findings.fail(
                     Check.R2_DIFFERENCE,
-                    f"worker {slot}, lane {lane} epoch {each.epoch}: Prometheus and ledger are {difference} apart, "
-                    f"with {each.flying} in flight and {disclosed} disclosed",
+                    f"worker {slot}, lane {lane} epoch {each.epoch}: Prometheus and ledger are {best.difference} "
+                    f"apart, with {each.flying} in flight and {best.disclosed} disclosed",
                     leaf=each.leaf,
                 )
 
@@ -129,11 +163,25 @@ class MeterRules:
                 )
 
 
+def _beginnings(
+    begun: int, before: _Snapshot, each: _Snapshot, among: tuple[int, _Places]
+) -> list[int]:
+    """Return the epochs with which the counter of a snapshot may have begun, the likeliest first.
+
+    With the one before, unless it fell; or with any epoch since: a node that starts begins its counters, and an epoch.
+    """
+    lane, places = among
+    since = sorted(no for its, no in places if its == lane and before.epoch < no <= each.epoch)
+    if begun and each.prometheus >= before.prometheus:
+        return [begun, *since]
+    return since or [each.epoch]
+
+
 def _places(epochs: Epochs) -> dict[tuple[int, int], _Place]:
     found: dict[tuple[int, int], _Place] = {}
     reached: dict[int, _Place] = {}
     for (lane, epoch), state in sorted(epochs.items()):
-        before = reached.get(lane, _Place(0, 0))
-        found[lane, epoch] = before
-        reached[lane] = _Place(before.records + state.last, before.bound + state.bound)
+        place = found[lane, epoch] = reached.get(lane, _Place(0, 0, 0))
+        records, bound = place.records + state.last, place.bound + state.bound
+        reached[lane] = _Place(records, bound, place.no + 1)
     return found

@@ -1,0 +1,65 @@
+"""R2 where nodes start again and workers are killed: what a counter that began with a later epoch must have gained."""
+
+import pytest
+
+from node.ledger.leaf import Meters
+from node.ledger.verify.checks import Check
+from node.ledger.verify.epochstate import EpochState
+from node.ledger.verify.findings import Findings
+from node.ledger.verify.meters import MeterRules
+
+LANE, MINUTE_US = 1, 60_000_000
+RECORDS = {1: 275, 2: 40, 3: 7}
+"""What each epoch of the lane has in the end."""
+
+
+def judged(*snapshots: tuple[int, int, int, int]) -> Findings:
+    """Judge snapshots of one worker: epoch, Prometheus, number of the newest record, in flight."""
+    findings = Findings(())
+    rules = MeterRules(findings)
+    for index, (epoch, prometheus, ledger, flying) in enumerate(snapshots):
+        row = (LANE, LANE, epoch, prometheus, ledger, flying)
+        rules.meters(index, Meters(time=index * MINUTE_US, workers=(row,)))
+    epochs = {
+        (LANE, number): EpochState(number, number, last=last, is_over=True)
+        for number, last in RECORDS.items()
+    }
+    rules.finish(epochs)
+    return findings
+
+
+@pytest.mark.parametrize(
+    ("story", "snapshots"),
+    [
+        ("killed before its first snapshot", [(2, 275 + 30, 30, 0)]),
+        ("started again before its first snapshot", [(2, 30, 30, 0)]),
+        ("started again, and has counted more by now", [(1, 5, 5, 0), (2, 30, 30, 0)]),
+        ("started again, then killed", [(1, 200, 200, 0), (3, 40 + 5, 5, 0)]),
+        ("each kill between record and count", [(1, 5, 5, 0), (3, 275 + 40 + 5 - 3, 5, 0)]),
+        ("started again, and not yet at work", [(1, 200, 200, 0), (1, 0, 275, 0), (1, 1, 275, 0)]),
+        ("at work since", [(1, 0, 275, 0), (2, 30, 30, 0), (3, 47, 7, 0)]),
+        ("in flight", [(1, 203, 200, 2), (1, 210, 213, 2)]),
+    ],
+)
+def test_counts_agree_whatever_epoch_the_counter_began_with(
+    story: str, snapshots: list[tuple[int, int, int, int]]
+) -> None:
+    assert judged(*snapshots).counts == {}, story
+
+
+@pytest.mark.parametrize(
+    "snapshots",
+    [
+        [(1, 202, 200, 0)],
+        [(1, 198, 200, 0)],
+        [(2, 275 + 32, 30, 0)],
+        [(1, 5, 5, 0), (3, 275 + 40 + 5 - 4, 5, 0)],
+        [(1, 0, 274, 0)],  # there was one more record: somebody was at work
+        [(1, 2, 275, 0)],
+        [(1, 200, 200, 0), (3, 275 + 5, 5, 0)],  # the records of an epoch between are gone
+    ],
+)
+def test_what_no_beginning_explains_is_a_difference(
+    snapshots: list[tuple[int, int, int, int]],
+) -> None:
+    assert judged(*snapshots).counts == {Check.R2_DIFFERENCE: 1}
