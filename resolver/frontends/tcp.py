@@ -43,6 +43,7 @@ class TcpConnection(asyncio.Protocol):
         self._recorder = recorder
         self._port = b""
         self._sender: Party = None
+        self._record = recorder.native
         self._spawn = spawn
         self._frames = FrameBuffer(MAX_MESSAGE_BYTES)
         self._queue: deque[bytes] = deque()  # an empty message stands for the end
@@ -92,7 +93,7 @@ class TcpConnection(asyncio.Protocol):
         if not self._is_ordinary and not self.request_began_ns:
             ready = self._ready(data, started)
             if ready is not None:
-                self._reply([(ready, data)], started)
+                self._reply(ready, data, started)
                 return
         if not self._last_word:
             self._frames.feed(data)
@@ -116,13 +117,24 @@ class TcpConnection(asyncio.Protocol):
         """See `Guard`; what the client has not read until now is thrown away."""
         self._transport.abort()
 
-    def _reply(self, found: list[tuple[WireReply, bytes]], started: int) -> None:
-        """Record, count and send the ready replies to these messages."""
-        recorder, sender, port = self._recorder.native, self._sender, self._port
+    def _reply(self, ready: WireReply, message: bytes, started: int) -> None:
+        """Record, count and send one ready reply."""
+        cell, reply, key = ready
+        cell += _TO_TCP
+        if self._record(self._sender, self._port + message[8:12], key, cell, started) < 0:
+            self._tally.happened(Event.OVERLOADED)
+            self._transport.write(self._responder.refuse_as_busy(message))
+            return
+        self._transport.write(reply)
+        self._tally.answered(cell, perf_counter_ns() - started)
+
+    def _reply_all(self, found: list[tuple[WireReply, bytes]], started: int) -> None:
+        """The same for several messages that came together."""
+        record, sender, port = self._record, self._sender, self._port
         replies, cells = [], []
         for (cell, reply, key), message in found:
             cell += _TO_TCP
-            if recorder(sender, port + message[8:12], key, cell, started) < 0:
+            if record(sender, port + message[8:12], key, cell, started) < 0:
                 self._tally.happened(Event.OVERLOADED)
                 reply = self._responder.refuse_as_busy(message)
             else:
@@ -161,7 +173,7 @@ class TcpConnection(asyncio.Protocol):
             self._last_word = self._responder.refuse(error)
         self.request_began_ns = (self.request_began_ns or started) if len(self._frames) else 0
         if replies:
-            self._reply(replies, started)
+            self._reply_all(replies, started)
         if self._last_word:
             self._finish()
 
