@@ -163,6 +163,11 @@ class Stand:
         command = [sys.executable, "-m", f"loadtest.baselines.{arguments[0]}", *arguments[1:]]
         return self._start(command, dict(os.environ), log), log
 
+    def start_program(self, name: str, command: list[str]) -> tuple[subprocess.Popen[bytes], Path]:
+        """Start a program without settings of the node; return the process and the file of its output."""
+        log = self.directory / f"{name}.log"
+        return self._start(command, clean_environment({}), log), log
+
     def start_echo(self) -> tuple[Subject, dict[str, Address]]:
         """Start the echo baseline; return it and its addresses by transport."""
         process, log = self.start_baseline("echo", "echo", "--host", HOST)
