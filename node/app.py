@@ -72,7 +72,7 @@ class Worker:
             memory_entries=settings.memory_entries,
         )
         self.siblings = Siblings(directory, settings.workers, slot)
-        self.writing = WritePath(settings, self.tally, spawn, self._written)
+        self.writing = WritePath(settings, self.tally, spawn, self._written, self.reading.lately)
         self.searching = Database(settings.database_url, max_connections=MAX_SEARCHES)
         self.guard = Guard(
             self.tally,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from os import urandom
 from time import monotonic, time
 from typing import Any
 
@@ -13,6 +14,7 @@ from node.store.records import VAULT_READS, RecordSource, RecordVault
 from resolver.freshness import Freshness
 from resolver.hot import HotHttp, HotTable, HotWire
 from resolver.identifier import PREFIX_HANDLE
+from resolver.lately import KEY_BYTES, Lately
 from resolver.observe import Event, Gauge, Tally
 from resolver.source import Source
 from resolver.tiers.memory import MemoryTier
@@ -25,7 +27,7 @@ Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
 
 class Caches:
-    """All that a worker keeps of answers, over the source that knows the truth.
+    """All that a worker keeps of answers, over the source that knows the truth; and who was proven to ask lately.
 
     Order is the law here: what has changed is first learnt (so that nothing older comes in any more), then dropped;
     and nothing is awaited in between.
@@ -44,6 +46,7 @@ class Caches:
     ) -> None:
         """`truth` is the last tier; without a `client` there is none between it and memory."""
         self._tally = tally
+        self.lately = Lately(urandom(KEY_BYTES))
         self.freshness = freshness or Freshness()
         self.redis: RedisTier | None = None
         if client is not None:
@@ -79,10 +82,12 @@ class Caches:
     ) -> None:
         """Take in changes up to a serial: of records by canonical key, and of prefixes by canonical name."""
         self.freshness.learn(upto, records)
+        self.lately.forget([key for _, key in records])
         for _, key in records:
             if self.memory.drop(key) | self._drop_ready(key):
                 self._tally.happened(Event.CACHE_INVALIDATED)
         if prefixes:
+            self.lately.clear()
             self._drop_below(prefixes)
         if self.redis:
             self.redis.changed()
@@ -93,6 +98,7 @@ class Caches:
         The feed tells the same, in order and with all the rest.
         """
         for key, serial in changes:
+            self.lately.forget([key])
             self.freshness.given(key, serial)
             self.memory.drop(key)
             self._drop_ready(key)
@@ -100,6 +106,7 @@ class Caches:
     def restart(self, epoch: str, serial: int) -> None:
         """What was missed cannot be known: begin anew at this serial of this life of the database."""
         self.freshness.restart(serial)
+        self.lately.clear()
         self.memory.clear()
         for table in self.hot_tables:
             table.clear()

@@ -19,6 +19,7 @@ from resolver.authentication import Authenticator
 from resolver.httplogin import HttpLogin
 from resolver.httpsession import HttpSessions
 from resolver.identifier import IdentifierError
+from resolver.lately import Lately
 from resolver.observe import Tally
 from resolver.schemes import parse_handle
 from resolver.wire import Reference
@@ -43,8 +44,12 @@ class WritePath:
         tally: Tally,
         spawn: Spawn,
         on_written: OnWritten = tell_nobody,
+        lately: Lately | None = None,
     ) -> None:
-        """`on_written` is told of (canonical key, serial) after each commit.  Raises RegistryError."""
+        """`on_written` is told of (canonical key, serial) after each commit.  Raises RegistryError.
+
+        `lately` is of a process that hears of every change.
+        """
         self.seal = load_seal(settings)
         self.database = Database(
             settings.database_url, max_connections=WRITE_CONNECTIONS, settings=SESSION
@@ -73,6 +78,7 @@ class WritePath:
             time.monotonic,
             case_sensitive=settings.case_sensitive,
             allow_weak=settings.allow_weak_algorithms,
+            lately=lately,
         )
         sessions = HttpSessions(
             self.authenticator,

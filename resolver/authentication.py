@@ -6,14 +6,15 @@ a native challenge is told 404 where there is no such key and 403 where it is wr
 whoever asks natively learns which keys there are.  Wrong tries are limited
 for each handle and address (`resolver.tries`), before and after the work, so that tries made at once count too; how
 many wait to be checked is bounded (`resolver.labour`), however they came.
-Nothing is remembered of what was right: a key that is changed counts from its next use on.
+Nothing that was right is remembered for longer than `resolver.lately` says: a key that is changed counts from its next
+use on.
 """
 
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import digest
@@ -35,6 +36,7 @@ from resolver.keychecks import (
 from resolver.keys.certificates import read_peer_certificate
 from resolver.keys.proof import ProofError
 from resolver.labour import Labour, payer_of
+from resolver.lately import KEY_BYTES, Held, Lately
 from resolver.observe import Event, Tally
 from resolver.registrar import OPERATOR, Caller, KeyStore, Scope
 from resolver.schemes import parse_handle
@@ -130,14 +132,21 @@ class Authenticator:
         *,
         case_sensitive: bool = False,
         allow_weak: bool = False,
+        lately: Lately | None = None,
     ) -> None:
-        """`clock` gives seconds and never goes back (`time.monotonic`); `allow_weak` as the setting of that name."""
+        """`clock` gives seconds and never goes back (`time.monotonic`); `allow_weak` as the setting of that name.
+
+        `lately` must be told of all changes; without it every proof asks the stores.
+        """
         self._keys = keys
         self._tokens = tokens
         self._tally = tally
         self._clock = clock
         self._case_sensitive = case_sensitive
         self._allow_weak = allow_weak
+        if lately is None:  # an empty one is false
+            lately = Lately(os.urandom(KEY_BYTES), max_held=0)
+        self._lately = lately
         self._login_tries = Tries()
         self._verification_tries = Tries()  # apart: by UDP anybody can ask in another's name
         self._gate = asyncio.Semaphore(_MAX_PROOFS)
@@ -146,8 +155,18 @@ class Authenticator:
 
     async def password(self, handle: bytes, index: int, password: bytes, origin: str) -> Caller:
         """Prove by the secret key itself: the bytes of an HS_SECKEY value."""
-        claim = _Claim(self._canonical(handle), index, SECRET_KEY, "basic", origin)
-        return await self._prove(claim, is_password(password), is_light=True)
+        mark = self._lately.mark(SECRET_KEY, handle, str(index).encode(), password)
+        held = self._lately.find(mark, self._clock())
+        key = held.record_key if held else self._canonical(handle)
+        claim = _Claim(key, index, SECRET_KEY, "basic", origin)
+        if held is not None and held.caller is not None:
+            self._refuse_after_many(claim)
+            self._tries(claim).right(claim.handle, claim.address)
+            return held.caller
+        with self._proving(mark, key) as held:
+            caller = await self._prove(claim, is_password(password), is_light=True)
+            self._lately.keep(held, caller)
+        return caller
 
     async def challenge_answer(
         self, answer: ChallengeAnswer, challenge: bytes, origin: str, *, means: str = "challenge"
@@ -181,21 +200,21 @@ class Authenticator:
 
         No right token is ever refused for the wrong ones before it: guessing one is hopeless.
         """
-        found = None
-        if text.startswith(TOKEN_MARK) and len(text) <= MAX_TOKEN_CHARACTERS:
-            found = await self._tokens.find_token(token_digest(text))
-        if found is None:
-            claim = _Claim(b"token", 0, b"", "token", origin)
-            self._refuse_after_many(claim)
-            raise self._wrong(claim, "The token is unknown, expired or revoked")
-        return Caller(
-            found.handle,
-            found.index,
-            OPERATOR if found.is_operator else "token",
-            found.scopes,
-            found.prefixes,
-            found.is_operator,
-        )
+        digest_of_it = token_digest(text)
+        mark = self._lately.mark(b"token", digest_of_it)
+        held = self._lately.find(mark, self._clock())
+        if held is not None and held.caller is not None:
+            return held.caller
+        with self._proving(mark, b"") as held:
+            found = None
+            if text.startswith(TOKEN_MARK) and len(text) <= MAX_TOKEN_CHARACTERS:
+                found = await self._tokens.find_token(digest_of_it)
+            if found is None:
+                claim = _Claim(b"token", 0, b"", "token", origin)
+                self._refuse_after_many(claim)
+                raise self._wrong(claim, "The token is unknown, expired or revoked")
+            self._lately.keep(held, caller := _bearer(found))
+        return caller
 
     async def verifies(
         self, handle: bytes, index: int, challenge: bytes, answer: bytes, origin: str = ""
@@ -231,6 +250,16 @@ class Authenticator:
                 raise
             return False
         return True
+
+    @contextmanager
+    def _proving(self, mark: bytes, key: bytes) -> Iterator[Held]:
+        """Prove somebody in the block, which keeps him or fails."""
+        held = self._lately.begin(mark, key, self._clock())
+        try:
+            yield held
+        except BaseException:
+            self._lately.drop(held)
+            raise
 
     async def _prove(self, claim: _Claim, check: Check, *, is_light: bool = False) -> Caller:
         """Try the keys that the claim names, or a decoy; count what is wrong."""
@@ -302,6 +331,12 @@ class Authenticator:
 def token_digest(text: str) -> bytes:
     """Return what is stored of a token, or of a session's id."""
     return sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _bearer(token: Token) -> Caller:
+    means = OPERATOR if token.is_operator else "token"
+    limits = (token.scopes, token.prefixes, token.is_operator)
+    return Caller(token.handle, token.index, means, *limits)
 
 
 def _is_key(value: HandleValue) -> bool:

@@ -1,6 +1,7 @@
 """API tokens and HTTP sessions in Postgres, by the SHA-256 of what the client holds.
 
-Looked up at every use, so that a token that is revoked, or a session that is ended, counts for nothing at once.
+A session is looked up at every use, a token unless it was right within the last half second (`resolver.lately`); so
+what is ended or revoked counts for nothing, at once or then.
 """
 
 from collections.abc import Sequence
