@@ -1,6 +1,6 @@
 """What a node makes for auditors, words of `idnode audit`: days closed, reports issued, evidence exported, samples.
 
-`close` and `report` put leaves into the log, so the node must be running; the others only read files.
+`close`, `report` and `prune` put leaves into the log, so the node must be running; the others only read files.
 """
 
 import argparse
@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from node.ledger.inbox import NotTaken
 from node.ledger.leaf import Genesis
 from node.ledger.logfiles import KEYS, LogDamaged, LogFiles
 from node.ledger.note import Signer
+from node.ledger.pruning import TooYoung, Wish, prune
 from node.ledger.quorum import PolicyError
 from node.ledger.report.document import Issue
 from node.ledger.report.figures import LedgerMonth
@@ -76,7 +78,21 @@ def add_words(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     exported.add_argument("--tar", action="store_true", help="as one .tar.gz")
     for parser in (reported, exported):
         parser.add_argument("month", type=_month, metavar="MONTH", help="such as 2026-11")
-    for parser in (closed, reported, exported):
+    pruned = words.add_parser("prune", help="let the records of days long past go; the log says so")
+    pruned.add_argument(
+        "--until",
+        type=_day,
+        default="",
+        metavar="DAY",
+        help="the last day; default: the newest that may go",
+    )
+    pruned.add_argument(
+        "--keys",
+        action="store_true",
+        help="destroy the keys of months that are gone as a whole, too",
+    )
+    pruned.add_argument("--dry-run", action="store_true", help="only say what would go")
+    for parser in (closed, reported, exported, pruned):
         parser.add_argument(
             "--ledger",
             type=Path,
@@ -137,6 +153,17 @@ def _export(arguments: argparse.Namespace) -> None:
     _say("Keys and the witness policy are not in it: give those to the auditor another way.")
 
 
+def _prune(arguments: argparse.Namespace) -> None:
+    directory = _directory(arguments)
+    wish = Wish(arguments.until, arguments.keys, arguments.dry_run)
+    done = prune(
+        LogFiles(directory), wish, time.time_ns() // _NS_IN_US, partial(append_leaf, directory)
+    )
+    keys = f" and the keys of {', '.join(done.keys)}" if done.keys else ""
+    verb = "would go" if wish.is_dry else "are gone"
+    _say(f"{done.bodies:,} bodies ({done.size:,} bytes) until {done.until}{keys} {verb}")
+
+
 def _sample(arguments: argparse.Namespace) -> None:
     if (arguments.days or 1) < 1 or arguments.resolutions < 0:
         raise RegistryError(
@@ -177,6 +204,13 @@ def _month(text: str) -> str:
     return text
 
 
+def _day(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"a day is such as 2026-11-03, not {text}") from error
+
+
 def _say(line: str) -> None:
     print(line)
     sys.stdout.flush()
@@ -187,7 +221,7 @@ def _sentences() -> Iterator[None]:
     """Turn what the parts raise into what the command line says."""
     try:
         yield
-    except (DayOpen, NotOver) as error:
+    except (DayOpen, NotOver, TooYoung) as error:
         raise RegistryError(Kind.CONFLICT, f"{error}.") from error
     except NotTaken as error:
         raise RegistryError(Kind.UNAVAILABLE, f"{error}.") from error
@@ -201,5 +235,6 @@ ACTS: Mapping[str, Callable[[argparse.Namespace], None]] = {
     "close": _close,
     "report": _report,
     "export": _export,
+    "prune": _prune,
     "sample": _sample,
 }

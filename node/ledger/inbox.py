@@ -23,13 +23,22 @@ from node.ledger.leaf import (
     Day,
     Leaf,
     LeafError,
+    Pruning,
     Report,
     Rotation,
     parse,
 )
 
 DIRECTORY = "inbox"
-TAKEN: tuple[type[Leaf], ...] = (Acknowledgement, Anchor, Campaign, Day, Report, Rotation)
+TAKEN: tuple[type[Leaf], ...] = (
+    Acknowledgement,
+    Anchor,
+    Campaign,
+    Day,
+    Pruning,
+    Report,
+    Rotation,
+)
 WAIT_SECONDS = 30.0
 STALE_SECONDS = 3_600.0  # after which an answer that nobody has read goes
 _POLL_SECONDS = 0.05

@@ -36,6 +36,10 @@ __all__ = ["CLASSES", "MAX_LEAF_BYTES", "Leaf", "LeafError", "parse"]
 MAX_LEAF_BYTES = 4_096
 VERSION = 1
 MAX_LANE, MAX_EPOCH = 2**16 - 1, 2**32 - 1
+KEEP_DAYS_RULE = (
+    "keep_days"  # in a policy: whole days for which records are kept after the day they are of
+)
+KEEP_DAYS = 400  # where it does not say: 13 months
 
 Head: TypeAlias = tuple[int, bytes]
 """The size and the root of a tree."""
@@ -251,6 +255,16 @@ class Day(_Line):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pruning(_Line):
+    """The bodies of all blocks that ended by the end of a day go, as the policy in force allows; their leaves stay."""
+
+    kind: ClassVar[str] = "prn"
+    until: Annotated[str, day("until")]
+    policy: Annotated[int, number("pol", most=2**16 - 1)]
+    time: Annotated[int, _TIME]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report(_Line):
     """A monthly report was issued; one that is corrected says which it replaces."""
 
@@ -287,6 +301,7 @@ Leaf: TypeAlias = (
     | Acknowledgement
     | Anchor
     | Day
+    | Pruning
     | Report
     | Rotation
 )
@@ -303,6 +318,7 @@ KINDS: tuple[type[Leaf], ...] = (
     Acknowledgement,
     Anchor,
     Day,
+    Pruning,
     Report,
     Rotation,
 )

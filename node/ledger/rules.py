@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from node.ledger.classes import SUSPECT_FROM, Network, Robots
 from node.ledger.count import WINDOW_US
-from node.ledger.leaf import CountPolicy
+from node.ledger.leaf import KEEP_DAYS, KEEP_DAYS_RULE, CountPolicy
 from node.ledger.tags import SECOND_NS, ZONE_NS
 from resolver.wire.constants import ResponseCode
 
@@ -27,6 +27,7 @@ RULES = {
     "nonce_s": WINDOW_US // 1_000_000,
     "suspect_from_per_minute": SUSPECT_FROM,
     "zone_s": ZONE_NS // SECOND_NS,
+    KEEP_DAYS_RULE: KEEP_DAYS,
 }
 
 RESULTS = {str(code.value): code.name.lower() for code in ResponseCode if code}

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from node.ledger.leaf import Block, Epoch, Gap, Head, Leaf
+from node.ledger.leaf import Block, Epoch, Gap, Head, Leaf, Pruning
 from node.ledger.record import Record, seed_of
+from node.ledger.tags import day_name
 from node.ledger.verify.checks import Check
-from tests.support.evidence import MINUTE, Evidence, Maker, Story, moved
+from tests.support.evidence import FIRST_DAY, MINUTE, Evidence, Maker, Story, moved
 from tests.support.tampers import Lie, Tamper, edit, edit_block, edit_records, flip, lie
 
 _LATE = 62  # a block of the day that is not closed
@@ -63,6 +64,11 @@ def _first_body(evidence: Evidence) -> str:
 
 def _remove_body(evidence: Evidence) -> None:
     (evidence.directory / _first_body(evidence)).unlink()
+
+
+def _prune_early(node: Maker, number: int) -> None:
+    if number == 30:
+        node.append(Pruning(until=day_name(FIRST_DAY), policy=2, time=node.now))
 
 
 def _alter_body(evidence: Evidence) -> None:
@@ -180,6 +186,9 @@ TAMPERS = (
         lie(seed=lambda node, lane, epoch: seed_of(lane, 1)),
     ),
     Tamper("a body taken away", Check.V5_MISSING, after=_remove_body),
+    Tamper(
+        "bodies pruned as soon as they are counted", Check.V5_PRUNED, (), lie(step=_prune_early)
+    ),
     Tamper(
         "a record altered", Check.V5_SHA256, ("T2",), after=_alter_body, is_found_by_others=True
     ),

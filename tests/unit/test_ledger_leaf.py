@@ -24,6 +24,7 @@ from node.ledger.leaf import (
     LeafError,
     Meters,
     MonthKey,
+    Pruning,
     Report,
     Rotation,
     parse,
@@ -96,6 +97,7 @@ LEAVES: tuple[Leaf, ...] = (
         index=(3, ROOT),
     ),
     Report(period="2026-11", version=2, sha256=DIGEST, sm3=DIGEST, supersedes=DIGEST),
+    Pruning(until="2026-11-03", policy=2, time=1),
     Rotation(old="a", new="b", signed_by_old="c", signed_by_new="d", time=1),
 )
 

@@ -18,12 +18,14 @@ from typing import NamedTuple
 from zlib import crc32
 
 from node.ledger.block import record_root, sm3
+from node.ledger.day import day_at
 from node.ledger.leaf import CLASSES, Block
 from node.ledger.record import CRC_LAYOUT, RECORD_BYTES, RecordFlag, seed_of
 from node.ledger.verify.checks import Check
 from node.ledger.verify.epochstate import EpochState
 from node.ledger.verify.files import EvidenceFiles, Unreadable
 from node.ledger.verify.findings import Findings, Status, grouped
+from node.ledger.verify.pruning import PruningRules
 
 MAX_DRIFT_MS = 2_000
 NONE, ALL = "none", "all"
@@ -167,10 +169,17 @@ class BodyRules:
     """Looks at the bodies that are to be looked at, and shows their records to other rules."""
 
     def __init__(
-        self, files: EvidenceFiles, wanted: Bodies, looks: Sequence[Look], findings: Findings
+        self,
+        files: EvidenceFiles,
+        wanted: Bodies,
+        pruning: PruningRules,
+        looks: Sequence[Look],
+        findings: Findings,
     ) -> None:
+        self.pruned = 0  # bodies that are gone, as the log says
         self._files = files
         self._wanted = wanted
+        self._pruning = pruning
         self._looks = looks
         self._findings = findings
         self._sampled: list[tuple[int, Block, int]] = []
@@ -194,6 +203,8 @@ class BodyRules:
             text = f"{grouped(self._stepped)} records say that a clock was set in their epoch"
             self._findings.disclose("V6", text)
         text = f"{grouped(self._seen)} bodies of {grouped(self._records)} records"
+        if self.pruned:
+            text += f"; {grouped(self.pruned)} {self._pruning.text}"
         if self._wanted.mode == NONE:
             self._findings.tell("V5", "not asked for: --bodies none", Status.SKIP)
         elif self._wanted.mode == ALL:
@@ -245,7 +256,9 @@ class BodyRules:
         except Unreadable as error:
             self._findings.fail(Check.V5_MISSING, str(error), leaf=index)
             return None
-        if body is None:
+        if body is None and self._pruning.is_told(day_at(leaf.span[1])):
+            self.pruned += 1
+        elif body is None:
             text = f"the body of block {leaf.lane}.{leaf.epoch}.{leaf.block} is not here"
             self._findings.fail(Check.V5_MISSING, text, leaf=index)
         return body

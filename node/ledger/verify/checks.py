@@ -68,6 +68,11 @@ class Check(Enum):
     )
 
     V5_MISSING = "v5.missing", INCOMPLETE, "every body that is needed is there and can be read"
+    V5_PRUNED = (
+        "v5.pruned",
+        POLICY,
+        "bodies are pruned of closed days, and not before the policy allows it",
+    )
     V5_SHA256 = "v5.sha256", TREE, "the SHA-256 of a body is that of its leaf"
     V5_SM3 = "v5.sm3", TREE, "the SM3 of a body is that of its leaf"
     V5_ROOT = "v5.root", TREE, "the root over the records of a body is that of its leaf"

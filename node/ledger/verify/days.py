@@ -4,6 +4,7 @@ A day's blocks are let go when its leaf has come, so memory holds a day or two, 
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -54,10 +55,14 @@ class DayRules:
         period: Period,
         threshold: tuple[int, str],
         findings: Findings,
+        is_pruned: Callable[[int], bool],
         *,
         has_bodies: bool,
     ) -> None:
-        """`threshold` is a number and the figure that has to reach it, raw or filtered."""
+        """`threshold` is a number and the figure that has to reach it, raw or filtered.
+
+        `is_pruned` says of a day whether the log says that its bodies are gone.
+        """
         self.counted = Counted()
         self._files = files
         self._period = period
@@ -70,6 +75,8 @@ class DayRules:
         self._kept: dict[str, bytes] = {}
         self._kept_bytes = 0
         self._uncounted = 0
+        self._is_pruned = is_pruned
+        self._pruned = 0
 
     def dictionary(self, leaf: Dictionary) -> None:
         """Take rows of the dictionary."""
@@ -123,7 +130,9 @@ class DayRules:
         still = f", {len(open_days)} not closed yet" if open_days else ""
         if self._has_bodies:
             failed = f", {self._uncounted} could not be counted" if self._uncounted else ""
-            self._findings.tell("V8", f"{closed} days counted again{still}{failed}")
+            pruned = f", {self._pruned} not checkable: pruned" if self._pruned else ""
+            again = closed - self._pruned
+            self._findings.tell("V8", f"{again} days counted again{still}{failed}{pruned}")
         else:
             text = f"figures of {closed} days as the log has them: records were not looked at"
             self._findings.tell("V8", text, Status.SKIP)
@@ -149,6 +158,9 @@ class DayRules:
         try:
             return close_day(Gathered(0, blocks), day, self._read, self._prefixes, head)
         except (CountError, Unreadable) as error:
+            if self._is_pruned(day):
+                self._pruned += 1
+                return None
             self._uncounted += 1
             if not self._findings.seen & _WHY_UNCOUNTED:
                 self._findings.fail(Check.V8_DAY, f"{day_name(day)} cannot be counted: {error}")

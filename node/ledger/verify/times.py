@@ -4,7 +4,7 @@ A beacon, the newest cosigned head that a block names, shows that the block was 
 make blocks in advance and have them witnessed later.
 """
 
-from node.ledger.leaf import Block, Epoch, Gap, Genesis, Leaf, Meters
+from node.ledger.leaf import Block, Epoch, Gap, Genesis, Leaf, Meters, Pruning
 from node.ledger.tlog import EMPTY_ROOT
 from node.ledger.verify.bodies import Records
 from node.ledger.verify.checks import Check
@@ -38,6 +38,8 @@ class TimeRules:
                 self._between(index, leaf.time, leaf.time, "the first leaf")
             case Meters():
                 self._between(index, leaf.time, leaf.time, "a snapshot")
+            case Pruning():
+                self._between(index, leaf.time, leaf.time, "a pruning")
             case Gap():
                 self._between(index, None, leaf.span[1], "a gap")
                 if leaf.cause == WITNESSES_SILENT:

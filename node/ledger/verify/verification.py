@@ -23,6 +23,7 @@ from node.ledger.leaf import (
     LeafError,
     Meters,
     MonthKey,
+    Pruning,
     Report,
 )
 from node.ledger.verify.bodies import ALL, EVERY_BODY, Bodies, BodyRules
@@ -39,6 +40,7 @@ from node.ledger.verify.merkle import Line, MerkleRules
 from node.ledger.verify.meters import MeterRules
 from node.ledger.verify.period import Period
 from node.ledger.verify.policies import PolicyRules
+from node.ledger.verify.pruning import PruningRules
 from node.ledger.verify.reports import ReportRules, read_report
 from node.ledger.verify.scrape import ScrapeRules, Series
 from node.ledger.verify.times import TimeRules
@@ -106,7 +108,15 @@ class _Run:
         self._times = TimeRules(heads, findings)
         self._policies = PolicyRules(heads, keys, question.robots, findings)
         threshold = (question.threshold, question.metric)
-        self.days = DayRules(files, self._period, threshold, findings, has_bodies=self._has_all)
+        self._pruning = PruningRules(files, heads.newest.size, findings)
+        self.days = DayRules(
+            files,
+            self._period,
+            threshold,
+            findings,
+            self._pruning.is_told,
+            has_bodies=self._has_all,
+        )
         self._figures = FigureRules(findings)
         self._reports = ReportRules(files, question.trust, report, findings)
         self._meters = MeterRules(findings)
@@ -120,7 +130,7 @@ class _Run:
             self._scrape.look,
             self._canaries.look,
         ]
-        self._bodies = BodyRules(files, question.bodies, looks, findings)
+        self._bodies = BodyRules(files, question.bodies, self._pruning, looks, findings)
 
     def read(self) -> None:
         """Read everything, and let every rule say what it found."""
@@ -157,7 +167,10 @@ class _Run:
             case Gap():
                 self._lanes.gap(index, leaf)
             case Day():
+                self._pruning.day(leaf)
                 self.days.day(index, leaf)
+            case Pruning():
+                self._pruning.pruning(index, leaf)
             case Report():
                 self._reports.logged(index, leaf)
             case _:
@@ -166,6 +179,7 @@ class _Run:
     def _announced(self, index: int, leaf: Leaf) -> None:
         match leaf:
             case CountPolicy():
+                self._pruning.policy(leaf)
                 self._policies.policy(index, leaf)
             case Campaign():
                 self._policies.campaign(index, leaf)
@@ -193,5 +207,6 @@ class _Run:
         self._figures.finish(self.days.counted.figures)
         self._reports.finish(self.days.counted, is_complete=bool(self._period.month))
         self._meters.finish(self._lanes.epochs)
-        self._scrape.finish(self._lanes.uncounted, has_bodies=self._has_all)
-        self._canaries.finish(self._judged_until, has_bodies=self._has_all)
+        has_bodies = self._has_all and not self._bodies.pruned
+        self._scrape.finish(self._lanes.uncounted, has_bodies=has_bodies)
+        self._canaries.finish(self._judged_until, has_bodies=has_bodies)
