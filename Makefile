@@ -56,6 +56,7 @@ campaign: .venv/.made .judges/.made ## the long runs: random messages, killed pr
 	$(BIN)/python -m loadtest.kill_workers --kills 100
 	$(BIN)/python -m loadtest.kill_writes --bursts 200
 	$(BIN)/python -m loadtest.kill_ledger --kills 200
+	$(BIN)/python -m loadtest.million --resolutions 1000000
 	$(BIN)/python -m loadtest.stale --seconds 120
 
 audit-tool: .venv/.made ## dist/idnode-audit.pyz: the verifier in one file, for an auditor
