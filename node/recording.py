@@ -16,10 +16,12 @@ from node.ledger.announcer import Terms
 from node.ledger.classes import Robots, networks
 from node.ledger.counting import Counter
 from node.ledger.headers import of_block, of_pairs
+from node.ledger.heads import NewestHead
 from node.ledger.lane import Lane, LaneTerms, NotCounted, outcome
 from node.ledger.lanefile import Durability
-from node.ledger.logfiles import KEYS, LANES
+from node.ledger.logfiles import KEYS, LANES, LogFiles
 from node.ledger.monthkeys import MonthKeys
+from node.ledger.receipt import Name
 from node.ledger.record import Proto, RecordFlag
 from node.ledger.role import DIRECTORY, Conduct
 from node.ledger.sources import SourceNotes
@@ -90,6 +92,7 @@ class Recording(Recorder):
         self._numbers = numbers
         self._announced = AnnouncedFile(directory, robots())
         self._told = _mark(directory)
+        self._head = NewestHead(LogFiles(directory))
         self._outcomes = tuple(_outcome(labels, is_sent=False) for labels in RESOLUTIONS)
         self._named = tuple(_outcome(labels, is_sent=True) for labels in RESOLUTIONS)
         self.is_strict = counter.lane.terms.durability is Durability.STRICT
@@ -145,6 +148,12 @@ class Recording(Recorder):
             )
         except NotCounted:
             return REFUSED
+
+    def receipt(self, party: Party, number: int) -> bytes:
+        """See `Recorder`."""
+        lane, nonce = self._counter.lane, int.from_bytes(party[1][:4], "little")
+        name = Name(lane.lane, lane.epoch, number, nonce)
+        return f"{lane.terms.origin};{name};{self._head.mark()}".encode()
 
     async def committed(self, number: int) -> bool:
         """See `Recorder`."""

@@ -7,7 +7,7 @@ that must not be given unrecorded is not given (`REFUSED`).
 
 from collections.abc import Iterable, Mapping
 from time import perf_counter_ns
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from resolver.observe import Event, Tally
 
@@ -53,6 +53,10 @@ class Recorder(Protocol):
         """Record the answer to an HTTP request, or to one item of it."""
         ...
 
+    def receipt(self, party: Party, number: int) -> bytes:
+        """Return what the newest record is called, and the newest head of the log; for a party that `once` returned."""
+        ...
+
     async def committed(self, number: int) -> bool:
         """Wait until the disk has the record, if that is what the node promises; False: the answer is refused."""
         ...
@@ -83,9 +87,24 @@ class NoRecorder:
         """See `Recorder`."""
         return 0
 
+    def receipt(self, party: Party, number: int) -> bytes:
+        """See `Recorder`."""
+        return b""
+
     async def committed(self, number: int) -> bool:
         """See `Recorder`."""
         return True
+
+
+RECEIPTS = "idnode.receipts"
+"""In the ASGI scope of who asks for a receipt: a list, which gets one before the answer is sent."""
+
+
+class _Asking(NamedTuple):
+    """A party that wants a receipt, and where it goes."""
+
+    party: Party
+    receipts: list[bytes]
 
 
 class HttpCount:
@@ -99,11 +118,17 @@ class HttpCount:
         """Return who makes the request of an ASGI scope; all its answers belong together."""
         peer = scope.get("client")
         recorder = self._recorder
-        return recorder.once(recorder.party(peer[0] if peer else "", scope["headers"]))
+        party = recorder.once(recorder.party(peer[0] if peer else "", scope["headers"]))
+        return _Asking(party, scope[RECEIPTS]) if RECEIPTS in scope else party
 
     async def answered(self, party: Party, key: bytes, resolution: int, started_ns: int) -> bool:
         """Count an answer that is about to be sent; False: it must not be, since it cannot be recorded."""
+        receipts: list[bytes] | None = None
+        if type(party) is _Asking:
+            party, receipts = party
         number = self._recorder.http(party, key, resolution, perf_counter_ns())
+        if receipts is not None and number > 0:
+            receipts.append(self._recorder.receipt(party, number))
         if number < 0 or not await self._recorder.committed(number):
             self._tally.happened(Event.OVERLOADED)
             return False

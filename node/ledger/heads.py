@@ -6,6 +6,7 @@ refused/<id>.json    why a witness refused; while such a file is there nothing i
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,8 +19,9 @@ from node.ledger.durable import (
     write_durably,
 )
 from node.ledger.keys import NoteError, VerifierKey
-from node.ledger.logfiles import HEADS
+from node.ledger.logfiles import HEADS, LogFiles
 from node.ledger.note import Note
+from node.ledger.tlog import EMPTY_ROOT
 from node.ledger.witness import Cause
 
 BEACON, REFUSED = "beacon", "refused"
@@ -39,6 +41,26 @@ class Beacon(NamedTuple):
     def has_line_of(self, key: VerifierKey) -> bool:
         """True when it has a line by this key."""
         return (key.name, key.id) in {(line.name, line.key_id) for line in self.note.signatures}
+
+
+class NewestHead:
+    """The newest checkpoint, for who tells clients of it: `<size>.<first 8 bytes of the root>`, hexadecimal."""
+
+    def __init__(self, files: LogFiles) -> None:
+        self._files = files
+        self._changed_at = 0
+        self._mark = _mark(0, EMPTY_ROOT)
+
+    def mark(self) -> str:
+        """Return it; a glance at the file, which is read when it is another.  What cannot be read is as it was."""
+        with suppress(OSError, NoteError):
+            changed_at = self._files.checkpoint_path.stat().st_mtime_ns
+            note = self._files.published() if changed_at != self._changed_at else None
+            if note is not None:
+                checkpoint = Checkpoint.parse(note.text)
+                self._changed_at = changed_at
+                self._mark = _mark(checkpoint.size, checkpoint.root)
+        return self._mark
 
 
 class HeadFiles:
@@ -84,6 +106,10 @@ class HeadFiles:
         }
         text = json.dumps(told, indent=2, ensure_ascii=False)
         _write(self.refusal_path(key), f"{text}\n".encode())
+
+
+def _mark(size: int, root: bytes) -> str:
+    return f"{size}.{root[:8].hex()}"
 
 
 def _join(older: Note, newer: Note) -> Note:

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 METHODS = "GET, POST, HEAD, PUT, DELETE, OPTIONS"
 HEADERS = (
     "X-Requested-With, Authorization, Origin, Accept, Content-Type, If-Match, If-None-Match, Idempotency-Key, "
-    "X-Idnode-Reason"
+    "X-Idnode-Reason, X-Idnode-Receipt"
 )
 MAX_AGE_SECONDS = 86_400
 

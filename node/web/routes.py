@@ -30,6 +30,7 @@ from node.web.health import Check, Health
 from node.web.jobs import JobsApi
 from node.web.operations import Operation
 from node.web.problems import CATCH_ALL, install
+from node.web.receipts import Receipts
 from node.web.records import RecordsApi
 from node.web.reverse import ReverseApi
 from node.web.straight import Straight
@@ -93,6 +94,7 @@ def build_app(
     if audit is not None:
         _add(app, _log_rows(audit))
     _add(app, _public_rows(service, responder, count, readiness))
+    app.add_middleware(Receipts)
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=GZIP_LEVEL)
     app.add_middleware(CrossOrigin)
     app.add_middleware(
