@@ -26,6 +26,7 @@ from resolver.schemes.handle import MAX_REGISTERED_CHARACTERS, check_registrable
 
 ENCODING = b"idnode load 1"  # another name makes every line differ from the one loaded before
 
+_BLANK = blake2b(digest_size=16, person=ENCODING)
 _WITHHELD = WITHHELD.encode()
 _ESCAPE = b"\\u"  # with which a word can be spelled in another way
 _NO_ORDER: Order = ()
@@ -166,8 +167,9 @@ def _encode(identifier: Identifier, line: _Line, rules: LoadRules) -> tuple[Reco
     if order or any(value.is_secret for value in values):
         # No digest: that of a line with a secret would let one guess it, and one that withholds says nothing of it.
         return join_record(identifier, values, seal=_seal(rules.sealing_key)), order
-    digest = blake2b(line.text, digest_size=16, person=ENCODING).digest()
-    return join_record(identifier, values, digest), ()
+    digest = _BLANK.copy()
+    digest.update(line.text)
+    return join_record(identifier, values, digest.digest()), ()
 
 
 def _supersede(batch: Batch, record: RecordRow, row: int) -> None:

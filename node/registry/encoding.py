@@ -67,7 +67,7 @@ class ValueReader:
     def __init__(self, now: int) -> None:
         self._now = now
         self._known: dict[bytes, EncodedValue] = {}
-        self._frames: dict[tuple[int, str], _Frame] = {}
+        self._frames: dict[tuple[int, str], Frame] = {}
 
     def read(self, items: object) -> list[EncodedValue]:
         """Read an array of values, those without a timestamp stamped `now`.
@@ -113,13 +113,13 @@ class ValueReader:
             return None
         frame = self._frames.get((index, kind))
         if frame is None:
-            frame = self._frames[index, kind] = _Frame.around(self._read_any({**item, "data": ""}))
+            frame = self._frames[index, kind] = Frame.around(self._read_any({**item, "data": ""}))
             if len(self._frames) > REMEMBERED_VALUES:
                 self._frames.clear()
         return frame.fill(text)
 
 
-class _Frame(NamedTuple):
+class Frame(NamedTuple):
     """What surrounds the text in the forms of a value of plain text."""
 
     empty: EncodedValue
@@ -128,7 +128,7 @@ class _Frame(NamedTuple):
     json_tail: bytes
 
     @classmethod
-    def around(cls, empty: EncodedValue) -> "_Frame":
+    def around(cls, empty: EncodedValue) -> "Frame":
         """Take a value without data apart: its wire form ends in two counts of zero."""
         json_head, _, json_tail = empty.json.partition(_NO_TEXT)
         return cls(empty, empty.wire[: -2 * _COUNT_BYTES], json_head, json_tail)
@@ -138,7 +138,8 @@ class _Frame(NamedTuple):
         data = text.encode()
         wire = b"%b%b%b%b" % (self.wire_head, len(data).to_bytes(_COUNT_BYTES, "big"), data, _NONE)
         json = b'%b"value":%b%b' % (self.json_head, orjson.dumps(text), self.json_tail)
-        return self.empty._replace(wire=wire, json=json)
+        number, is_public, ttl, expires, _, _, is_secret = self.empty
+        return EncodedValue(number, is_public, ttl, expires, wire, json, is_secret)
 
 
 def encode_part(value: HandleValue) -> EncodedValue:
@@ -208,27 +209,10 @@ def spelling_of(identifier: Identifier) -> bytes:
     return spelling
 
 
-def keep_timestamps(row: RecordRow, stored: bytes, now: int) -> RecordRow:
-    """Return the row with the stored timestamps of those values stamped `now` that did not change.
-
-    So a timestamp says when its value last changed, and not when a file was last loaded.
-    """
-    before = {value.index: value for value in decode_values(stored)}
-    values = decode_values(row.whole or row.wire)
-    return with_values(row, [_keep_timestamp(each, before.get(each.index), now) for each in values])
-
-
-def with_values(row: RecordRow, values: Iterable[HandleValue]) -> RecordRow:
+def with_parts(row: RecordRow, values: Sequence[EncodedValue]) -> RecordRow:
     """Return the row with other values, secret keys among them sealed already.  Raises RecordTooLong."""
-    wire, json, whole, ttl, expires = _join_values([encode_part(value) for value in values])
+    wire, json, whole, ttl, expires = _join_values(values)
     return row._replace(wire=wire, json=json, whole=whole, ttl=ttl, expires=expires)
-
-
-def _keep_timestamp(value: HandleValue, before: HandleValue | None, now: int) -> HandleValue:
-    if before is None or value.timestamp != now:
-        return value
-    same = replace(value, timestamp=before.timestamp)
-    return same if same == before else value
 
 
 def _seal_part(seal: Seal, key: bytes, part: EncodedValue) -> EncodedValue:
@@ -248,17 +232,26 @@ def _join_values(
     values: Sequence[EncodedValue],
 ) -> tuple[bytes, bytes, bytes | None, int, int | None]:
     """Return wire, json, whole, ttl and expires of a row.  Raises RecordTooLong."""
-    public = [value for value in values if value.is_public]
+    public = []
+    ttl, expires, last, is_sorted = MAX_TTL_SECONDS, 0, -1, True
+    for value in values:  # once: a load does this for every record
+        number, is_public, seconds, until, _, _, _ = value
+        if is_public:
+            public.append(value)
+            ttl = min(ttl, seconds)
+            if until and (until < expires or not expires):
+                expires = until
+            if number < last:
+                is_sorted = False
+            last = number
     wire = _join_wire(public)
     whole = None if len(public) == len(values) else _join_wire(values)
     if len(whole or wire) > MAX_RECORD_BYTES:
         raise RecordTooLong(f"the values are longer than {MAX_RECORD_BYTES} bytes in all")
-    json = b"[%b]" % b",".join([value.json for value in sorted(public)])
-    ttl = min([value.ttl for value in public], default=MAX_TTL_SECONDS)
-    expires = min([value.expires for value in public if value.expires], default=None)
-    return wire, json, whole, ttl, expires
+    json = b"[%b]" % b",".join([value[5] for value in (public if is_sorted else sorted(public))])
+    return wire, json, whole, ttl, expires or None
 
 
 def _join_wire(values: Sequence[EncodedValue]) -> bytes:
     """Put together what `encode_values` writes: a count and the values."""
-    return len(values).to_bytes(_COUNT_BYTES, "big") + b"".join([value.wire for value in values])
+    return len(values).to_bytes(_COUNT_BYTES, "big") + b"".join([value[4] for value in values])

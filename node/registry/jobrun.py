@@ -31,7 +31,7 @@ from node.store.load import Author
 from resolver.keys.seal import Seal
 from resolver.registrar import OPERATOR, Caller
 
-SMALL_FILE_BYTES = 4 << 20  # below this, starting processes costs more than it saves
+SMALL_FILE_BYTES = 16 << 20  # below this, starting processes costs more than it saves
 
 _CUTS = {
     JobFormat.NDJSON: cut_lines,

@@ -4,11 +4,13 @@ A value that did not change keeps its timestamp.  A secret that an export withhe
 is stored, in its place; where there is none, there is none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from operator import is_not
 from typing import NamedTuple
 
-from node.registry.encoding import keep_timestamps, with_values
-from node.store.load import PackedRow, RecordRow, pack_row, unpack_row
+from node.registry.encoding import with_parts
+from node.registry.parts import PartEncoder
+from node.store.load import PackedRow, pack_row, unpack_row
 from node.store.records import is_secret
 from resolver.wire import HandleValue, decode_values
 
@@ -49,7 +51,8 @@ class Merged(NamedTuple):
 
 def merge(pairs: Sequence[Pair], now: int) -> list[Merged]:
     """Merge each row with what is stored; `now` is the epoch second that stamps values without a timestamp."""
-    return [_merge(pair, now) for pair in pairs]
+    encoder = PartEncoder()
+    return [_merge(pair, encoder, now) for pair in pairs]
 
 
 def difference_of(before: Sequence[HandleValue], after: Sequence[HandleValue]) -> Difference:
@@ -58,9 +61,13 @@ def difference_of(before: Sequence[HandleValue], after: Sequence[HandleValue]) -
     new = {value.index: value for value in after}
     return Difference(
         tuple([index for index in new if index not in old]),
-        tuple([index for index, value in new.items() if index in old and old[index] != value]),
+        tuple([index for index, value in new.items() if _is_other(old.get(index), value)]),
         tuple([index for index in old if index not in new]),
     )
+
+
+def _is_other(old: HandleValue | None, value: HandleValue) -> bool:
+    return old is not None and old is not value and old != value
 
 
 def split_withheld(items: object) -> tuple[object, Order]:
@@ -79,20 +86,48 @@ def split_withheld(items: object) -> tuple[object, Order]:
     return given, order
 
 
-def _merge(pair: Pair, now: int) -> Merged:
-    row = unpack_row(pair.row)
+def _merge(pair: Pair, encoder: PartEncoder, now: int) -> Merged:
+    row, stored = unpack_row(pair.row), decode_values(pair.stored)
+    before = {value.index: value for value in stored}
+    given = decode_values(row.whole or row.wire)
+    values = [_keep_timestamp(each, before.get(each.index), now) for each in given]
     if pair.order:
-        row = _with_withheld(row, pair)
-    row = keep_timestamps(row, pair.stored, now)
-    encoded = row.whole or row.wire
-    difference = difference_of(decode_values(pair.stored), decode_values(encoded))
-    return Merged(pack_row(row), row.handle, difference, encoded != pair.stored)
+        values = _with_withheld(values, before, pair.order)
+    if pair.order or any(map(is_not, values, given)):
+        row = with_parts(row, [encoder.encode(value) for value in values])
+    differs = (row.whole or row.wire) != pair.stored
+    difference = difference_of(stored, values) if differs else Difference()
+    return Merged(pack_row(row), row.handle, difference, differs)
 
 
-def _with_withheld(row: RecordRow, pair: Pair) -> RecordRow:
-    found = {value.index: value for value in decode_values(pair.stored) if is_secret(value)}
-    found |= {value.index: value for value in decode_values(row.whole or row.wire)}
-    return with_values(row, [found[index] for index in pair.order if index in found])
+def _keep_timestamp(value: HandleValue, before: HandleValue | None, now: int) -> HandleValue:
+    """Return what is stored if nothing but the timestamp differs, which `now` gave.
+
+    So a timestamp says when its value last changed, and not when a file was last loaded.
+    """
+    if before is None or value.timestamp != now or _is_another(value, before):
+        return value
+    return before
+
+
+def _is_another(value: HandleValue, before: HandleValue) -> bool:
+    """Whether they differ in more than their timestamps, compared field by field: this is done for every value."""
+    return (
+        value.data != before.data
+        or value.type != before.type
+        or value.ttl != before.ttl
+        or value.ttl_type != before.ttl_type
+        or value.permissions != before.permissions
+        or value.references != before.references
+    )
+
+
+def _with_withheld(
+    values: Sequence[HandleValue], before: Mapping[int, HandleValue], order: Order
+) -> list[HandleValue]:
+    found = {index: value for index, value in before.items() if is_secret(value)}
+    found |= {value.index: value for value in values}
+    return [found[index] for index in order if index in found]
 
 
 def _is_withheld(item: object) -> bool:

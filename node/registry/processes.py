@@ -1,4 +1,7 @@
-"""Worker processes for encoding: pure work on chunks, beside the process that talks to Postgres."""
+"""Worker processes for encoding: pure work on chunks, beside the process that talks to Postgres.
+
+Until they have started, which takes as long as ten thousand records, a thread does their work.
+"""
 
 import asyncio
 import gc
@@ -7,28 +10,66 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import wait
+from typing import ParamSpec, TypeVar
 
 from node.registry.batches import Batch, LoadRules, encode_chunk
 from node.registry.chunks import Chunk
 
 MAX_PROCESSES = 2  # what one connection to Postgres can keep up with
+CORES_A_PROCESS = 2  # the other core is for Postgres and this process
 CHUNKS_AHEAD = 5  # read, or being encoded, while one is written
 COLLECT_AFTER = 200_000  # objects; a batch holds no cycles, and searching for them doubles its cost
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
 
 
 @contextmanager
 def encoders(*, small: bool) -> Iterator[Executor]:
-    """Lend an executor: two processes, or a thread when there is too little to start them for."""
-    if small:
-        with ThreadPoolExecutor(max_workers=1) as thread:
+    """Lend an executor: processes, or a thread alone when there is too little to start them for."""
+    with ThreadPoolExecutor(max_workers=1) as thread, _rare_collections():
+        if small:
             yield thread
-        return
+            return
+        with _processes() as pool:
+            yield _Encoders(thread, pool)
+
+
+class _Encoders(Executor):
+    """The processes, once the first of them answers; the thread before."""
+
+    def __init__(self, thread: Executor, processes: Executor) -> None:
+        self._thread = thread
+        self._processes = processes
+        self._started = processes.submit(os.getpid)
+
+    def submit(
+        self, fn: Callable[Given, Made], /, *args: Given.args, **kwargs: Given.kwargs
+    ) -> Future[Made]:
+        """Raises BrokenProcessPool: a process was killed."""
+        chosen = self._processes if self._started.done() else self._thread
+        return chosen.submit(fn, *args, **kwargs)
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Search this process for cycles less often: batches are many objects and have none."""
+    before = gc.get_threshold()
+    gc.set_threshold(COLLECT_AFTER, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+@contextmanager
+def _processes() -> Iterator[Executor]:
     pool = ProcessPoolExecutor(
-        max_workers=min(MAX_PROCESSES, os.cpu_count() or 1),
+        max_workers=min(MAX_PROCESSES, max(1, (os.cpu_count() or 1) // CORES_A_PROCESS)),
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_settle,
     )
