@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ from resolver.schemes import parse_handle
 from resolver.wire import Reference
 
 SESSIONS_LABEL = b"http sessions"
+REMEMBERED_NAMES = 1_024  # of administrators and groups, and what they are in canonical form
 WRITE_CONNECTIONS = 4  # of one process: one writes, the others read for it
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
@@ -101,6 +103,7 @@ class WritePath:
 def policy_of(settings: Settings) -> Policy:
     """Return what holds for all writes of this node."""
 
+    @lru_cache(maxsize=REMEMBERED_NAMES)
     def canonical(handle: bytes) -> bytes | None:
         try:
             return parse_handle(handle, case_sensitive=settings.case_sensitive).key

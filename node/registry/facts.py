@@ -3,7 +3,7 @@
 What a question needs and has not been read raises `Unread`; what is not allowed raises `Refused`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -52,9 +52,31 @@ class Facts:
         return None if state is None or state.is_gone else state
 
     @property
-    def groups(self) -> dict[bytes, Values | None]:
+    def groups(self) -> "Groups":
         """The records that have been read, for following HS_VLIST values."""
-        return {key: state.values if state else None for key, state in self.records.items()}
+        return Groups(self.records)
+
+
+class Groups(Mapping[bytes, Values | None]):
+    """The values of records that have been read: a view, since a batch has many records and a question asks for few."""
+
+    __slots__ = ("_records",)
+
+    def __init__(self, records: Mapping[bytes, RecordState | None]) -> None:
+        self._records = records
+
+    def __getitem__(self, key: bytes) -> Values | None:
+        state = self._records[key]
+        return state.values if state else None
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._records
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
 
 
 class Refused(Exception):

@@ -18,6 +18,7 @@ from node.registry.rules import Plan
 from node.store.database import Connection
 from node.store.load import RecordRow
 from node.store.prefixes import PrefixState
+from node.store.records import is_secret
 from node.store.writing import (
     Promise,
     WhoAndWhy,
@@ -45,7 +46,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """A write on its way: secrets sealed, handle minted; `digest` tells it from another with the same key."""
+    """A write on its way: secrets sealed, handle minted; `digest` tells it from another with the same idempotency key.
+
+    Without such a key it is empty: nobody asks.
+    """
 
     write: Write
     digest: bytes
@@ -116,9 +120,13 @@ class Prepared(NamedTuple):
 
 def take_in(write: Write, seal: Seal) -> Intake:
     """Return the intake of a write."""
-    digest = _digest(write, seal_secrets(seal, b"", write.values))
-    values = seal_secrets(seal, write.identifier.key, write.values)
-    return Intake(replace(write, values=values), digest)
+    digest = b""
+    if write.caller is not None and write.idempotency_key:
+        digest = _digest(write, seal_secrets(seal, b"", write.values))
+    if any(is_secret(value) for value in write.values):
+        sealed = seal_secrets(seal, write.identifier.key, write.values)
+        write = replace(write, values=sealed)
+    return Intake(write, digest)
 
 
 def minted_name(start: Identifier, suffix: str) -> bytes:

@@ -330,7 +330,7 @@ def _stamped(values: Values, before: Values, now: int) -> Values:
 def _stamp(value: HandleValue, old: HandleValue | None, now: int) -> HandleValue:
     if old is not None and replace(value, timestamp=old.timestamp) == old:
         return old
-    return replace(value, timestamp=now)
+    return value.stamped(now)
 
 
 def _merged(before: Values, given: Values, now: int) -> Values:
@@ -339,7 +339,7 @@ def _merged(before: Values, given: Values, now: int) -> Values:
     kept = tuple(
         _stamp(new.pop(old.index), old, now) if old.index in new else old for old in before
     )
-    merged = kept + tuple(replace(value, timestamp=now) for value in new.values())
+    merged = kept + tuple(value.stamped(now) for value in new.values())
     if len(merged) > MAX_VALUES:
         raise Refused(ResponseCode.INVALID_VALUE, f"More than {MAX_VALUES} values in one record")
     return merged

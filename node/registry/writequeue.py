@@ -36,6 +36,7 @@ from resolver.wire import ResponseCode
 
 BATCH_WRITES = 128
 WAITING_WRITES = 10_000  # beyond this many a write is refused
+GATHER_SECONDS = 0.001  # after a batch, for the next writes of those whom it answered
 WRITE_SECONDS = 10.0  # for a batch, from reading to the commit
 MAX_ATTEMPTS = 20  # of a write whose record others change all the time
 
@@ -76,6 +77,9 @@ class WriteQueue:
         self._on_written = on_written
         self._waiting: deque[_Waiting] = deque()
         self._is_running = False
+        self._expected = 0  # writes, of those who wrote when the last batch ended
+        self._ended = 0.0
+        self._gathering: asyncio.Future[None] | None = None  # until they are there
 
     async def submit(self, intake: Intake) -> Verdict:
         """Carry out one write and return its verdict.  Raises StoreUnavailable."""
@@ -83,6 +87,8 @@ class WriteQueue:
             raise StoreUnavailable("too many writes wait for Postgres")
         waiting = _Waiting(intake, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
+        if self._gathering is not None and len(self._waiting) >= self._expected:
+            _end(self._gathering)
         if not self._is_running:
             self._is_running = True
             self._spawn(self._run())
@@ -91,6 +97,7 @@ class WriteQueue:
     async def _run(self) -> None:
         try:
             while self._waiting:
+                await self._gather()
                 batch = self._take()
                 try:
                     await self._carry_out(batch)
@@ -102,8 +109,26 @@ class WriteQueue:
                 except BaseException as error:
                     _fail(batch, error)
                     raise
+                self._note(len(batch))
         finally:
             self._is_running = False
+
+    async def _gather(self) -> None:
+        """Wait a moment for those who wrote a moment ago, if they write on: a batch costs as much as many writes."""
+        loop = asyncio.get_running_loop()
+        if len(self._waiting) >= self._expected or loop.time() > self._ended + GATHER_SECONDS:
+            return
+        self._gathering = loop.create_future()
+        timer = loop.call_at(self._ended + GATHER_SECONDS, _end, self._gathering)
+        try:
+            await self._gathering
+        finally:
+            timer.cancel()
+            self._gathering = None
+
+    def _note(self, written: int) -> None:
+        self._expected = min(written + len(self._waiting), BATCH_WRITES)
+        self._ended = asyncio.get_running_loop().time()
 
     def _take(self) -> list[_Waiting]:
         """Take the oldest writes, each record and each idempotency key once, and leave the others in their order."""
@@ -183,6 +208,11 @@ async def _store(connection: Connection, prepared: list[Prepared]) -> dict[bytes
     lines = [each.line for each in prepared if each.line is not None]
     promises = [each.promise for each in prepared if each.promise is not None]
     return await commit(connection, lines, promises) if lines or promises else {}
+
+
+def _end(waited_for: asyncio.Future[None]) -> None:
+    if not waited_for.done():
+        waited_for.set_result(None)
 
 
 def _fail(batch: Iterable[_Waiting], error: BaseException) -> None:

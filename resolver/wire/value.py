@@ -73,6 +73,13 @@ class HandleValue:
         """True when anybody may read it."""
         return bool(self.permissions & _PUBLIC_READ)
 
+    def stamped(self, timestamp: int) -> "HandleValue":
+        """Return the same value, changed at this epoch second."""
+        return HandleValue(
+            *(self.index, self.type, self.data, self.ttl_type, self.ttl),
+            *(timestamp, self.permissions, self.references),
+        )
+
 
 # What the reader read is within its ranges, so a value is filled without the checks of its constructor, slot by slot:
 # 0.4 us instead of 1.5, which halves the time of decode_values.
