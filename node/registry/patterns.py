@@ -11,6 +11,7 @@ locale, any Chinese, and it cannot tell the types apart.
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from zlib import crc32
 
 from node.store.records import is_secret
@@ -21,6 +22,8 @@ MAX_RECORD_CHARACTERS = 16_384  # of all values of a record
 MIN_LITERAL_BYTES = 3  # in a row, in each pattern
 MAX_PATTERN_GRAMS = 64  # that one pattern is looked up by; more do not narrow it any further
 GRAM_BYTES = 3
+REMEMBERED_TEXTS = 2_000
+REMEMBERED_CHARACTERS = 100
 RULES_VERSION = 1  # goes up when other grams are made of the same text
 ALL_TYPES = "*"
 
@@ -137,8 +140,19 @@ def grams_of(texts: Texts) -> Sequence[int]:
     found: set[int] = set()
     for kind, each in texts.items():
         for text in each:
-            found.update(_grams(kind, _START + text.encode() + _END))
+            look_up = _grams_of_text if len(text) > REMEMBERED_CHARACTERS else _remembered_grams
+            found.update(look_up(kind, text))
     return array("i", found)
+
+
+def _grams_of_text(kind: bytes, text: str) -> Sequence[int]:
+    return _grams(kind, _START + text.encode() + _END)
+
+
+@lru_cache(maxsize=REMEMBERED_TEXTS)
+def _remembered_grams(kind: bytes, text: str) -> Sequence[int]:
+    """Records of one enterprise share most of their texts."""
+    return array("i", _grams_of_text(kind, text))
 
 
 def _decode(wire: bytes) -> Sequence[HandleValue]:

@@ -4,7 +4,7 @@ The order inside a transaction: lock the records that are there (by key), write,
 last (`announce`), because the counter row holds up every other writer until the end.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from struct import Struct
 from typing import NamedTuple
@@ -12,17 +12,13 @@ from typing import NamedTuple
 import asyncpg
 
 from node.store.changes import ChangeKind
+from node.store.copying import copy_rows
 from node.store.database import Connection
 from node.store.prefixes import PREFIX_VERSIONS, PrefixRow
 
 COLUMNS = ("key", "prefix", "handle", "ttl", "expires", "wire", "json", "whole", "loaded")
-PIECE_ROWS = (
-    128  # that are sent to Postgres at once, so that it begins while the next are put together
-)
 
-# The binary form of COPY (PostgreSQL manual, COPY, "Binary Format"): a length before each field, -1 for none.
-_COPY_START = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_COPY_END = b"\xff\xff"
+# A row in the binary form of COPY: a length before each field, -1 for none.
 _FIRST = Struct(">hi")  # number of fields, length of the first
 _LENGTH = Struct(">i")
 _TTL = Struct(">ii")  # length, number
@@ -283,13 +279,5 @@ async def announce(
     await connection.execute(_ANNOUNCE, keys, kinds, versions, befores, *author, PREFIX_VERSIONS)
 
 
-async def _copy(connection: Connection, table: str, rows: Iterable[PackedRow]) -> None:
-    source = _pieces([row[2] for row in rows])
-    await connection.copy_to_table(table, source=source, columns=COLUMNS, format="binary")
-
-
-async def _pieces(rows: Sequence[bytes]) -> AsyncIterator[bytes]:
-    yield _COPY_START
-    for first in range(0, len(rows), PIECE_ROWS):
-        yield b"".join(rows[first : first + PIECE_ROWS])
-    yield _COPY_END
+async def _copy(connection: Connection, table: str, rows: Sequence[PackedRow]) -> None:
+    await copy_rows(connection, table, COLUMNS, [row[2] for row in rows])
