@@ -5,7 +5,7 @@ answer is recorded once, when nothing can change it any more; what is not going 
 that must not be given unrecorded is not given (`REFUSED`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from time import perf_counter_ns
 from typing import Any, NamedTuple, Protocol
 
@@ -18,12 +18,18 @@ Party = Any
 """Who asks, as the recorder sees it; a front end may keep it as long as peer and, over HTTP, headers are the same."""
 
 
+Subject = Any
+"""What was asked for, as the recorder sees it; a front end may keep it for as long as it likes."""
+
+Answered = tuple[Party, bytes, Subject, int]
+"""An answer of the native protocol: what `Recorder.native` needs but for the time."""
+
+
 class Recorder(Protocol):
     """What front ends are given.
 
-    `cell` is where the answer is counted (`observe.cell`), `key` the canonical key of what was asked, or the bytes
-    that were asked when they name nothing; `now_ns` a reading of `time.perf_counter_ns`, none older than the one
-    before.  The number that comes back is for `committed`.
+    `cell` is where the answer is counted (`observe.cell`); `now_ns` a reading of `time.perf_counter_ns`, none older
+    than the one before.  The number that comes back is for `committed`.
     """
 
     is_strict: bool
@@ -33,8 +39,16 @@ class Recorder(Protocol):
         """Return who asks over the native protocol."""
         ...
 
-    def native(self, party: Party, asked: bytes, key: bytes, cell: int, now_ns: int) -> int:
+    def subject(self, key: bytes) -> Subject:
+        """Return what is asked for, by its canonical key, or by the bytes that were asked when they name nothing."""
+        ...
+
+    def native(self, party: Party, asked: bytes, subject: Subject, cell: int, now_ns: int) -> int:
         """Record the answer to a native message; `asked` is the sender's port and the request's id, as on the wire."""
+        ...
+
+    def natives(self, answers: Sequence[Answered], now_ns: int) -> int:
+        """Record answers that are about to be sent together; return how many, from the first on, may be given."""
         ...
 
     def party(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> Party:
@@ -49,7 +63,7 @@ class Recorder(Protocol):
         """Return the same party, all of whose answers belong to one request."""
         ...
 
-    def http(self, party: Party, key: bytes, cell: int, now_ns: int) -> int:
+    def http(self, party: Party, subject: Subject, cell: int, now_ns: int) -> int:
         """Record the answer to an HTTP request, or to one item of it."""
         ...
 
@@ -70,9 +84,16 @@ class NoRecorder:
     def sender(self, address: str) -> Party:
         """See `Recorder`."""
 
-    def native(self, party: Party, asked: bytes, key: bytes, cell: int, now_ns: int) -> int:
+    def subject(self, key: bytes) -> Subject:
+        """See `Recorder`."""
+
+    def native(self, party: Party, asked: bytes, subject: Subject, cell: int, now_ns: int) -> int:
         """See `Recorder`."""
         return 0
+
+    def natives(self, answers: Sequence[Answered], now_ns: int) -> int:
+        """See `Recorder`."""
+        return len(answers)
 
     def party(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> Party:
         """See `Recorder`."""
@@ -83,7 +104,7 @@ class NoRecorder:
     def once(self, party: Party) -> Party:
         """See `Recorder`."""
 
-    def http(self, party: Party, key: bytes, cell: int, now_ns: int) -> int:
+    def http(self, party: Party, subject: Subject, cell: int, now_ns: int) -> int:
         """See `Recorder`."""
         return 0
 
@@ -126,11 +147,18 @@ class HttpCount:
         receipts: list[bytes] | None = None
         if type(party) is _Asking:
             party, receipts = party
-        number = self._recorder.http(party, key, resolution, perf_counter_ns())
-        if receipts is not None and number > 0:
-            receipts.append(self._recorder.receipt(party, number))
+        number = self._recorder.http(
+            party, self._recorder.subject(key), resolution, perf_counter_ns()
+        )
+        receipt = b""
+        if (
+            receipts is not None and number > 0
+        ):  # now: an epoch may end while the disk is waited for
+            receipt = self._recorder.receipt(party, number)
         if number < 0 or not await self._recorder.committed(number):
             self._tally.happened(Event.OVERLOADED)
             return False
+        if receipts is not None and receipt:
+            receipts.append(receipt)
         self._tally.answered(resolution, perf_counter_ns() - started_ns)
         return True

@@ -37,6 +37,8 @@ from node.ledger.role import DIRECTORY
 from node.ledger.sample import RESOLUTIONS
 from node.ledger.signing import SM2_KEY, load_signers
 from node.ledger.verify.files import Unreadable
+from node.ledger.verify.scrape import Series, parse_scrape
+from node.ledger.verify.trust import WrongUse
 
 SAMPLE_MONTH = "2026-10"
 _NS_IN_US = 1_000
@@ -65,6 +67,12 @@ def add_words(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "--profile", type=Path, action="append", default=[], metavar="FILE",
         help="what an authority asks for (JSON); the first stands on page 1. Left out: those that come with idnode",
     )  # fmt: skip
+    reported.add_argument(
+        "--prom",
+        type=Path,
+        metavar="FILE",
+        help="what a Prometheus outside has of the month: a range query's answer",
+    )
     reported.add_argument(
         "--preliminary", type=Path, metavar="DIR", help="write what it would be now, without a leaf"
     )
@@ -130,7 +138,7 @@ def _report(arguments: argparse.Namespace) -> None:
         operator=arguments.operator,
         licence=arguments.licence,
         profiles=_profiles(arguments.profile),
-        verdicts=verdicts_of(directory, month.genesis, arguments.month),
+        verdicts=verdicts_of(directory, month.genesis, arguments.month, _scrape(arguments.prom)),
     )
     signers = _signers(directory, month.genesis.origin)
     if arguments.preliminary:
@@ -139,6 +147,14 @@ def _report(arguments: argparse.Namespace) -> None:
         return
     made = issue_report(month, issue, signers, partial(append_leaf, directory))
     _say(f"{made}: the report of {arguments.month}")
+
+
+def _scrape(path: Path | None) -> list[Series] | None:
+    """What an outside Prometheus has.  Raises RegistryError."""
+    try:
+        return None if path is None else parse_scrape(path.read_bytes())
+    except WrongUse as error:
+        raise RegistryError(Kind.INVALID, f"{error}.") from error
 
 
 def _export(arguments: argparse.Namespace) -> None:

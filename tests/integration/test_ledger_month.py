@@ -29,6 +29,7 @@ from node.ledger.sample import ORIGIN, Sample
 from node.ledger.sm2 import CHECKS_WITH_SM2
 from node.ledger.statement import Statement
 from node.ledger.verify.files import EvidenceFiles
+from node.ledger.verify.scrape import Series
 from node.ledger.verify.verification import Outcome, Question, verify_evidence
 
 MONTH, FIRST, DAYS_LIVED, RESOLUTIONS = "2026-10", date(2026, 10, 30), 2, 1_500
@@ -225,6 +226,19 @@ def test_a_file_of_a_day_that_is_not_the_logs_is_refused(own: LogFiles) -> None:
     path.write_bytes(path.read_bytes().replace(b'"clients":', b'"clients":1', 1))
     with pytest.raises(LogDamaged, match=r"2026-10-30\.json"):
         document(LedgerMonth(own, MONTH), Issue())
+
+
+@pytest.mark.parametrize(("more", "status"), [(0, "PASS"), (500, "FAIL"), (None, "NONE")])
+def test_a_scrape_from_outside_is_a_verdict_of_the_report(
+    lived: Sample, more: int | None, status: str
+) -> None:
+    month = LedgerMonth(lived.files, MONTH)
+    everything = sum(each.counted.total(lambda _: True).requests for each in month.details)
+    watched = [start_of(NOVEMBER - DAYS_LIVED), start_of(NOVEMBER)]
+    series: Series = list(zip(watched, (0, everything + (more or 0)), strict=True))
+    scrape = None if more is None else [series]
+    verdicts = verdicts_of(lived.files.directory, month.genesis, MONTH, scrape)
+    assert {each.rule: each.status for each in verdicts}["R3"] == status
 
 
 def test_a_month_that_is_not_over_is_not_issued(lived: Sample) -> None:

@@ -12,22 +12,27 @@ from node.ledger.quorum import Log, Policy
 from node.ledger.report.document import Verdict
 from node.ledger.verify.checks import RULES
 from node.ledger.verify.files import EvidenceFiles
+from node.ledger.verify.scrape import Series
 from node.ledger.verify.trust import Trust
 from node.ledger.verify.verification import Question, verify_evidence
 
 _OWN_RULE = "V10"
 
 
-def verdicts_of(directory: Path, genesis: Genesis, month: str) -> list[Verdict]:
+def verdicts_of(
+    directory: Path, genesis: Genesis, month: str, scrape: list[Series] | None = None
+) -> list[Verdict]:
     """Verify a ledger's own directory by the quorum that its log began with, and with the month's key if it is here.
 
-    V10 is left out: it judges the report, which is not made yet.  Raises Unreadable, PolicyError, OSError.
+    `scrape` is what a Prometheus outside of the node has of the month.  V10 is left out: it judges the report, which is
+    not made yet.  Raises Unreadable, PolicyError, OSError.
     """
     key = read_if_there(MonthKeys(directory / KEYS).path(month))
     question = Question(
         trust=trust_of(genesis),
         period=month,
         month_keys=() if key is None else (bytes.fromhex(key.decode("ascii")),),
+        scrape=scrape,
     )
     findings = verify_evidence(EvidenceFiles(directory), question).findings
     return [

@@ -59,9 +59,12 @@ class ScrapeRules:
 
     def finish(self, uncounted: int, *, has_bodies: bool) -> None:
         """Compare; `uncounted` is what gaps disclose."""
-        if self._series is None or not has_bodies:
-            text = "no --prom" if self._series is None else "records were not looked at"
-            self._findings.tell("R3", f"{text}: not compared", Status.SKIP)
+        if self._series is None:
+            self._findings.tell("R3", "no counterpart: no --prom", Status.NONE)
+            return
+        if not has_bodies:
+            text = "records were not looked at: not compared"
+            self._findings.tell("R3", text, Status.SKIP)
             return
         scraped = sum(_increase(each) for each in self._series)
         slack = sum(_slack(each) for each in self._series)
