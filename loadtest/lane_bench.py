@@ -15,16 +15,17 @@ from time import perf_counter_ns, thread_time_ns, time_ns
 from typing import NamedTuple
 
 from node.ledger.classes import Policy
-from node.ledger.counting import Counter, Counting, NoLedger
+from node.ledger.counting import Counter
 from node.ledger.headers import Headers
 from node.ledger.lane import CAPACITY, Clocks, Lane, LaneTerms, outcome
 from node.ledger.lanefile import LaneReader, lane_files
 from node.ledger.record import Proto, RecordFlag
-from node.ledger.tags import DayKeys
+from node.ledger.tags import DayKeys, native_nonce
 
 ROUNDS = 9
 _SOURCE, _KEY, _REQUEST_ID, _PORT = "198.51.100.7", b"88.118.8/PUMP-1", b"\0\0\x12\x34", 40_000
 _NONCE = bytes(4)
+_BATCH = 64
 _READY = RecordFlag.SUCCESS | RecordFlag.FROM_CACHE
 _NATIVE = outcome(Proto.UDP, 1, _READY | RecordFlag.NONCE_SENT)
 _HTTP = outcome(Proto.HTTP_JSON, 1, _READY)
@@ -55,12 +56,12 @@ def _measure(directory: Path, answers: int) -> None:
     parts = [
         Part("(loop and clock)", _clock),
         Part("append alone", _append(counter)),
-        Part("nonce of a native request", _nonce(counter)),
+        Part("nonce of a native request", _nonce),
         Part("native answer, all", _native(counter)),
         Part("http answer, all", _http(counter)),
         Part("http answer with a request id, all", _http_named(counter)),
         Part("answer for an identifier not seen before, all", _strange(counter)),
-        Part("native answer, ledger off", _native(NoLedger())),
+        Part("native answers, 64 at once", _together(counter)),
     ]
     took: dict[str, list[float]] = {part.name: [] for part in parts}
     for _ in range(ROUNDS):
@@ -95,7 +96,7 @@ def _clock(turns: range) -> None:
         perf_counter_ns()
 
 
-def _append(counter: Counting) -> Work:
+def _append(counter: Counter) -> Work:
     asker, subject, append = counter.asker(_SOURCE), counter.subject(_KEY), counter.append
 
     def work(turns: range) -> None:
@@ -105,58 +106,60 @@ def _append(counter: Counting) -> Work:
     return work
 
 
-def _nonce(counter: Counting) -> Work:
+def _nonce(turns: range) -> None:
+    for _ in turns:
+        perf_counter_ns()
+        native_nonce(_PORT, _REQUEST_ID)
+
+
+def _native(counter: Counter) -> Work:
+    asker, subject, append = counter.asker(_SOURCE), counter.subject(_KEY), counter.append
+
     def work(turns: range) -> None:
         for _ in turns:
-            perf_counter_ns()
-            counter.native_nonce(_PORT, _REQUEST_ID)
+            nonce = native_nonce(_PORT, _REQUEST_ID)
+            append(asker, subject, _NATIVE, nonce, perf_counter_ns())
 
     return work
 
 
-def _native(counter: Counting) -> Work:
-    askers, subjects, append = counter.askers, counter.subjects, counter.append
-    nonce = counter.native_nonce
+def _together(counter: Counter) -> Work:
+    asker, subject = counter.asker(_SOURCE), counter.subject(_KEY)
 
     def work(turns: range) -> None:
-        for _ in turns:
-            append(
-                askers.get(_SOURCE) or counter.asker(_SOURCE),
-                subjects.get(_KEY) or counter.subject(_KEY),
-                _NATIVE,
-                nonce(_PORT, _REQUEST_ID),
-                perf_counter_ns(),
-            )
+        for _ in turns[::_BATCH]:
+            answers = [
+                (asker, subject, _NATIVE, native_nonce(_PORT, _REQUEST_ID)) for _ in range(_BATCH)
+            ]
+            counter.append_all(answers, perf_counter_ns())
 
     return work
 
 
-def _http(counter: Counting) -> Work:
+def _http(counter: Counter) -> Work:
     asker = counter.http_asker(_SOURCE, Headers(b"gateway/2.1")).asker
-    subjects, append, nonce = counter.subjects, counter.append, counter.random_nonce
+    subject, append, nonce = counter.subject(_KEY), counter.append, counter.random_nonce
 
     def work(turns: range) -> None:
         for _ in turns:
-            subject = subjects.get(_KEY) or counter.subject(_KEY)
             append(asker, subject, _HTTP, nonce(), perf_counter_ns())
 
     return work
 
 
-def _http_named(counter: Counting) -> Work:
+def _http_named(counter: Counter) -> Work:
     headers = Headers(b"gateway/2.1", "", b"0f8fad5b-d9cb-469f-a165-70867728950e")
-    subjects, append = counter.subjects, counter.append
+    subject, append = counter.subject(_KEY), counter.append
 
     def work(turns: range) -> None:
         for _ in turns:
             asker, nonce = counter.http_asker(_SOURCE, headers)
-            subject = subjects.get(_KEY) or counter.subject(_KEY)
             append(asker, subject, _HTTP, nonce or b"", perf_counter_ns())
 
     return work
 
 
-def _strange(counter: Counting) -> Work:
+def _strange(counter: Counter) -> Work:
     asker, append, numbers = counter.asker(_SOURCE), counter.append, count()
 
     def work(turns: range) -> None:

@@ -115,6 +115,8 @@ class Worker:
             )
         if self.recording is not None:
             self.recorder = self.recording
+        for hot in (self.reading.hot_wire, self.reading.hot_http):
+            hot.subject_of = self.recorder.subject
 
     async def prepare(self, stop: asyncio.Event) -> None:
         """Read what the first answer needs; waits for the database as long as it takes, or until told to stop."""

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from secrets import token_hex
@@ -25,13 +26,13 @@ from node.ledger.receipt import Name
 from node.ledger.record import Proto, RecordFlag
 from node.ledger.role import DIRECTORY, Conduct
 from node.ledger.sources import SourceNotes
-from node.ledger.tags import DayKeys, nonce_of
+from node.ledger.tags import DayKeys
 from node.settings import Settings
 from resolver.answer import Status, Tier
 from resolver.identifier import Scheme
 from resolver.keys.files import write_unless_there
 from resolver.observe import RESOLUTIONS, Event, Protocol
-from resolver.recorder import REFUSED, Party, Recorder
+from resolver.recorder import REFUSED, Answered, Party, Recorder, Subject
 from resolver.render import CODES
 
 ANNOUNCED_SECONDS = 20.0  # a new node's first policy is in the log long before
@@ -90,6 +91,7 @@ class Recording(Recorder):
         self._notes = notes
         self._counter = counter
         self._numbers = numbers
+        self._append, self._random_nonce = counter.append, counter.random_nonce
         self._announced = AnnouncedFile(directory, robots())
         self._told = _mark(directory)
         self._head = NewestHead(LogFiles(directory))
@@ -104,21 +106,27 @@ class Recording(Recorder):
 
     def sender(self, address: str) -> Party:
         """See `Recorder`."""
-        return self._counter.askers.get(address) or self._counter.asker(address)
+        return self._counter.asker(address)
 
-    def native(self, party: Party, asked: bytes, key: bytes, cell: int, now_ns: int) -> int:
+    def subject(self, key: bytes) -> Subject:
         """See `Recorder`."""
-        counter = self._counter
+        return self._counter.subject(key)
+
+    def native(self, party: Party, asked: bytes, subject: Subject, cell: int, now_ns: int) -> int:
+        """See `Recorder`."""
         try:
-            return counter.append(
-                party,
-                counter.subjects.get(key) or counter.subject(key),
-                self._named[cell],
-                nonce_of(asked),
-                now_ns,
-            )
+            return self._append(party, subject, self._named[cell], sha256(asked).digest(), now_ns)
         except NotCounted:
             return REFUSED
+
+    def natives(self, answers: Iterable[Answered], now_ns: int) -> int:
+        """See `Recorder`."""
+        named = self._named
+        counted = [
+            (party, subject, named[cell], sha256(asked).digest())
+            for party, asked, subject, cell in answers
+        ]
+        return self._counter.append_all(counted, now_ns)
 
     def party(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> Party:
         """See `Recorder`."""
@@ -135,17 +143,13 @@ class Recording(Recorder):
         asker, nonce, outcomes = party
         return asker, self._counter.random_nonce() if nonce is None else nonce, outcomes
 
-    def http(self, party: Party, key: bytes, cell: int, now_ns: int) -> int:
+    def http(self, party: Party, subject: Subject, cell: int, now_ns: int) -> int:
         """See `Recorder`."""
-        counter, (asker, nonce, outcomes) = self._counter, party
+        asker, nonce, outcomes = party
+        if nonce is None:
+            nonce = self._random_nonce()
         try:
-            return counter.append(
-                asker,
-                counter.subjects.get(key) or counter.subject(key),
-                outcomes[cell],
-                counter.random_nonce() if nonce is None else nonce,
-                now_ns,
-            )
+            return self._append(asker, subject, outcomes[cell], nonce, now_ns)
         except NotCounted:
             return REFUSED
 

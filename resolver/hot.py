@@ -48,19 +48,22 @@ _ONLY_COMPRESSED = re.compile(
 _MAX_REQUESTS_PER_KEY = (
     32  # spellings of what can be asked of one record are without number; most are asked once
 )
-_OVERHEAD_BYTES = 340  # dict slots here and in the index, tuple, headers of the objects
+_OVERHEAD_BYTES = (
+    460  # dict slots here and in the index, tuple, headers of the objects, the subject
+)
 
 
-Ready = tuple[int, int, bool, bytes, bytes, bytes, int, bytes]
-"""One finished reply: expires_ns, cell, public_only, head, tail, key, serial, lengths.
+Ready = tuple[int, int, bool, bytes, bytes, bytes, int, bytes, Any]
+"""One finished reply: expires_ns, cell, public_only, head, tail, key, serial, lengths, subject.
 
 `expires_ns` is on the clock of `time.perf_counter_ns`; `cell` is where it is counted; `public_only` says that the
 record has restricted values, so that only a request for public values may have this reply; `head` and `tail` are its
-bytes; `key` and `serial` those of the record; `lengths` the request's own (native ones say theirs twice).
+bytes; `key` and `serial` those of the record; `lengths` the request's own (native ones say theirs twice); `subject`
+is what `Recorder.subject` makes of the key.
 """
 
-WireReply = tuple[int, bytes, bytes]
-"""What `HotWire.reply` finds: the UDP cell, the finished reply to a whole request message, and the record's key."""
+WireReply = tuple[int, bytes, Any]
+"""What `HotWire.reply` finds: the UDP cell, the finished reply to a whole request message, and the subject."""
 
 _Index = dict[bytes, bytes | tuple[bytes, ...]]
 """Canonical key -> the requests that have an entry; one is kept bare, since most records have just that."""
@@ -71,6 +74,7 @@ class HotTable:
 
     def __init__(self, freshness: Freshness, *, max_entries: int, max_bytes: int) -> None:
         """The bounds hold for both generations together; `max_entries` 0 keeps nothing."""
+        self.subject_of: Callable[[bytes], Any] = _no_subject  # that of the worker's recorder
         self.era = 0  # counts what was dropped without looking at serials
         self._freshness = freshness
         self._max_entries = max_entries // 2
@@ -106,7 +110,7 @@ class HotTable:
 
     def _thrifty(self, ready: Ready) -> Ready:
         """Return the same entry with one object for what many have alike: less memory, and it stays in the cache."""
-        expires_ns, cell, public_only, head, tail, key, serial, lengths = ready
+        expires_ns, cell, public_only, head, tail, key, serial, lengths, subject = ready
         if len(self._shared) >= _MAX_SHARED:
             self._shared.clear()
         share = self._shared.setdefault
@@ -120,6 +124,7 @@ class HotTable:
             key,
             share(serial, serial),
             share(lengths, lengths),
+            subject,
         )
 
     def drop(self, key: bytes) -> bool:
@@ -199,7 +204,7 @@ class HotWire(HotTable):
         ready = self.young.get(body) or self.promote(body)
         if ready is None:
             return None
-        expires_ns, cell, public_only, head, tail, key, _, lengths = ready
+        expires_ns, cell, public_only, head, tail, _, _, lengths, subject = ready
         start, flags, asks_public_only = profile
         if (
             expires_ns <= now_ns
@@ -207,7 +212,7 @@ class HotWire(HotTable):
             or (public_only and not asks_public_only)
         ):
             return None
-        return cell, b"".join((start, request[8:12], head, flags, self._expiration, tail)), key
+        return cell, b"".join((start, request[8:12], head, flags, self._expiration, tail)), subject
 
     def remember(
         self,
@@ -228,7 +233,8 @@ class HotWire(HotTable):
         profile = request[:8] + request[20:36]
         self._profiles[profile] = (reply[:8], reply[28:36], public_only)
         head, tail, lengths = reply[12:28], reply[40:], request[12:20]
-        entry = (expires_ns, cell, restricted, head, tail, key, serial, lengths)
+        subject = self.subject_of(key)
+        entry = (expires_ns, cell, restricted, head, tail, key, serial, lengths, subject)
         self.put(request[40:], entry, era)
 
 
@@ -258,7 +264,9 @@ class HotHttp(HotTable):
         tag = _ETAG % stored.version if stored.version else b""
         tail = _JSON_TAIL % (vary, tag, len(body), body)
         key = raw_path if key == raw_path else key  # one object instead of two, for most handles
-        self.put(raw_path, (expires_ns, counted, False, b"", tail, key, stored.serial, b""), era)
+        subject = self.subject_of(key)
+        entry = (expires_ns, counted, False, b"", tail, key, stored.serial, b"", subject)
+        self.put(raw_path, entry, era)
 
     def accepts(self, block: bytes) -> bool:
         """True when no header of this block asks for anything but the plain JSON answer on a kept connection."""
@@ -294,6 +302,10 @@ def _leaves_answer(name: bytes, value: bytes) -> bool:
     if name == b"accept-encoding" and _ONLY_COMPRESSED.search(value):
         return False
     return name in _PASSIVE and _NO_TEXT.search(value) is None
+
+
+def _no_subject(_key: bytes) -> None:
+    """Nobody records."""
 
 
 def _requests(indexed: bytes | tuple[bytes, ...]) -> tuple[bytes, ...]:

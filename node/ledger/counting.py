@@ -1,12 +1,12 @@
-"""Counter: what front ends are given to count answers with; NoLedger is the same for a node that keeps no ledger.
+"""Counter: what answers are counted with: who asks, what is asked, and the lane.
 
-A front end finds who asks and what is asked, most often in two dicts, and calls `append` when the answer is final:
+Whoever answers finds who asks and what is asked, and calls `append` when the answer is final:
 
-    asker = counter.askers.get(source) or counter.asker(source)
-    subject = counter.subjects.get(key) or counter.subject(key)
-    counter.append(asker, subject, outcome, counter.native_nonce(port, request_id), now_ns)
+    asker, subject = counter.asker(source), counter.subject(key)
+    counter.append(asker, subject, outcome, native_nonce(port, request_id), now_ns)
 
-An Asker may be kept with a connection.  The dicts are bounded: at so many entries one begins anew.
+An Asker may be kept with a connection, a Subject with a ready reply.  What is remembered is bounded: at so many entries
+one begins anew.
 """
 
 import random
@@ -24,16 +24,15 @@ from node.ledger.classes import (
     policy_at,
 )
 from node.ledger.headers import Headers
-from node.ledger.lane import Lane, Outcome
+from node.ledger.lane import Lane
 from node.ledger.lanefile import LaneError
-from node.ledger.parties import UNLIMITED, Asker, Budget, Subject
-from node.ledger.record import OTHER_AGENT, PENDING_PREFIX, UNKNOWN_PREFIX, Class, RecordFlag
+from node.ledger.parties import NO_STAMP, UNLIMITED, Asker, Budget, Subject
+from node.ledger.record import OTHER_AGENT, UNKNOWN_PREFIX, Class, RecordFlag
 from node.ledger.tags import (
     MINUTE_NS,
     SECOND_NS,
     DayKeys,
     day_of,
-    native_nonce,
     network_of,
     nonce_of,
     packed_address,
@@ -44,7 +43,6 @@ MAX_ASKERS = 65_536  # about 600 bytes each
 MAX_SUBJECTS = 131_072  # about 250 bytes each
 _TOMORROW_NS = 3_600 * SECOND_NS  # how early the next day's key is made
 
-Append = Callable[[Asker, Subject, Outcome, bytes, int], int]
 Met = Callable[[int, bytes, str], None]
 """met(day, client tag, address): an answer is about to be recorded under a tag for the first time; often again."""
 
@@ -80,31 +78,6 @@ class HttpAsker(NamedTuple):
     nonce: bytes | None
 
 
-class Counting(Protocol):
-    """What front ends need to count; `append` is that of `Lane`, the nonces those of `node.ledger.tags`."""
-
-    askers: dict[str, Asker]
-    subjects: dict[bytes, Subject]
-    append: Append
-    random_nonce: Callable[[], bytes]
-    native_nonce: Callable[[int, bytes], bytes]
-
-    async def committed(self, seq: int) -> None:
-        """See `Lane.committed`."""
-
-    def asker(self, address: str, listener: str = "") -> Asker:
-        """Return a native caller."""
-        ...
-
-    def http_asker(self, peer: str, headers: Headers, listener: str = "") -> HttpAsker:
-        """Return the sender of an HTTP request."""
-        ...
-
-    def subject(self, key: bytes) -> Subject:
-        """Return an identifier; what was asked for and is none, as it was written."""
-        ...
-
-
 class Counter:
     """Counts into one lane, by the policies that are announced."""
 
@@ -121,11 +94,12 @@ class Counter:
     ) -> None:
         """There must be at least one policy; in each minute the one counts that was in force at its beginning."""
         self.lane = lane
-        self.askers: dict[str, Asker] = {}
-        self.subjects: dict[bytes, Subject] = {}
-        self.append: Append = lane.append
+        self.append = lane.append
+        self.append_all = lane.append_all
         self.random_nonce: Callable[[], bytes] = _nonces()
-        self.native_nonce: Callable[[int, bytes], bytes] = native_nonce
+        self._askers: dict[str, Asker] = {}
+        self._subjects: dict[bytes, Subject] = {}
+        lane.renewed = self._renewed
         self._http_askers: dict[Identity, Asker] = {}
         self._keys = keys
         self._policies = tuple(policies)
@@ -135,15 +109,17 @@ class Counter:
         self._max_subjects = max_subjects
         self._met = met
         self._budgets: dict[bytes, Budget] = {}
-        self._minute_ns = self._minute_end_ns = -1
+        self._minute_ns = self._minute_end_ns = self._day = -1
 
     def asker(self, address: str, listener: str = "") -> Asker:
-        """Return a native caller; `askers` has it from now on, if it came to no listener of its own."""
+        """Return a native caller."""
         if listener:
             return self._of(Identity(address, b"", listener))
-        if len(self.askers) >= MAX_ASKERS:
-            self.askers.clear()
-        found = self.askers[address] = Asker(Identity(address), self._renew_asker)
+        found = self._askers.get(address)
+        if found is None:
+            if len(self._askers) >= MAX_ASKERS:
+                self._askers.clear()
+            found = self._askers[address] = Asker(Identity(address), self._renew_asker)
         return found
 
     def http_asker(self, peer: str, headers: Headers, listener: str = "") -> HttpAsker:
@@ -153,19 +129,30 @@ class Counter:
         return HttpAsker(asker, nonce_of(headers.request_id) if headers.request_id else None)
 
     def subject(self, key: bytes) -> Subject:
-        """Return an identifier; `subjects` has it from now on."""
-        if len(self.subjects) >= self._max_subjects:
-            self.subjects.clear()
-        found = self.subjects[key] = Subject(key, self._renew_subject)
-        return found
+        """Return an identifier; what was asked for and is none, as it was written.
+
+        When nothing can be decided about it now, it is tried again when an answer is counted.
+        """
+        try:
+            if self._day < 0:
+                self._see_minute(self.lane.wall_ns())
+            return self._decided(key)
+        except (OSError, LaneError):
+            return NO_STAMP, 0, 0, 0, key
+
+    @property
+    def remembered(self) -> int:
+        """How many identifiers are remembered."""
+        return len(self._subjects)
 
     async def committed(self, seq: int) -> None:
         """Wait for the disk, if the lane is strict.  Raises NotCounted."""
         await self.lane.committed(seq)
 
     def adopt(self, policies: Iterable[Policy]) -> None:
-        """Go by these policies from the next minute on."""
+        """Go by these policies from the next minute on, and by what the dictionary has become at once."""
         self._policies = tuple(policies)
+        self.lane.stamp += 1
 
     def tick(self, now_ns: int) -> None:
         """Once a second, with nanoseconds since 1970."""
@@ -206,17 +193,22 @@ class Counter:
         asker.tail = self._numbers.agent_no(who.agent) << 16
         asker.until_ns = self._minute_end_ns
 
-    def _renew_subject(self, subject: Subject, now_ns: int) -> None:
+    def _renewed(self, subject: Subject) -> Subject:
+        """Called when the asker's minute is the present one.  Raises as `_decided` does."""
+        return self._decided(subject[-1])
+
+    def _decided(self, key: bytes) -> Subject:
         """Raises OSError and LaneError when there is no key for the day."""
-        self._see_minute(now_ns)
-        day, key = day_of(now_ns), subject.key
-        if subject.day != day:
-            subject.id_tag = int.from_bytes(self._keys.of(day).id_tag(key), "little")
-            subject.day = day
-        subject.flags = int(RecordFlag.PREFIX) if key.startswith(PREFIX_HANDLE) else 0
-        subject.prefix_no = self._numbers.prefix_no(key)
-        soon_ns = now_ns + SECOND_NS if subject.prefix_no == PENDING_PREFIX else self._minute_end_ns
-        subject.until_ns = min(soon_ns, self._minute_end_ns)
+        found = self._subjects.get(key)
+        if found is not None and found[0] == self.lane.stamp:
+            return found
+        id_tag = int.from_bytes(self._keys.of(self._day).id_tag(key), "little")
+        flags = int(RecordFlag.PREFIX) if key.startswith(PREFIX_HANDLE) else 0
+        prefix_no = self._numbers.prefix_no(key)
+        if len(self._subjects) >= self._max_subjects:
+            self._subjects.clear()
+        made = self._subjects[key] = self.lane.stamp, id_tag, prefix_no, flags, key
+        return made
 
     def _see_minute(self, now_ns: int) -> None:
         minute_ns = now_ns - now_ns % MINUTE_NS
@@ -224,6 +216,9 @@ class Counter:
             self._minute_ns, self._minute_end_ns = minute_ns, minute_ns + MINUTE_NS
             self._policy = policy_at(self._policies, minute_ns)
             self._budgets.clear()
+            if day_of(minute_ns) != self._day:
+                self._day = day_of(minute_ns)
+                self.lane.stamp += 1
 
     def _budget(self, network: bytes) -> Budget:
         found = self._budgets.get(network)
@@ -235,58 +230,9 @@ class Counter:
 
     def _forget(self) -> None:
         """The clock was set back: what was decided holds until a time that is too far away."""
-        for asker in (*self.askers.values(), *self._http_askers.values()):
+        for asker in (*self._askers.values(), *self._http_askers.values()):
             asker.until_ns = 0
-        for subject in self.subjects.values():
-            subject.until_ns = 0
-
-
-class NoLedger:
-    """Counts nothing."""
-
-    def __init__(self) -> None:
-        self.askers: dict[str, Asker] = {}
-        self.subjects: dict[bytes, Subject] = {}
-        self.append: Append = _count_nothing
-        self.random_nonce: Callable[[], bytes] = _no_nonce
-        self.native_nonce: Callable[[int, bytes], bytes] = _no_nonce
-        self._asker = Asker(Identity(""), _decide_nothing)
-        self._subject = Subject(b"", _decide_nothing)
-
-    def asker(self, address: str, listener: str = "") -> Asker:
-        """See `Counting`."""
-        return self._asker
-
-    def http_asker(self, peer: str, headers: Headers, listener: str = "") -> HttpAsker:
-        """See `Counting`."""
-        return HttpAsker(self._asker, b"")
-
-    def subject(self, key: bytes) -> Subject:
-        """See `Counting`."""
-        return self._subject
-
-    async def committed(self, seq: int) -> None:
-        """See `Counting`."""
-
-    def tick(self, now_ns: int) -> None:
-        """See `Counter`."""
-
-    def close(self) -> None:
-        """See `Counter`."""
-
-
-def _count_nothing(
-    asker: Asker, subject: Subject, outcome: Outcome, nonce: bytes, now_ns: int
-) -> int:
-    return 0
-
-
-def _no_nonce(port: int = 0, request_id: bytes = b"") -> bytes:
-    return b""
-
-
-def _decide_nothing(party: Asker | Subject, now_ns: int) -> None:
-    return None
+        self.lane.stamp += 1
 
 
 def _nonces() -> Callable[[], bytes]:

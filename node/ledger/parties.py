@@ -1,7 +1,8 @@
-"""Who asks and what is asked, as the ready bytes of their records.
+"""Who asks and what is asked, as the ready parts of their records.
 
-Front ends may keep an Asker or a Subject for as long as they like: the lane has each decided afresh in the first record
-of every clock minute, and so at midnight, when the keys change.  Times are nanoseconds since 1970 UTC.
+Front ends may keep an Asker or a Subject for as long as they like.  The lane has an Asker decided afresh in the first
+record of every clock minute, and a Subject when it bears another stamp than the lane: after midnight, when the keys
+change, and when the dictionary has changed.  Times are nanoseconds since 1970 UTC.
 """
 
 from collections.abc import Callable
@@ -51,18 +52,14 @@ class Asker:
         self.budget = _NO_LIMIT
 
 
-class Subject:
-    """An identifier that is asked for, by its canonical key; `flags` are those that follow from it."""
+Subject = tuple[int, int, int, int, bytes]
+"""An identifier that is asked for: stamp, id_tag, prefix_no, the flags that follow from it, its canonical key.
 
-    __slots__ = ("day", "flags", "id_tag", "key", "prefix_no", "renew", "until_ns")
+A plain tuple of plain things, one beside each ready reply: an answer then touches little memory, and the garbage
+collector leaves all of them alone.
+"""
 
-    def __init__(self, key: bytes, renew: "Callable[[Subject, int], None]") -> None:
-        """See `Asker`."""
-        self.key = key
-        self.renew = renew
-        self.until_ns = 0
-        self.day = -1
-        self.flags = self.id_tag = self.prefix_no = 0
-
+NO_STAMP = 0
+"""The stamp of a subject about which nothing was decided yet."""
 
 _NO_LIMIT = Budget(UNLIMITED)

@@ -25,7 +25,7 @@ from resolver.guard import Guard
 from resolver.hot import HotHttp
 from resolver.httplogin import CERTIFICATE
 from resolver.observe import Tally
-from resolver.recorder import Party, Recorder
+from resolver.recorder import Party, Recorder, Subject
 
 FAST_PATH = b"GET /api/handles/"
 MAX_HEAD_BYTES = 65_536  # request line and headers together
@@ -106,7 +106,7 @@ class FastHttp(HttpToolsProtocol):
             if ready is not None and ready[0] > started:
                 block = data[end + 11 :]
                 if (block in hot.blocks or hot.accepts(block)) and self._is_recorded(
-                    block, ready[5], ready[1], started
+                    block, ready[8], ready[1], started
                 ):
                     if self.timeout_keep_alive_task is not None:
                         self._unset_keepalive_if_required()
@@ -123,12 +123,12 @@ class FastHttp(HttpToolsProtocol):
                 self.transport.write(_TOO_LARGE)
                 self.transport.close()
 
-    def _is_recorded(self, block: bytes, key: bytes, cell: int, now_ns: int) -> bool:
+    def _is_recorded(self, block: bytes, subject: Subject, cell: int, now_ns: int) -> bool:
         """Record a ready answer that is about to be sent; False: go the ordinary way, which says why not."""
         recorder = self.recorder
         if block != self._block:
             self._block, self._party = block, recorder.party_of_block(self._peer, block)
-        return not recorder.is_strict and recorder.http(self._party, key, cell, now_ns) >= 0
+        return not recorder.is_strict and recorder.http(self._party, subject, cell, now_ns) >= 0
 
     def on_message_begin(self) -> None:
         """Called by the parser: the first bytes of a request have arrived.

@@ -119,9 +119,9 @@ class TcpConnection(asyncio.Protocol):
 
     def _reply(self, ready: WireReply, message: bytes, started: int) -> None:
         """Record, count and send one ready reply."""
-        cell, reply, key = ready
+        cell, reply, subject = ready
         cell += _TO_TCP
-        if self._record(self._sender, self._port + message[8:12], key, cell, started) < 0:
+        if self._record(self._sender, self._port + message[8:12], subject, cell, started) < 0:
             self._tally.happened(Event.OVERLOADED)
             self._transport.write(self._responder.refuse_as_busy(message))
             return
@@ -130,20 +130,18 @@ class TcpConnection(asyncio.Protocol):
 
     def _reply_all(self, found: list[tuple[WireReply, bytes]], started: int) -> None:
         """The same for several messages that came together."""
-        record, sender, port = self._record, self._sender, self._port
-        replies, cells = [], []
-        for (cell, reply, key), message in found:
-            cell += _TO_TCP
-            if record(sender, port + message[8:12], key, cell, started) < 0:
-                self._tally.happened(Event.OVERLOADED)
-                reply = self._responder.refuse_as_busy(message)
-            else:
-                cells.append(cell)
-            replies.append(reply)
-        self._tally.counted(cells)
+        sender, port = self._sender, self._port
+        answers = [
+            (sender, port + message[8:12], subject, cell + _TO_TCP)
+            for (cell, _, subject), message in found
+        ]
+        count = self._recorder.natives(answers, started)
+        replies = [reply for (_, reply, _), _ in found[:count]]
+        replies += [self._responder.refuse_as_busy(message) for _, message in found[count:]]
+        self._tally.happened(Event.OVERLOADED, len(found) - count)
+        self._tally.counted([cell for _, _, _, cell in answers[:count]])
         self._transport.write(b"".join(replies))
-        if cells:
-            self._tally.took(cells[0], perf_counter_ns() - started, len(cells))
+        self._tally.took(answers[0][-1], perf_counter_ns() - started, count)
 
     def _ready(self, message: bytes, now_ns: int) -> WireReply | None:
         """Return a ready reply, with public values; whoever has logged in and asks for all may see others, too."""
@@ -221,7 +219,8 @@ class TcpConnection(asyncio.Protocol):
         """Record an answer that is about to be sent; False: it must not be."""
         recorder, cell = self._recorder, reply.cell or 0
         asked = self._port + message[8:12]
-        number = recorder.native(self._sender, asked, reply.key, cell, perf_counter_ns())
+        subject = recorder.subject(reply.key)
+        number = recorder.native(self._sender, asked, subject, cell, perf_counter_ns())
         if number >= 0 and await recorder.committed(number):
             return True
         self._tally.happened(Event.OVERLOADED)

@@ -14,7 +14,7 @@ from resolver.frontends.datagrams import Address, Datagrams, open_datagrams
 from resolver.guard import Guard, network_of
 from resolver.hot import HotWire
 from resolver.observe import Event, Protocol, Tally
-from resolver.recorder import Party, Recorder
+from resolver.recorder import Answered, Party, Recorder
 from resolver.responder import Origin, Reply, Responder
 from resolver.wire import (
     DATAGRAM_BYTES,
@@ -79,32 +79,26 @@ class UdpFrontEnd:
         batch = self._datagrams.receive()
         started = perf_counter_ns()
         sources, spent, burst = self._sources, self._guard.udp_spent, self._guard.udp_burst
-        ready_reply, record = self._ready_reply, self._recorder.native
-        slots, replies, cells = [], [], []
+        ready_reply = self._ready_reply
+        slots, replies, answers = [], [], []
         for slot, (request, port, host) in enumerate(batch):
             payer, party = sources.get(host) or self._source(host)
-            answers = spent.get(payer, 0)
-            ready = ready_reply(request, started) if answers < burst else None
+            charged = spent.get(payer, 0)
+            ready = ready_reply(request, started) if charged < burst else None
             if ready is None:
                 self._receive(request, self._datagrams.address(slot), started)
                 continue
-            cell, reply, key = ready
-            if len(reply) > DATAGRAM_BYTES and not self._may_send(reply, payer):
-                continue
-            if record(party, port + request[8:12], key, cell, started) < 0:
-                self._tally.happened(Event.OVERLOADED)
-                continue
+            cell, reply, subject = ready
+            answer = party, port + request[8:12], subject, cell
             if len(reply) > DATAGRAM_BYTES:
-                self._send_ready(reply, cell, self._datagrams.address(slot), started)
+                self._answer_long(reply, answer, self._datagrams.address(slot), started)
                 continue
-            spent[payer] = answers + 1
+            spent[payer] = charged + 1
             slots.append(slot)
             replies.append(reply)
-            cells.append(cell)
-        if cells:
-            self._tally.counted(cells)
-            self._datagrams.reply(slots, replies)
-            self._tally.took(cells[0], perf_counter_ns() - started, len(cells))
+            answers.append(answer)
+        if answers:
+            self._send_ready(slots, replies, answers, started)
 
     def is_busy(self) -> bool:
         """True while answers are being made."""
@@ -153,8 +147,8 @@ class UdpFrontEnd:
     async def _is_recorded(self, reply: Reply, message: bytes, addr: Address) -> bool:
         """Record an answer that is about to be sent; False: it must not be."""
         recorder, asked = self._recorder, addr[1].to_bytes(2, "big") + message[8:12]
-        party = recorder.sender(addr[0])
-        number = recorder.native(party, asked, reply.key, reply.cell or 0, perf_counter_ns())
+        party, subject = recorder.sender(addr[0]), recorder.subject(reply.key)
+        number = recorder.native(party, asked, subject, reply.cell or 0, perf_counter_ns())
         if number >= 0 and await recorder.committed(number):
             return True
         self._tally.happened(Event.OVERLOADED)
@@ -168,10 +162,27 @@ class UdpFrontEnd:
         pieces = -(-(len(reply) - ENVELOPE_BYTES) // PIECE_BYTES)
         return self._guard.allow_datagrams(address, pieces)
 
-    def _send_ready(self, reply: bytes, cell: int, addr: Address, started: int) -> None:
-        self._tally.counted([cell])
+    def _send_ready(
+        self, slots: list[int], replies: list[bytes], answers: list[Answered], started: int
+    ) -> None:
+        """Record, count and send the ready replies of a batch."""
+        count = self._recorder.natives(answers, started)
+        if count < len(answers):
+            self._tally.happened(Event.OVERLOADED, len(answers) - count)
+        self._tally.counted([cell for _, _, _, cell in answers[:count]])
+        self._datagrams.reply(slots[:count], replies[:count])
+        self._tally.took(answers[0][-1], perf_counter_ns() - started, count)
+
+    def _answer_long(self, reply: bytes, answer: Answered, addr: Address, started: int) -> None:
+        """The same for one that goes in several datagrams."""
+        if not self._may_send(reply, addr[0]):
+            return
+        if not self._recorder.natives([answer], started):
+            self._tally.happened(Event.OVERLOADED)
+            return
+        self._tally.counted([answer[-1]])
         self._send_pieces(reply, addr)
-        self._tally.took(cell, perf_counter_ns() - started)
+        self._tally.took(answer[-1], perf_counter_ns() - started)
 
     def _send_pieces(self, reply: bytes, addr: Address) -> None:
         for piece in split_datagrams(reply):

@@ -14,7 +14,7 @@ import pytest
 
 from loadtest.kill_lane import kill
 from node.ledger.classes import Campaign, Policy, Robots, networks
-from node.ledger.counting import Counter, NoLedger
+from node.ledger.counting import Counter
 from node.ledger.flusher import Exposure
 from node.ledger.headers import Headers
 from node.ledger.lane import Lane, LaneTerms, NotCounted, outcome
@@ -64,6 +64,50 @@ def test_every_answer_is_one_record_numbered_without_a_hole(lanes: Path) -> None
     assert numbers == [record.seq for record in found] == [1, 2, 3]
     assert [record.nonce for record in found] == [7, 8, 9]
     assert {record.t_us for record in found} == {START_NS // 1_000}
+
+
+def test_answers_that_belong_together_are_counted_as_one_by_one(tmp_path: Path) -> None:
+    found = []
+    for together in (True, False):
+        ledger = Ledger(tmp_path / str(together), terms=LaneTerms(capacity=5))
+        ledger.count(1)
+        if together:
+            assert ledger.count_all(*range(2, 10)) == 8
+        else:
+            for nonce in range(2, 10):
+                ledger.count(nonce)
+        assert ledger.count(10) == ledger.lane.seq == 5
+        found.append(ledger.records())
+        ledger.lane.close()
+
+    assert found[0] == found[1]
+    assert [record.nonce for record in found[0]] == list(range(1, 11))
+
+
+def test_of_answers_that_belong_together_those_without_room_are_not_given(lanes: Path) -> None:
+    ledger = Ledger(lanes, terms=LaneTerms(capacity=3, fails_closed=True))
+    with no_room():
+        given = ledger.count_all(1, 2, 3, 4, 5)
+    found = [record.nonce for record in ledger.records()]
+    ledger.lane.close()
+
+    assert (given, found) == (3, [1, 2, 3])
+
+
+def test_answers_that_belong_together_follow_the_minute_and_the_day(lanes: Path) -> None:
+    ledger, day = Ledger(lanes, Policy(no=1, suspect_from=2)), day_of(START_NS)
+    answers = [ledger.answer(each) for each in (1, 2, 3)]
+    ledger.counter.append_all(answers, ledger.time.monotonic_ns)
+    ledger.time.pass_by(86_400)
+    ledger.tick()
+    ledger.counter.append_all(answers, ledger.time.monotonic_ns)
+    found = ledger.records()
+    ledger.lane.close()
+
+    tags = [int.from_bytes(DayTags(MONTH_KEY, day + n).id_tag(KEY), "little") for n in (0, 1)]
+    assert [record.id_tag for record in found] == [tags[0]] * 3 + [tags[1]] * 3
+    counted = [Class.PRODUCTION, Class.PRODUCTION, Class.SUSPECT]
+    assert [record.class_ for record in found] == counted * 2
 
 
 def test_record_says_who_asked_for_what_and_how_it_was_answered(lanes: Path) -> None:
@@ -400,7 +444,6 @@ async def test_answers_of_the_epoch_before_are_not_forgotten(lanes: Path) -> Non
 async def test_other_lanes_make_no_answer_wait(lanes: Path) -> None:
     ledger = Ledger(lanes)
     await ledger.counter.committed(ledger.count())
-    await NoLedger().committed(0)
     ledger.lane.close()
 
 
@@ -507,7 +550,7 @@ def test_caches_are_bounded(lanes: Path) -> None:
         ledger.count(key=b"88.118/%d" % number)
     ledger.lane.close()
 
-    assert len(ledger.counter.subjects) <= 10
+    assert ledger.counter.remembered <= 10
 
 
 def test_nothing_in_clear_is_written_and_the_key_is_the_nodes_alone(tmp_path: Path) -> None:
@@ -571,21 +614,6 @@ def test_answer_without_a_key_for_its_day_is_not_counted_in_clear(lanes: Path) -
     ledger.lane.close()
 
 
-def test_ledger_that_is_off_takes_the_same_calls() -> None:
-    counter = NoLedger()
-    who = counter.http_asker(ADDRESS, Headers(b"gateway/2.1"))
-
-    assert counter.append(who.asker, counter.subject(KEY), FOUND, counter.random_nonce(), 0) == 0
-    assert (
-        counter.append(
-            counter.asker(ADDRESS), counter.subject(KEY), FOUND, counter.native_nonce(1, b"1234"), 0
-        )
-        == 0
-    )
-    counter.tick(0)
-    counter.close()
-
-
 def has_reached(ledger: Ledger, epoch: int) -> bool:
     ledger.tick()
     return ledger.lane.epoch == epoch
@@ -640,7 +668,7 @@ def test_number_that_is_pending_is_asked_for_again_after_a_second(lanes: Path) -
     ledger.count()
     rows.prefix = 12
     ledger.count()
-    ledger.time.pass_by(1)
+    ledger.counter.adopt([Policy(no=1)])
     ledger.count()
     found = [(record.prefix_no, record.ua) for record in ledger.records()]
     ledger.lane.close()

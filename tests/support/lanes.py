@@ -5,7 +5,7 @@ from pathlib import Path
 
 from node.ledger.classes import Policy
 from node.ledger.counting import Counter
-from node.ledger.lane import Clocks, Lane, LaneTerms, outcome
+from node.ledger.lane import Clocks, Counted, Lane, LaneTerms, outcome, Counted
 from node.ledger.lanefile import LaneReader, lane_files
 from node.ledger.record import Proto, Record, RecordFlag, decode_all
 from node.ledger.tags import DayKeys
@@ -55,12 +55,22 @@ class Ledger:
 
     def count(self, nonce: int = 0, address: str = ADDRESS, key: bytes = KEY) -> int:
         """Count one answer to a native client, now."""
+        return self.counter.append(*self.answer(nonce, address, key), self.time.monotonic_ns)
+
+    def answer(self, nonce: int = 0, address: str = ADDRESS, key: bytes = KEY) -> Counted:
+        """Return an answer to a native client that may be counted."""
         counter = self.counter
-        asker = counter.askers.get(address) or counter.asker(address)
-        subject = counter.subjects.get(key) or counter.subject(key)
-        return counter.append(
-            asker, subject, FOUND, nonce.to_bytes(4, "little"), self.time.monotonic_ns
+        return (
+            counter.asker(address),
+            counter.subject(key),
+            FOUND,
+            nonce.to_bytes(4, "little"),
         )
+
+    def count_all(self, *nonces: int) -> int:
+        """Count answers that belong together, now; return how many may be given."""
+        answers = [self.answer(each) for each in nonces]
+        return self.counter.append_all(answers, self.time.monotonic_ns)
 
     def tick(self) -> None:
         """Let a second's work be done."""

@@ -31,7 +31,7 @@ def caches(store: MemoryStore, tally: Tally) -> Caches:
 
 
 def keep_ready(caches: Caches, key: bytes, serial: int = 1) -> None:
-    ready: Ready = (FAR, 0, False, b"", b"", key, serial, b"")
+    ready: Ready = (FAR, 0, False, b"", b"", key, serial, b"", None)
     for table in caches.hot_tables:
         table.put(b"request of " + key, ready, table.era)
 
@@ -106,7 +106,7 @@ def test_a_reply_decided_before_a_prefix_changed_comes_too_late(caches: Caches) 
     era = hot.era
     caches.learn(2, [], {b"88.118"})
 
-    hot.put(b"request", (FAR, 0, False, b"", b"", b"88.118/X", 9, b""), era)
+    hot.put(b"request", (FAR, 0, False, b"", b"", b"88.118/X", 9, b"", None), era)
 
     assert len(hot) == 0
 
