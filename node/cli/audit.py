@@ -19,9 +19,9 @@ from node.ledger.rebuild import LogInUse, Rebuilt, rebuild
 from node.ledger.role import DIRECTORY
 from node.ledger.signing import PUBLIC
 from node.ledger.verify import command
-from node.process.running import with_servers
+from node.process.borrowing import borrowed_postgres
 from node.settings import Settings
-from node.store.database import StoreError, StoreUnavailable, connect
+from node.store.database import StoreError, StoreUnavailable, connect, migrate
 
 _EPILOG = """\
 An auditor needs no node: `make audit-tool` makes dist/idnode-audit.pyz, which has verify, prove,
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         return command.run(arguments)
     if arguments.word in auditmake.ACTS:
         return auditmake.run(arguments)
-    done = _rebuild(with_servers(config.load()))
+    done = _rebuild(config.load())
     print(
         f"{done.origin}: {done.leaves:,} leaves and {done.cosignatures:,} cosignatures from files"
     )
@@ -83,11 +83,13 @@ async def _rebuild_rows(settings: Settings, files: LogFiles) -> Rebuilt:
         VerifierKey.parse(line)
         for line in (files.directory / KEYS / PUBLIC).read_text().splitlines()
     ]
-    connection = await connect(settings.database_url)
-    try:
-        return await rebuild(connection, files, keys, _policy(settings))
-    finally:
-        await connection.close()
+    async with borrowed_postgres(settings) as lent:
+        await migrate(lent.database_url)  # a database that was lost is an empty one now
+        connection = await connect(lent.database_url)
+        try:
+            return await rebuild(connection, files, keys, _policy(settings))
+        finally:
+            await connection.close()
 
 
 def _policy(settings: Settings) -> Policy | None:
