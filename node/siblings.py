@@ -5,16 +5,19 @@ one worker); and what one has just written, so that the others give nothing olde
 The second is waited for, a moment: whoever writes and then reads through another worker reads what he wrote.  What is
 lost of it costs the quarter of a second until the feed is read.
 
-A frame is a length and one kind byte with its content.  Only processes of the same account are listened to.
+A frame is a length and one kind byte with its content; the next one is sent when the last is answered.  Only processes
+of the same account are listened to.
 """
 
 import asyncio
 import os
 import socket
 import struct
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import cast
 
 from resolver.exchange import Origin, Reply
 from resolver.observe import PROTOCOLS
@@ -35,6 +38,7 @@ _CHANGE = struct.Struct(">QI")  # serial, length of the key
 _PEER = struct.Struct("3i")  # process, user, group (struct ucred)
 _ASK, _HINT = b"a", b"h"
 _NO_CELL = -1
+_HEARD = _LENGTH.pack(_REPLY.size) + _REPLY.pack(_NO_CELL, False, 0)  # answers a hint
 
 Answer = Callable[[bytes, Origin], Awaitable[Reply]]
 Changes = Iterable[tuple[bytes, int]]
@@ -52,6 +56,7 @@ class Siblings:
         self._slot = slot
         self._idle: dict[int, list[Streams]] = {}
         self._gates: dict[int, asyncio.Semaphore] = {}
+        self._lines: dict[int, _Line] = {}
         self._deaf_until: dict[int, float] = {}
 
     @asynccontextmanager
@@ -77,7 +82,10 @@ class Siblings:
         with self._path(self._slot or 0) as path:
             with suppress(FileNotFoundError):
                 os.unlink(path)  # of the worker that was here before
-            server = await asyncio.start_unix_server(serve, path, backlog=BACKLOG)
+            loop = asyncio.get_running_loop()
+            server = await loop.create_unix_server(
+                lambda: _Door(asyncio.StreamReader(), serve, learn), path, backlog=BACKLOG
+            )
         try:
             yield
         finally:
@@ -87,6 +95,9 @@ class Siblings:
 
     async def close(self) -> None:
         """Let go of the connections to the others."""
+        for line in self._lines.values():
+            line.close()
+        self._lines.clear()
         idle = [writer for streams in self._idle.values() for _, writer in streams]
         for writer in idle:
             writer.close()
@@ -115,16 +126,22 @@ class Siblings:
         now = asyncio.get_running_loop().time()
         others = [slot for slot in range(self._slots) if slot != self._slot]
         hearing = [slot for slot in others if self._deaf_until.get(slot, 0) <= now]
-        if hint and hearing:
+        if hint and len(hearing) == 1:
+            await self._tell(hearing[0], _HINT + hint)
+        elif hint:
             await asyncio.gather(*(self._tell(slot, _HINT + hint) for slot in hearing))
 
     async def _tell(self, slot: int, hint: bytes) -> None:
+        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(HEARD_SECONDS):
-                await self._ask(slot, hint)
+            line = self._lines.get(slot)
+            if line is None or not line.is_open:
+                async with asyncio.timeout(HEARD_SECONDS):
+                    line = self._lines[slot] = await self._open_line(slot)
+            await line.tell(hint, loop.time() + HEARD_SECONDS)
         except TimeoutError:
-            self._deaf_until[slot] = asyncio.get_running_loop().time() + DEAF_SECONDS
-        except (OSError, EOFError, struct.error):
+            self._deaf_until[slot] = loop.time() + DEAF_SECONDS
+        except OSError:
             pass  # it has gone, and its successor knows nothing old
 
     async def _ask(self, slot: int, frame: bytes) -> Reply:
@@ -167,8 +184,102 @@ class Siblings:
             async with asyncio.timeout(CONNECT_SECONDS):
                 return await asyncio.open_unix_connection(path)
 
+    async def _open_line(self, slot: int) -> "_Line":
+        loop = asyncio.get_running_loop()
+        with self._path(slot) as path:
+            return (await loop.create_unix_connection(_Line, path))[1]
+
     def _path(self, slot: int) -> "_ShortPath":
         return _ShortPath(self._directory, f"worker-{slot}.socket")
+
+
+class _Line(asyncio.Protocol):
+    """A connection over which one sibling is told what was written; acknowledged in the same order."""
+
+    def __init__(self) -> None:
+        self._told: deque[asyncio.Future[None]] = deque()
+        self._received = 0
+        self.is_open = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
+        self._transport = cast(asyncio.Transport, transport)
+        self.is_open = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop."""
+        self.is_open = False
+        while self._told:
+            _fail(self._told.popleft(), ConnectionResetError("the worker has gone"))
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop: acknowledgements are all alike."""
+        self._received += len(data)
+        while self._received >= len(_HEARD):
+            self._received -= len(_HEARD)
+            if self._told and not (told := self._told.popleft()).done():
+                told.set_result(None)
+
+    async def tell(self, hint: bytes, deadline: float) -> None:
+        """Wait until a hint was taken in.  Raises OSError (TimeoutError: not until then); then the line is closed."""
+        loop = asyncio.get_running_loop()
+        told = loop.create_future()
+        self._told.append(told)
+        self._transport.write(_LENGTH.pack(len(hint)) + hint)
+        timer = loop.call_at(deadline, _fail, told, TimeoutError())
+        try:
+            await told
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            timer.cancel()
+
+    def close(self) -> None:
+        """Tell no more."""
+        self.is_open = False
+        self._transport.close()
+
+
+class _Door(asyncio.StreamReaderProtocol):
+    """The other end: a hint that comes in one piece is taken in on the spot, all else goes the way of the streams."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+        learn: Callable[[Changes], None],
+    ) -> None:
+        super().__init__(reader, serve)
+        self._learn = learn
+        self._is_ours = False
+        self._only_hints = True  # so far; afterwards a piece may be the middle of something
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
+        super().connection_made(transport)
+        self._own = cast(asyncio.Transport, transport)
+        self._is_ours = _is_ours(self._own)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop."""
+        if self._only_hints and self._is_ours and _is_whole_hint(data):
+            with suppress(struct.error):
+                self._learn(list(_changes(data[_LENGTH.size + 1 :])))
+                self._own.write(_HEARD)
+                return
+        self._only_hints = False
+        super().data_received(data)
+
+
+def _is_whole_hint(data: bytes) -> bool:
+    start = _LENGTH.size
+    return data[start : start + 1] == _HINT and _LENGTH.unpack_from(data)[0] == len(data) - start
+
+
+def _fail(told: asyncio.Future[None], error: Exception) -> None:
+    if not told.done():
+        told.set_exception(error)
 
 
 class _ShortPath:
@@ -211,7 +322,7 @@ async def _serve(
         frame = await _read(reader)
         if frame[:1] == _HINT:
             learn(list(_changes(frame[1:])))
-            _write(writer, _REPLY.pack(_NO_CELL, False, 0))
+            writer.write(_HEARD)
             continue
         number, size = _FORWARD.unpack_from(frame, 1)
         start = 1 + _FORWARD.size
@@ -249,8 +360,8 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly(size)
 
 
-def _is_ours(writer: asyncio.StreamWriter) -> bool:
+def _is_ours(end: asyncio.StreamWriter | asyncio.Transport) -> bool:
     """True when the other end is a process of our own account."""
-    peer = writer.get_extra_info("socket")
+    peer = end.get_extra_info("socket")
     credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
     return bool(_PEER.unpack(credentials)[1] == os.geteuid())

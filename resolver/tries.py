@@ -8,6 +8,7 @@ many.  Memory is bounded: what was wrong longest ago is forgotten first.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from math import ceil
 
@@ -66,6 +67,7 @@ class Tries:
         self._counts[key] = count  # at the end: the newest
 
 
+@lru_cache(maxsize=MAX_ENTRIES)
 def is_loopback(host: str) -> bool:
     """True for an address of this machine; also as IPv6 writes those of IPv4."""
     try:
@@ -76,6 +78,7 @@ def is_loopback(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
+@lru_cache(maxsize=MAX_ENTRIES)
 def source_of(address: str) -> str:
     """Return who is behind an address: itself, and for IPv6 its /64."""
     try:

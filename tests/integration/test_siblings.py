@@ -1,6 +1,7 @@
 """Workers that hand messages to each other, over real sockets."""
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -134,6 +135,47 @@ async def test_a_worker_that_does_not_listen_is_waited_for_once_in_a_while(deep:
     assert clock() - began < 100 * HEARD_SECONDS
     heard.set()
     server.close()
+    await one.close()
+
+
+def hint_of(key: bytes, serial: int) -> bytes:
+    content = b"h" + struct.pack(">QI", serial, len(key)) + key
+    return struct.pack(">I", len(content)) + content
+
+
+async def test_what_was_written_is_heard_in_whatever_pieces_it_comes(deep: Path) -> None:
+    owner = Node(Reply(b"answer"))
+    long = b"88.1/" + b"L" * 300_000
+    pieces = [
+        hint_of(b"88.1/A", 1),
+        hint_of(b"88.1/B", 2) + hint_of(b"88.1/C", 3),
+        hint_of(long, 4),
+        hint_of(b"88.1/D", 5)[:9],
+        hint_of(b"88.1/D", 5)[9:],
+        hint_of(b"88.1/E", 6),
+    ]
+    async with Siblings(deep, 2, 1).listening(owner.answer, owner.learn):
+        with Siblings(deep, 2)._path(1) as path:
+            reader, writer = await asyncio.open_unix_connection(path)
+        for acknowledged, piece in zip((1, 2, 1, 0, 1, 1), pieces, strict=True):
+            writer.write(piece)
+            await writer.drain()
+            for _ in range(acknowledged):
+                size = int.from_bytes(await asyncio.wait_for(reader.readexactly(4), 5))
+                await asyncio.wait_for(reader.readexactly(size), 5)
+        writer.close()
+
+    assert [serial for _, serial in owner.learnt] == [1, 2, 3, 4, 5, 6]
+    assert owner.learnt[3][0] == long
+
+
+async def test_a_worker_that_came_back_is_told_again(deep: Path) -> None:
+    one, owner = Siblings(deep, 2, 0), Node(Reply(b""))
+    for serial in (1, 2):
+        async with Siblings(deep, 2, 1).listening(owner.answer, owner.learn):
+            await one.tell([(b"88.1/A", serial)])
+            assert owner.learnt[-1] == (b"88.1/A", serial)
+        await one.tell([(b"88.1/A", 0)])  # nobody is there, and nobody is waited for
     await one.close()
 
 
