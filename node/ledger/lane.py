@@ -342,7 +342,8 @@ class Lane:
         self._file, self._mapping = file, file.mapping
         self.epoch, self._capacity = file.header.epoch, file.header.capacity
         self._seed, self._opened_ns = file.seed, file.opened_ns
-        self._opened_ahead_ns, self._clock_flag = self._ahead_ns, 0
+        self._opened_ahead_ns = file.header.created_us * _US - file.opened_ns  # as it was made
+        self._flag_clock()
         if before is not None:
             self._flusher.retired.append(Retired(before, last))
             self._lost = Uncounted()  # told in the file before
@@ -402,9 +403,13 @@ class Lane:
         if abs(step_ns) >= STEP_NS:
             self._happened(Event.LEDGER_CLOCK_STEPPED)
             log.warning("the wall clock was set", extra={"seconds": step_ns / 1e9})
-        has_stepped = abs(ahead_ns - self._opened_ahead_ns) >= STEP_NS
-        self._clock_flag = int(RecordFlag.CLOCK_STEPPED) if has_stepped else 0
+        self._flag_clock()
         return step_ns
+
+    def _flag_clock(self) -> None:
+        """Say in records whether the clocks have come apart since the file was made, which mono_ms counts from."""
+        has_stepped = abs(self._ahead_ns - self._opened_ahead_ns) >= STEP_NS
+        self._clock_flag = int(RecordFlag.CLOCK_STEPPED) if has_stepped else 0
 
     def _is_old(self) -> bool:
         return self._clocks.monotonic_ns() - self._opened_ns >= LONGEST_EPOCH_NS

@@ -205,7 +205,13 @@ class LedgerRole:
         signers = await self._signers(connection)
         place = Place(self._conduct.origin, self._files, signers, connection)
         policy = policy_of(self._conduct, signers)
-        cosigning = Cosigning(self._files, policy[1], self._tally, self._keep_cosignatures)
+        cosigning = Cosigning(
+            self._files,
+            policy[1],
+            self._tally,
+            self._keep_cosignatures,
+            clock=lambda: self._clock().wall_us / 1e6,
+        )
         terms = self._conduct.terms._replace(quorum=policy[0])
         means = Means(place, terms, self._slots, cosigning, self._clock, self._reached)
         try:

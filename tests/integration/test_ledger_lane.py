@@ -466,6 +466,23 @@ def test_clock_that_was_set_is_flagged_and_told(lanes: Path) -> None:
     assert ledger.events == [Event.LEDGER_CLOCK_STEPPED] * 2
 
 
+def test_clock_that_was_set_after_the_file_was_made_is_flagged_in_it(lanes: Path) -> None:
+    """mono_ms counts from when the file was made, so what was set before it was entered is told too."""
+    ledger = Ledger(lanes, terms=LaneTerms(capacity=10))
+    for _ in range(9):
+        ledger.count()
+    wait(lambda: len(lane_files(lanes)) == 2)
+    ledger.time.wall_ns += 3_600 * 10**9
+    ledger.tick()
+    for _ in range(2):
+        ledger.count()
+    entered = records_in(lanes)[-1]
+    ledger.lane.close()
+
+    assert entered.seq == 1
+    assert entered.flags & RecordFlag.CLOCK_STEPPED
+
+
 def test_tags_change_at_midnight_in_shanghai_even_for_kept_askers(lanes: Path) -> None:
     midnight_ns = (day_of(START_NS) + 1) * DAY_NS - 8 * 3_600 * 10**9
     ledger = Ledger(lanes, time=Time(wall_ns=midnight_ns - 1_000))

@@ -177,6 +177,18 @@ async def test_meters_show_both_counts_of_each_worker(database: Database, tmp_pa
     assert meters[0].workers == ((0, 0, 1, 42, 40, 0),)
 
 
+async def test_silence_of_witnesses_is_measured_by_the_clock_of_the_role(
+    database: Database, tmp_path: Path
+) -> None:
+    clock = Clock()
+    role = role_of(database, tmp_path, clock=clock)
+    async with running(role):
+        await asked(tmp_path)
+        witnesses = role.standing().witnesses
+    assert witnesses is not None
+    assert witnesses.met_at == clock().wall_us / 1e6
+
+
 async def test_leaf_that_is_asked_for_twice_is_in_the_log_once(
     database: Database, tmp_path: Path
 ) -> None:
