@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
 BLOCK_BYTES = 1 << 20
+FIRST_BLOCK_BYTES = (
+    BLOCK_BYTES >> 4
+)  # each block is twice as long as the one before, so that Postgres begins at once
 MAX_LINE_BYTES = 4 << 20  # twice what the longest record needs
 MAX_CHUNK_LINES = 5_000  # a chunk is a transaction, which must stay below 250 ms
 
@@ -52,8 +55,9 @@ class Chunk:
 
 def cut_lines(stream: BinaryIO) -> Iterator[Chunk]:
     """Cut NDJSON into chunks.  Raises OSError."""
-    row, end, rest = 1, 0, b""
-    while block := stream.read(BLOCK_BYTES):
+    row, end, rest, size = 1, 0, b"", FIRST_BLOCK_BYTES
+    while block := stream.read(size):
+        size = min(2 * size, BLOCK_BYTES)
         if not end:
             block = block.removeprefix(_BYTE_ORDER_MARK)
         end += len(block)

@@ -8,6 +8,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from node.registry.chunks import Chunk
 MAX_PROCESSES = 2  # what one connection to Postgres can keep up with
 CORES_A_PROCESS = 2  # the other core is for Postgres and this process
 CHUNKS_AHEAD = 5  # read, or being encoded, while one is written
+TURN_SECONDS = 0.0005  # of a thread, while another waits for it
 COLLECT_AFTER = 200_000  # objects; a batch holds no cycles, and searching for them doubles its cost
 
 Given = ParamSpec("Given")
@@ -31,7 +33,7 @@ Made = TypeVar("Made")
 @contextmanager
 def encoders(*, small: bool) -> Iterator[Executor]:
     """Lend an executor: processes, or a thread alone when there is too little to start them for."""
-    with ThreadPoolExecutor(max_workers=1) as thread, _rare_collections():
+    with ThreadPoolExecutor(max_workers=1) as thread, _rare_collections(), _quick_turns():
         if small:
             yield thread
             return
@@ -64,6 +66,17 @@ def _rare_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
+
+
+@contextmanager
+def _quick_turns() -> Iterator[None]:
+    """Have a thread that encodes give way soon: the event loop needs a dozen turns to write a batch."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(TURN_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 @contextmanager

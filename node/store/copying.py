@@ -4,9 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from node.store.database import Connection
 
-PIECE_ROWS = (
-    128  # that are sent to Postgres at once, so that it begins while the next are put together
-)
+PIECE_ROWS = 1_000  # sent at once, so that Postgres begins while the next are put together
 
 _START = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
