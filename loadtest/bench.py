@@ -3,8 +3,9 @@
     python -m loadtest.bench [--quick] [--only PART] [--seconds S] [--repeats N] [--records N] [--out bench.json]
 
 Parts: `table` (the scenarios), `memory` (bytes a cached answer), `writes` (single writes, and bulk work beside them),
-`load` (a million records), `growth` (a look-up among a million records against ten thousand; it loads them, too).  All
-by default, in about ten minutes; `--quick` takes the first three, smaller, in less than two.  Nothing is asserted about
+`load` (a million records), `growth` (a look-up among a million records against ten thousand; it loads them, too),
+`ledger` (what the audit ledger costs an answer, and keeps on the disk).  All by default, in about a quarter of an hour;
+`--quick` takes the first three, smaller, in less than two minutes.  Nothing is asserted about
 speed: targets are printed as met or not.  A wrong answer makes the command fail.
 """
 
@@ -20,6 +21,9 @@ from rich.console import Console
 
 from loadtest.bulk_beside import Beside, bulk_targets, run_bulk
 from loadtest.figures import Scenario, Target, speed_targets
+from loadtest.ledger_cost import CONDITIONS, Comparison
+from loadtest.ledger_paths import Cost
+from loadtest.ledger_storage import Stored, storage_targets, store_both, stored_lines
 from loadtest.report import machine, print_table, print_targets, write_json
 from loadtest.scenarios import Extent, Table, learn
 from loadtest.sizes import (
@@ -40,9 +44,10 @@ from loadtest.stand import open_stand
 from loadtest.write_rows import WriteRow, Writes, durability, print_writes, write_targets
 
 TABLE_COLUMNS = 185
-PARTS = ("table", "memory", "writes", "load", "growth")
+PARTS = ("table", "memory", "writes", "load", "growth", "ledger")
 QUICK_PARTS = ("table", "memory", "writes")
 BULK_RECORDS, QUICK_BULK_RECORDS = 200_000, 20_000
+SEALED_ANSWERS, QUICK_SEALED_ANSWERS = 1_000_000, 50_000
 FULL = Extent(
     records=120_000, native_keys=50_000, http_keys=20_000, answers=100_000, seconds=3.0, repeats=3
 )
@@ -61,6 +66,8 @@ class Findings:
     growths: list[Growth] = field(default_factory=list)
     writes: list[WriteRow] = field(default_factory=list)
     bulk: list[Beside] = field(default_factory=list)
+    ledger: Cost = field(default_factory=Cost)
+    stored: tuple[Stored, Stored] | None = None
     notes: list[str] = field(default_factory=list)
 
     def targets(self) -> list[Target]:
@@ -82,7 +89,8 @@ class Findings:
         )
         if len(self.growths) == 2:
             found += growth_targets(*self.growths)
-        return found
+        found += self.ledger.targets()
+        return found + (storage_targets(*self.stored) if self.stored else [])
 
     def rows(self) -> list[Scenario]:
         """Return all rows of the table."""
@@ -96,10 +104,11 @@ class Bench:
     """Runs the chosen parts, one after the other, and says how far it is."""
 
     def __init__(
-        self, console: Console, extent: Extent, niceness: int, bulk_records: int = BULK_RECORDS
+        self, console: Console, extent: Extent, niceness: int, *, is_quick: bool = False
     ) -> None:
         self._console, self._extent, self._niceness = console, extent, niceness
-        self._bulk_records = bulk_records
+        self._bulk_records = QUICK_BULK_RECORDS if is_quick else BULK_RECORDS
+        self._sealed_answers = QUICK_SEALED_ANSWERS if is_quick else SEALED_ANSWERS
         self._began = perf_counter()
         self.found = Findings()
 
@@ -113,6 +122,8 @@ class Bench:
             self._growth()
         elif "load" in parts:
             self._load()
+        if "ledger" in parts:
+            self._ledger()
 
     def _say(self, text: str) -> None:
         self._console.print(f"[dim]{perf_counter() - self._began:6.1f} s[/dim]  {text}")
@@ -132,16 +143,16 @@ class Bench:
                 self._say("starting the baselines, warming")
                 table = Table(stand, extent, first, asked)
                 self.found.scenarios = table.prepare()
-                self._measure()
+                self._measure(self.found.scenarios)
                 self.found.notes += table.notes()
             if "memory" in parts:
                 self._say("weighing cached answers")
                 self.found.weights = weigh(stand, first, corpus, extent.answers)
 
-    def _measure(self) -> None:
+    def _measure(self, scenarios: list[Scenario]) -> None:
         """Take every scenario in turn, then again: what disturbs one round disturbs all alike."""
         for turn in range(self._extent.repeats):
-            for scenario in self.found.scenarios:
+            for scenario in scenarios:
                 measured = scenario.measure()
                 scenario.runs.append(measured)
                 self._say(
@@ -180,6 +191,14 @@ class Bench:
             self.found.growths.append(grown)
             self.found.loads.append(grown.loaded)
 
+    def _ledger(self) -> None:
+        with open_stand(self._niceness) as stand:
+            self._say("starting a node with the audit ledger, and one without")
+            self.found.ledger = Cost(Comparison(stand, self._extent.seconds).paths())
+            self._measure(self.found.ledger.scenarios())
+        self._say(f"sealing {self._sealed_answers:,} answers, and an idle day")
+        self.found.stored = store_both(self._sealed_answers)
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, write bench.json; return 1 when an answer was wrong."""
@@ -196,11 +215,11 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
     console = Console()
     console.width = max(console.width, TABLE_COLUMNS)
-    bulk_records = QUICK_BULK_RECORDS if chosen.quick else BULK_RECORDS
-    bench = Bench(console, extent, chosen.nice, bulk_records)
+    bench = Bench(console, extent, chosen.nice, is_quick=chosen.quick)
     bench.run(chosen.only or list(QUICK_PARTS if chosen.quick else PARTS))
     _report(console, bench.found, extent, Path(chosen.out))
-    rows: list[Scenario | WriteRow] = [*bench.found.rows(), *bench.found.writes]
+    found = bench.found
+    rows: list[Scenario | WriteRow] = [*found.rows(), *found.ledger.scenarios(), *found.writes]
     wrong = [row for row in rows if row.wrong]
     for row in wrong:
         console.print(
@@ -218,6 +237,10 @@ def _report(console: Console, found: Findings, extent: Extent, out: Path) -> Non
         print_writes(console, found.writes)
     for each in found.bulk:
         console.print(str(each))
+    if found.ledger.paths:
+        console.print(*found.ledger.lines(), CONDITIONS, sep="\n", highlight=False)
+    if found.stored:
+        console.print(*stored_lines(*found.stored), sep="\n", highlight=False)
     for note in found.notes:
         console.print(note)
     targets = found.targets()
@@ -232,6 +255,8 @@ def _report(console: Console, found: Findings, extent: Extent, out: Path) -> Non
             "weights": [each.as_json() for each in found.weights],
             "writes": [row.as_json() for row in found.writes],
             "bulk": [each.as_json() for each in found.bulk],
+            "ledger": [row.as_json() for row in found.ledger.scenarios()],
+            "ledger_stored": [each.as_json() for each in found.stored or ()],
             "loads": [each.as_json() for each in found.loads],
             "targets": [target.as_json() for target in targets],
             "notes": found.notes,
