@@ -14,7 +14,10 @@ LOAD = """
 import os, time
 from node.registry.processes import encoders
 with encoders(small=False) as pool:
-    print(*{pool.submit(os.getpid).result() for _ in range(20)}, flush=True)
+    found = set()
+    while not found - {os.getpid()}:
+        found.add(pool.submit(os.getpid).result())
+    print(*found - {os.getpid()}, flush=True)
     time.sleep(60)
 """
 
@@ -39,3 +42,9 @@ def test_a_killed_load_leaves_no_process_behind() -> None:
 def test_a_small_load_starts_no_process() -> None:
     with encoders(small=True) as executor:
         assert executor.submit(os.getpid).result() == os.getpid()
+
+
+def test_a_large_load_begins_at_once_and_goes_on_in_processes() -> None:
+    with encoders(small=False) as executor:
+        assert executor.submit(os.getpid).result() == os.getpid()
+        asyncio.run(until(lambda: executor.submit(os.getpid).result() != os.getpid()))
