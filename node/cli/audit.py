@@ -9,7 +9,7 @@ import asyncio
 from pathlib import Path
 
 from node import config
-from node.cli import auditmake
+from node.cli import auditmake, sources
 from node.errors import Kind, RegistryError
 from node.ledger.keys import NoteError, VerifierKey
 from node.ledger.leaf import LeafError
@@ -18,6 +18,7 @@ from node.ledger.quorum import Policy, PolicyError
 from node.ledger.rebuild import LogInUse, Rebuilt, rebuild
 from node.ledger.role import DIRECTORY
 from node.ledger.signing import PUBLIC
+from node.ledger.sm2 import check_sm2
 from node.ledger.verify import command
 from node.process.borrowing import borrowed_postgres
 from node.settings import Settings
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     words = parser.add_subparsers(dest="word", metavar="WORD", title="words", required=True)
     command.add_words(words)
     auditmake.add_words(words)
+    sources.add_words(words)
     words.add_parser(
         "rebuild-db",
         help="the database's part of the log, made again from its files; stop the node",
@@ -56,9 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Carry out the word, and return the exit code.  Raises RegistryError."""
     if arguments.word in command.ACTS:
-        return command.run(arguments)
+        return command.run(arguments, check_sm2)
     if arguments.word in auditmake.ACTS:
         return auditmake.run(arguments)
+    if arguments.word == sources.WORD:
+        return sources.run(arguments)
     done = _rebuild(config.load())
     print(
         f"{done.origin}: {done.leaves:,} leaves and {done.cosignatures:,} cosignatures from files"

@@ -7,7 +7,8 @@ time lies inside its block.  `prev` is the hash of the lane's previous block, th
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from struct import Struct
 from typing import NamedTuple
@@ -21,9 +22,8 @@ from node.ledger.tlog import HASH_BYTES, inclusion_proof, leaf_hash, root_from
 MAX_RECORDS = 4_096  # in a block
 FIRST_PREVIOUS = bytes(HASH_BYTES)  # of a lane's first block
 NO_TOTAL = (0,) * CLASSES
-LOCAL_TIME = timezone(
-    timedelta(hours=8), "Asia/Shanghai"
-)  # which has had no summer time since 1991
+_ZONE_US = 8 * 3_600_000_000  # of Asia/Shanghai, which has had no summer time since 1991
+_DAY_US = 24 * 3_600_000_000
 
 _SUCCESS = int(RecordFlag.SUCCESS)  # arithmetic with the enum is slow
 _LEAF = b"\x00"
@@ -166,13 +166,17 @@ def sm3(data: bytes) -> str:
 
 def body_path(leaf: Block) -> str:
     """Return where the body lies below the directory of bodies: by the local day on which the block ended."""
-    day = datetime.fromtimestamp(leaf.span[1] // 1_000_000, LOCAL_TIME)
-    return f"{day:%Y/%m/%d}/{leaf.sha256}.rec"
+    return f"{_day_path((leaf.span[1] + _ZONE_US) // _DAY_US)}/{leaf.sha256}.rec"
 
 
 def reopened(chain: Chain, epoch: int, opened_at: int) -> Chain:
     """Return where the next epoch of a lane begins."""
     return replace(chain, epoch=epoch, ended_at=opened_at, block=0, last=0)
+
+
+@lru_cache
+def _day_path(day: int) -> str:
+    return f"{datetime.fromtimestamp(day * _DAY_US // 1_000_000, UTC):%Y/%m/%d}"
 
 
 def _record_hashes(body: bytes) -> list[bytes]:

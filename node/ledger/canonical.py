@@ -55,7 +55,12 @@ def _ordered(value: Json, depth: int) -> Json:
     if isinstance(value, Mapping):
         return {name: _ordered(value[name], depth + 1) for name in sorted(value, key=_utf16)}
     if isinstance(value, Sequence) and not isinstance(value, bytes):
-        return [_ordered(each, depth + 1) for each in value]
+        return [
+            each
+            if type(each) is int and abs(each) <= MAX_NUMBER and depth < MAX_DEPTH
+            else _ordered(each, depth + 1)
+            for each in value  # most of what stands in lists is numbers
+        ]
     raise CanonicalError(f"there is no {type(value).__name__} in canonical JSON")
 
 

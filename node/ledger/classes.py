@@ -86,6 +86,11 @@ class Robots:
         return any(word in lower for word in self.words)
 
 
+def robots_path(digest: str) -> str:
+    """Return where evidence has the list of robots with this digest."""
+    return f"policy/robots-{digest}.json"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
     """An announced load test: what comes by its listener, with its token or from its networks is a test.

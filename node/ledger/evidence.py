@@ -1,7 +1,8 @@
 """The evidence of a month: one directory, or one archive, that an auditor checks without a network or a database.
 
     report.json report.note report.html report.pdf    log/checkpoint log/tile/… log/heads/…    leaves.jsonl
-    days/<day>.json    policy/policy.tlog-policy policy/pol-*.json    anchors/ acks/    index/sumdb/… index/proxy/…
+    days/<day>.json    policy/policy.tlog-policy policy/pol-*.json policy/robots-<sha256>.json
+    anchors/ acks/    index/sumdb/… index/proxy/…
     SHA256SUMS SM3SUMS    bodies/…                    records only in the accredited edition
 
 `leaves.jsonl` is a convenience: a line must equal the tile's.  Trust roots are not in it: keys and the witness policy
@@ -18,6 +19,7 @@ from typing import NamedTuple
 
 from node.ledger.block import body_path, sm3
 from node.ledger.checkpoint import Checkpoint
+from node.ledger.classes import robots_path
 from node.ledger.closing import DAYS
 from node.ledger.day import day_at
 from node.ledger.index import DIRECTORY as INDEX
@@ -29,6 +31,7 @@ from node.ledger.tiles import entries_for, tiles_for
 ACKS, ANCHORS, REPORTS = "acks", "anchors", "reports"
 LEAVES, SHA256SUMS, SM3SUMS = "leaves.jsonl", "SHA256SUMS", "SM3SUMS"
 
+_ROBOTS = Path(__file__).with_name("robots.json")
 _REPORT = re.compile(r"([0-9]{4}-[0-9]{2})-v([1-9][0-9]*)", re.ASCII)
 
 
@@ -117,6 +120,7 @@ def _write_leaves(ledger: LogFiles, target: Path, edition: Edition) -> int:
                     _write(target / POLICY / "policy.tlog-policy", leaf.policy.encode())
                 case CountPolicy() as leaf:
                     _write(target / POLICY / f"pol-{leaf.number}.json", line)
+                    _copy_robots(ledger, leaf, target)
                 case Acknowledgement() as leaf:
                     _write(target / ACKS / f"{index}.note", leaf.note.encode())
                 case Anchor() as leaf:
@@ -127,6 +131,15 @@ def _write_leaves(ledger: LogFiles, target: Path, edition: Edition) -> int:
                 case Block() as leaf if edition.with_bodies and _is_of(leaf, edition.month):
                     missing += not _copy_body(ledger, leaf, target)
     return missing
+
+
+def _copy_robots(ledger: LogFiles, leaf: CountPolicy, target: Path) -> None:
+    """Write the list of robots that a policy names by its digest: that of this version, or one that was kept."""
+    digest = leaf.robots.get("sha256", "")
+    name = Path(robots_path(digest)).name
+    for path in (_ROBOTS, ledger.directory / POLICY / name):
+        if path.is_file() and sha256(data := path.read_bytes()).hexdigest() == digest:
+            _write(target / POLICY / name, data)
 
 
 def _is_of(leaf: Block, month: str) -> bool:

@@ -4,11 +4,11 @@ Each form has two halves that undo one another; reading raises LeafError for eve
 """
 
 import re
-from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from node.ledger.canonical import MAX_NUMBER, Json
+from node.ledger.keys import NoteError, from_base64, to_base64
 
 HASH_BYTES = 32
 CLASSES = 6
@@ -72,7 +72,7 @@ def flag(name: str) -> Form:
 
 def hash_(name: str) -> Form:
     """A hash of the tree, base64 in JSON, bytes here."""
-    return Form(name, _to_base64, lambda value: _hash(name, value))
+    return Form(name, to_base64, lambda value: _hash(name, value))
 
 
 def head(name: str) -> Form:
@@ -161,22 +161,18 @@ def _flag(name: str, value: Json) -> bool:
     return value
 
 
-def _to_base64(value: bytes) -> str:
-    return b64encode(value).decode()
-
-
 def _hash(name: str, value: Json) -> bytes:
     try:
-        data = b64decode(_text(name, value), validate=True)
-    except ValueError as error:
-        raise LeafError(f"{name} is base64") from error
+        data = from_base64(_text(name, value))
+    except NoteError as error:
+        raise LeafError(f"{name}: {error}") from error
     if len(data) != HASH_BYTES:
         raise LeafError(f"{name} has {HASH_BYTES} bytes")
     return data
 
 
 def _write_head(value: tuple[int, bytes]) -> Json:
-    return [value[0], _to_base64(value[1])]
+    return [value[0], to_base64(value[1])]
 
 
 def _head(name: str, value: Json) -> tuple[int, bytes]:

@@ -126,12 +126,20 @@ class LogFiles:
         """Return the leaves from `start` on, of a tree of this size.  Raises LogDamaged."""
         for number in range(start // TILE_WIDTH, -(-size // TILE_WIDTH)):
             tile = tile_at(0, number, size)._replace(level=ENTRIES)
-            entries = _entries(self.read_tile(tile), tile)
-            yield from entries[max(start - number * TILE_WIDTH, 0) :]
+            yield from _entries(self.read_tile(tile), tile)[max(start - number * TILE_WIDTH, 0) :]
 
     def line(self, index: int, size: int) -> bytes:
-        """Return one leaf of a tree of this size.  Raises LogDamaged."""
-        return next(self.lines(index, size))
+        """Return one leaf of a tree of this size, or of a larger one that is here.  Raises LogDamaged."""
+        number = index // TILE_WIDTH
+        tile = self._here(tile_at(0, number, size)._replace(level=ENTRIES))
+        return _entries(self.read_tile(tile), tile)[index - number * TILE_WIDTH]
+
+    def _here(self, bundle: Tile) -> Tile:
+        """Return the narrowest bundle that is here and has all of this one."""
+        found = self._place(bundle).parent.glob("[1-9]*") if bundle.width < TILE_WIDTH else ()
+        widths = [int(path.name) for path in found if path.name.isdecimal()]
+        width = min((width for width in widths if width >= bundle.width), default=bundle.width)
+        return bundle._replace(width=width)
 
     def write_body(self, leaf: Block, body: bytes) -> None:
         """Keep the records of a block; there is no file for a block without any."""

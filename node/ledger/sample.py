@@ -272,7 +272,8 @@ class SampleMonth:
 class Sample:
     """A month of `sample.invalid`, in a directory that is not there yet.
 
-    `days` is for a shorter month, in which `resolutions` are spread likewise.
+    `days` is for a shorter month, in which `resolutions` are spread likewise; `per_slot` (above 0) is for as many as
+    that in every five minutes until all were asked, and none afterwards: 7,400 fill the blocks of both lanes.
     """
 
     def __init__(
@@ -282,6 +283,7 @@ class Sample:
         *,
         days: int | None = None,
         resolutions: int = RESOLUTIONS,
+        per_slot: int = 0,
         seed: int = 1,
     ) -> None:
         """Raises FileExistsError, OSError."""
@@ -289,6 +291,7 @@ class Sample:
         self._month = SampleMonth(directory, first, resolutions, seed)
         self._days = _days_of(first) if days is None else days
         self._resolutions = resolutions
+        self._per_slot = per_slot
         self._closer = _closer(self._month.log, self.append)
         self.files = LogFiles(directory)
         self.keys = self._month.log.keys
@@ -307,14 +310,22 @@ class Sample:
         """Yield each midnight, when the lanes have come past it."""
         month, start = self._month, self._month.start
         end = start + self._days * DAY_US
-        weights = {at: weight(at) for at in range(start, end, _SLOT_US)}
-        whole = sum(weights.values())
+        numbers = self._numbers(range(start, end, _SLOT_US))
         month.begin()
         for at in range(start, end + _SLOT_US, _SLOT_US):
-            month.slot(at, round(self._resolutions * weights[at] / whole) if at < end else None)
+            month.slot(at, numbers.get(at))
             if at > start and (at - start) % DAY_US == 0:
                 month.log.write()
                 yield at
+
+    def _numbers(self, slots: range) -> dict[int, int]:
+        """How much is asked in each slot; a slot that is missing has nothing at all."""
+        if self._per_slot:
+            rest = range(self._resolutions, 0, -self._per_slot)
+            return {at: min(self._per_slot, left) for at, left in zip(slots, rest, strict=False)}
+        weights = {at: weight(at) for at in slots}
+        whole = sum(weights.values())
+        return {at: round(self._resolutions * each / whole) for at, each in weights.items()}
 
     def append(self, leaf: Leaf) -> int:
         """Put a leaf into the log, and publish it a minute after the last; return its index."""

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from node.ledger.block import NO_TOTAL, Chain, Circumstances, body_path, reopened, seal, sm3
 from node.ledger.canonical import canonical
 from node.ledger.checkpoint import Checkpoint, Cosigner
+from node.ledger.classes import robots_path
 from node.ledger.count import DAY_US
 from node.ledger.day import Closed, Gathered, close_day, day_at, start_of
 from node.ledger.leaf import (
@@ -35,10 +36,12 @@ from node.ledger.leaf import (
 )
 from node.ledger.note import Ed25519Signer, Note, Signature
 from node.ledger.record import Class, Proto, Record, RecordFlag, encode, seed_of
+from node.ledger.sm2 import Sm2Signer
 from node.ledger.statement import Statement
 from node.ledger.tags import DayTags, packed_address
 from node.ledger.tiles import Frontier, encode_entries, entries_for
 from node.ledger.tlog import EMPTY_ROOT, leaf_hash
+from resolver.keys import sm
 from tests.support.logs import seed
 
 ORIGIN = "log.example/ledger"
@@ -51,6 +54,7 @@ OWN_NETWORK, TESTERS = "192.0.2.0/24", "203.0.113.0/28"
 ROBOTS = json.dumps({"version": 1, "words": ["examplebot"]}).encode()
 AGENTS = {1: "ExampleBot/1.0", 2: "Mozilla/5.0"}
 RATE = 40
+SM2 = Sm2Signer(ORIGIN, sm.Sm2PrivateKey.from_scalar(seed(ORIGIN)))
 
 _SUCCESS, _PREFIX = int(RecordFlag.SUCCESS), int(RecordFlag.PREFIX)
 
@@ -525,6 +529,9 @@ class Maker:
         for bundle in entries_for(0, size):
             at = bundle.number * 256
             self.files[f"log/{bundle.path}"] = encode_entries(self.lines[at : at + bundle.width])
+        newest = Note.parse(self.files["log/checkpoint"])
+        self.files["log/checkpoint"] = newest.signed(SM2.sign(newest.text)).encode()
+        self.files[robots_path(sha256(ROBOTS).hexdigest())] = ROBOTS
         self.files["leaves.jsonl"] = b"".join(line + b"\n" for line in self.lines)
         self.files |= {f"bodies/{path}": data for path, data in self.bodies.items()}
         made = Evidence(self.directory / "evidence", self.directory / "given")
@@ -535,7 +542,7 @@ class Maker:
     def _give(self, given: Path) -> None:
         """What the auditor has from others, or counted himself."""
         given.mkdir()
-        (given / "log.vkey").write_text(f"{self.signer.key}\n")
+        (given / "log.vkey").write_text(f"{self.signer.key}\n{SM2.key}\n")
         (given / "policy").write_text(self.trust)
         (given / "month.key").write_text(MONTH_KEY.hex())
         (given / "robots.json").write_bytes(ROBOTS)

@@ -42,6 +42,11 @@ def _flood(records: list[Record]) -> list[Record]:
     return [*records, *more]
 
 
+def _other_robots(evidence: Evidence) -> None:
+    (path,) = (evidence.directory / "policy").glob("robots-*.json")
+    path.write_bytes(path.read_bytes().replace(b"examplebot", b"nobody"))
+
+
 def _flood_all() -> Story:
     calls = 0
 
@@ -208,6 +213,7 @@ TAMPERS = (
         ("T9",),
         _every(_class_as_production(Class.ROBOT)),
     ),
+    Tamper("another list of robots than the policy's", Check.V7_LIST, ("T9",), after=_other_robots),
     Tamper("a flood counted as production", Check.V7_RATE, ("T9",), _flood_all),
     Tamper(
         "a prefix that nobody registered",

@@ -11,7 +11,7 @@ from node.ledger.leaf import Dictionary, Genesis, Leaf, Report
 from node.ledger.note import Ed25519Signer, Note
 from node.ledger.statement import Statement
 from node.ledger.verify.checks import Check
-from tests.support.evidence import MONTH, ORIGIN, Evidence, Maker, Story
+from tests.support.evidence import MONTH, ORIGIN, SM2, Evidence, Maker, Story
 from tests.support.logs import seed
 from tests.support.tampers import (
     Lie,
@@ -56,6 +56,13 @@ def _head(change: Callable[[Note], Note], place: int = 5) -> Callable[[Evidence]
         path.write_bytes(change(Note.parse(path.read_bytes())).encode())
 
     return after
+
+
+def _spoil_sm2(evidence: Evidence) -> None:
+    note = Note.parse(evidence.read("log/checkpoint"))
+    line = next(line for line in note.signatures if line.key_id == SM2.key.id)
+    spoilt = note.signed(line._replace(data=flip(line.data)))
+    evidence.write("log/checkpoint", spoilt.encode())
 
 
 def _drop_heads(evidence: Evidence) -> None:
@@ -140,6 +147,7 @@ _LAST = Dictionary(agents=((7, "Last/1.0"),))
 _OTHER = Dictionary(agents=((7, "Late/1.0"),))
 
 TAMPERS = (
+    Tamper("an SM2 line of somebody else", Check.V1_SM2, ("T13",), after=_spoil_sm2),
     Tamper("no head", Check.V1_MISSING, after=_drop_heads),
     Tamper(
         "a head by another key",

@@ -5,23 +5,20 @@ and almost every block is judged without looking at one record alone.
 """
 
 import random
-import sys
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from itertools import repeat
 from operator import mul, sub
 from typing import NamedTuple
-from zlib import crc32
 
-from node.ledger.block import record_root, sm3
 from node.ledger.day import day_at
 from node.ledger.leaf import CLASSES, Block
-from node.ledger.record import CRC_LAYOUT, RECORD_BYTES, RecordFlag, seed_of
+from node.ledger.record import RECORD_BYTES, RecordFlag, numbers
 from node.ledger.verify.checks import Check
+from node.ledger.verify.digests import Digester, Digests, Task, helpers_here
 from node.ledger.verify.epochstate import EpochState
 from node.ledger.verify.files import EvidenceFiles, Unreadable
 from node.ledger.verify.findings import Findings, Status, grouped
@@ -71,27 +68,46 @@ class Records:
 
     @cached_property
     def _words(self) -> "array[int]":
-        return _array("I", self.body)
+        return numbers("I", self.body)
+
+    @cached_property
+    def _quads(self) -> "array[int]":
+        return numbers("Q", self.body)
 
     @cached_property
     def times(self) -> "array[int]":
         """When each was answered, µs."""
-        return _array("Q", self.body)[1::8]
+        return self._quads[1::8]
 
     @property
     def identifiers(self) -> "array[int]":
         """The tag of what each asked for."""
-        return _array("Q", self.body)[3::8]
+        return self._quads[3::8]
 
     @property
     def clients(self) -> "array[int]":
         """The tag of who asked."""
-        return _array("Q", self.body)[4::8]
+        return self._quads[4::8]
 
     @property
     def networks(self) -> "array[int]":
         """The tag of the network of who asked."""
         return self._words[10::16]
+
+    @cached_property
+    def by_network(self) -> Counter[int]:
+        """How many there are of each network."""
+        return Counter(self.networks)
+
+    @cached_property
+    def by_prefix(self) -> Counter[int]:
+        """How many there are of each prefix."""
+        return Counter(self.prefixes)
+
+    @cached_property
+    def by_client(self) -> Counter[int]:
+        """How many there are of each client."""
+        return Counter(self.clients)
 
     @property
     def prefixes(self) -> "array[int]":
@@ -139,26 +155,14 @@ class Records:
             found[kind] += count
         return found
 
-    @property
+    @cached_property
     def span(self) -> tuple[int, int]:
         """The earliest and the latest time; there must be a record."""
         return min(self.times), max(self.times)
 
-    def first_bad(self, lane: int, epoch: int, first: int) -> int | None:
-        """Return the number of the first record that is not whole, or not the one that belongs there."""
-        numbers, said = _array("Q", self.body)[0::8], self._words[15::16]
-        bodies = (body for body, _ in CRC_LAYOUT.iter_unpack(self.body))
-        found = array("I", map(crc32, bodies, repeat(seed_of(lane, epoch))))
-        expected = array("Q", range(first, first + len(numbers)))
-        if numbers == expected and found == said:
-            return None
-        pairs = zip(numbers, expected, found, said, strict=True)
-        return next(first + place for place, (a, b, c, d) in enumerate(pairs) if a != b or c != d)
-
-    def drifts(self, opened: int) -> Iterator[int]:
-        """Return by how much the wall clock is ahead of the epoch's opening and the monotonic clock, µs each."""
-        monotonic = map(mul, self._words[4::16], repeat(1_000))
-        return map(sub, map(sub, self.times, repeat(opened)), monotonic)
+    def beginnings(self) -> list[int]:
+        """Return when, by both clocks of each, its epoch was opened, µs."""
+        return list(map(sub, self.times, map(mul, self._words[4::16], repeat(1_000))))
 
 
 Look = Callable[[int, Block, Records], None]
@@ -187,6 +191,8 @@ class BodyRules:
         self._seen = self._records = 0
         self._stepped = 0
         self._random = random.SystemRandom()
+        self._digester = Digester(helpers_here())
+        self._asked: list[tuple[int, Block]] = []
 
     def offer(self, index: int, leaf: Block, epoch: EpochState) -> None:
         """Take a block whose body should be here; `epoch` is as it was before."""
@@ -199,6 +205,8 @@ class BodyRules:
         """Look at the sample, and say what was found."""
         for index, leaf, opened in sorted(self._sampled, key=lambda each: each[0]):
             self._examine(index, leaf, opened)
+        for (index, leaf), made in zip(self._asked, self._digester.finish(), strict=True):
+            self._check_digests(index, leaf, made)
         if self._stepped:
             text = f"{grouped(self._stepped)} records say that a clock was set in their epoch"
             self._findings.disclose("V6", text)
@@ -226,9 +234,10 @@ class BodyRules:
             return
         self._seen += bool(body)
         self._records += len(body) // RECORD_BYTES
-        self._check_digests(index, leaf, body)
         first, last = leaf.sequence
         name = f"block {leaf.lane}.{leaf.epoch}.{leaf.block}"
+        self._asked.append((index, leaf))
+        self._digester.take(Task(body, leaf.lane, leaf.epoch, first))
         if len(body) % RECORD_BYTES or len(body) // RECORD_BYTES != last - first + 1:
             self._findings.fail(
                 Check.V4_RECORD,
@@ -237,11 +246,6 @@ class BodyRules:
             )
             return
         records = Records(body)
-        bad = records.first_bad(leaf.lane, leaf.epoch, first)
-        if bad is not None:
-            self._findings.fail(
-                Check.V4_RECORD, f"record {bad} of {name} is not whole", leaf=index, record=bad
-            )
         self._check_sums(index, leaf, records, name)
         if body:
             self._check_times(index, leaf, records, opened, name)
@@ -263,12 +267,15 @@ class BodyRules:
             self._findings.fail(Check.V5_MISSING, text, leaf=index)
         return body
 
-    def _check_digests(self, index: int, leaf: Block, body: bytes) -> None:
+    def _check_digests(self, index: int, leaf: Block, made: Digests) -> None:
         name = f"block {leaf.lane}.{leaf.epoch}.{leaf.block}"
+        if made.bad is not None:
+            text = f"record {made.bad} of {name} is not whole"
+            self._findings.fail(Check.V4_RECORD, text, leaf=index, record=made.bad)
         for check, found, said in (
-            (Check.V5_SHA256, sha256(body).hexdigest(), leaf.sha256),
-            (Check.V5_SM3, sm3(body), leaf.sm3),
-            (Check.V5_ROOT, record_root(body).hex(), leaf.record_root.hex()),
+            (Check.V5_SHA256, made.sha256, leaf.sha256),
+            (Check.V5_SM3, made.sm3, leaf.sm3),
+            (Check.V5_ROOT, made.root, leaf.record_root.hex()),
         ):
             if found != said:
                 self._findings.fail(
@@ -298,14 +305,16 @@ class BodyRules:
             self._findings.fail(
                 Check.V6_RECORD, f"a record of {name} is not of its time", leaf=index
             )
-        drifts = list(records.drifts(opened))
-        limit = MAX_DRIFT_MS * 1_000
         self._stepped += sum(
             count for kind, count in records.kinds.items() if kind.flags & _STEPPED
         )
-        if not opened or (-limit <= min(drifts) and max(drifts) <= limit):
+        if not opened:
             return
-        for place, (drift, flags) in enumerate(zip(drifts, records.flags, strict=True)):
+        begun, limit = records.beginnings(), MAX_DRIFT_MS * 1_000
+        if opened - limit <= min(begun) and max(begun) <= opened + limit:
+            return
+        for place, (time, flags) in enumerate(zip(begun, records.flags, strict=True)):
+            drift = time - opened
             if abs(drift) > limit and not flags & _STEPPED:
                 number = leaf.sequence[0] + place
                 self._findings.fail(
@@ -315,11 +324,3 @@ class BodyRules:
                     record=number,
                 )
                 return
-
-
-def _array(kind: str, body: bytes) -> "array[int]":
-    found = array(kind)
-    found.frombytes(body)
-    if sys.byteorder == "big":
-        found.byteswap()
-    return found

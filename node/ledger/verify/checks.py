@@ -21,6 +21,11 @@ class Check(Enum):
         SIGNATURE,
         "each head is signed by the log and, where by known witnesses, rightly",
     )
+    V1_SM2 = (
+        "v1.sm2",
+        SIGNATURE,
+        "the log's SM2 lines of the newest heads are right, where its SM2 key is given",
+    )
     V1_QUORUM = "v1.quorum", SIGNATURE, "the quorum of the auditor's policy cosigned each head"
     V1_GENESIS = (
         "v1.genesis",
@@ -117,6 +122,7 @@ class Check(Enum):
     )
     V7_OWN = "v7.own", POLICY, "nothing from the node's own networks counts as production"
     V7_ROBOT = "v7.robot", POLICY, "nothing by a listed robot counts as production"
+    V7_LIST = "v7.list", POLICY, "a list of robots in the evidence is one that its policy names"
     V7_RATE = (
         "v7.rate",
         POLICY,

@@ -14,6 +14,7 @@ from pathlib import Path
 from node.ledger.classes import Robots
 from node.ledger.day import day_at
 from node.ledger.leaf import Block, LeafError
+from node.ledger.note import Check
 from node.ledger.tags import KEY_BYTES
 from node.ledger.verify.bodies import Bodies
 from node.ledger.verify.canaries import parse_canaries
@@ -78,8 +79,9 @@ def add_words(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Carry out the word, and return the exit code."""
+def run(arguments: argparse.Namespace, check_sm2: Check | None = None) -> int:
+    """Carry out the word, and return the exit code; `check_sm2` is there where the library is that can."""
+    arguments.check_sm2 = check_sm2
     try:
         code: int = ACTS[arguments.word](arguments)
     except WrongUse as error:
@@ -155,6 +157,7 @@ def _add_evidence(parser: argparse.ArgumentParser) -> None:
 
 def _add_trust(parser: argparse.ArgumentParser) -> None:
     _add_log_key(parser)
+    parser.set_defaults(check_sm2=None)
     parser.add_argument(
         "--policy", type=Path, required=True, metavar="FILE", help="whom you believe: a tlog-policy"
     )
@@ -192,7 +195,7 @@ def _no_collector() -> Iterator[None]:
 
 def question_of(arguments: argparse.Namespace) -> Question:
     """Return what is asked, with all that the auditor gave.  Raises WrongUse."""
-    trust = read_trust(arguments.log_key, arguments.policy)
+    trust = read_trust(arguments.log_key, arguments.policy, arguments.check_sm2)
     kept = read_remembered(arguments.remember, trust) if arguments.remember else None
     number, _, metric = arguments.threshold.partition(":")
     if not number.isdecimal() or metric not in ("raw", "filtered", ""):

@@ -33,9 +33,9 @@ class FigureRules:
             return
         self._total += len(records.times)
         for counter, column in (
-            (self._clients, records.clients),
-            (self._networks, records.networks),
-            (self._prefixes, records.prefixes),
+            (self._clients, records.by_client),
+            (self._networks, records.by_network),
+            (self._prefixes, records.by_prefix),
         ):
             counter.update(column)
             _prune(counter)

@@ -50,11 +50,11 @@ class EvidenceFiles:
 
     def find(self, path: str, limit: int) -> bytes | None:
         """Return the bytes of a file, None when it is not there.  Raises Unreadable."""
-        directory, _, name = path.rpartition("/")
+        directory, _, _ = path.rpartition("/")
         if not self._is_there(directory):
             return None
         try:
-            descriptor = os.open(self._root / directory / name, _OPEN_FLAGS)
+            descriptor = os.open(f"{self._root}/{path}", _OPEN_FLAGS)
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -90,8 +90,40 @@ def read_heads(files: EvidenceFiles, trust: Trust, findings: Findings) -> Heads:
         findings.fail(Check.V1_MISSING, "there is no cosigned head below log/heads")
     heads = Heads(found, _published(files, trust, findings))
     if found:
-        _tell(heads, trust, findings)
+        _tell(heads, trust, findings, _sm2(files, heads.newest, trust, findings))
     return heads
+
+
+def _sm2(files: EvidenceFiles, newest: Head, trust: Trust, findings: Findings) -> str:
+    """Check the log's SM2 lines of the newest cosigned head and of the checkpoint; return what there is to say.
+
+    A check takes 20 ms, and these two heads have all leaves of the others.
+    """
+    if not trust.sm2_keys:
+        return ""
+    if trust.check_sm2 is None:
+        return ", SM2 lines not checked: no library for them here"
+    known = {(key.name, key.id): key for key in trust.sm2_keys}
+    found = 0
+    for file, note in ((newest.file, newest.note), (CHECKPOINT, _read_checkpoint(files))):
+        if note is None:
+            continue
+        for line in note.signatures:
+            key = known.get((line.name, line.key_id))
+            found += key is not None
+            if key and not trust.check_sm2(key.public, note.text.encode(), line.data):
+                findings.fail(
+                    Check.V1_SM2, f"{file}: the SM2 line of {key.name} is wrong", file=file
+                )
+    return f", {found} SM2 lines checked" if found else ", no SM2 line to check"
+
+
+def _read_checkpoint(files: EvidenceFiles) -> Note | None:
+    try:
+        data = files.find(CHECKPOINT, MAX_NOTE_BYTES)
+        return None if data is None else Note.parse(data)
+    except (Unreadable, NoteError):
+        return None  # which is told where it is judged
 
 
 def _examine(file: str, data: bytes, trust: Trust, findings: Findings) -> Head | None:
@@ -136,16 +168,18 @@ def _published(files: EvidenceFiles, trust: Trust, findings: Findings) -> Checkp
     return None
 
 
-def _tell(heads: Heads, trust: Trust, findings: Findings) -> None:
+def _tell(heads: Heads, trust: Trust, findings: Findings, sm2: str) -> None:
     count = f"{grouped(len(heads.all))} head{'s' if len(heads.all) > 1 else ''}"
     if trust.policy.quorum == NONE or not heads.has_times:
-        text = f"{count}, quorum none: this shows no more than the word of who has the log's key"
+        text = (
+            f"{count}, quorum none: this shows no more than the word of who has the log's key{sm2}"
+        )
         findings.disclose("V1", text)
         findings.tell("V1", text)
         return
     longest = _longest([head.met for head in heads.all]) // SECOND_US
     findings.tell(
-        "V1", f"{count}, quorum {trust.policy.quorum}, longest uncosigned span {longest} s"
+        "V1", f"{count}, quorum {trust.policy.quorum}, longest uncosigned span {longest} s{sm2}"
     )
 
 

@@ -5,9 +5,10 @@ Campaigns and policies change at the beginning of a minute, so a record's time s
 
 from collections.abc import Iterable
 from hashlib import sha256
+from itertools import compress
+from operator import or_
 from typing import NamedTuple
 
-from node.ledger.classes import Robots
 from node.ledger.leaf import Block, Campaign, CountPolicy, Dictionary, MonthKey
 from node.ledger.record import OTHER_AGENT, PENDING_PREFIX, UNKNOWN_PREFIX, Class
 from node.ledger.tags import day_name, day_of
@@ -17,6 +18,7 @@ from node.ledger.verify.findings import Findings, Status
 from node.ledger.verify.heads import Heads
 from node.ledger.verify.networks import MonthTags, Network, NetworkTags, parse_networks, tags_of
 from node.ledger.verify.rates import Rates
+from node.ledger.verify.robots import RobotLists
 from node.ledger.verify.times import TOLERANCE_US
 
 MINUTE_US = 60_000_000
@@ -49,9 +51,9 @@ class PolicyRules:
     """Judges policies, campaigns and keys as leaves, and the classes of records."""
 
     def __init__(
-        self, heads: Heads, keys: Iterable[bytes], robots: dict[str, Robots], findings: Findings
+        self, heads: Heads, keys: Iterable[bytes], robots: RobotLists, findings: Findings
     ) -> None:
-        """`keys` are the month keys of the auditor; `robots` lists by their digest."""
+        """`keys` are the month keys of the auditor."""
         self._heads = heads
         self._findings = findings
         self._given = {sha256(key).hexdigest(): key for key in keys}
@@ -81,6 +83,7 @@ class PolicyRules:
             )
         own = (*leaf.networks, *(() if leaf.count_loopback else _LOOPBACK))
         robots = leaf.robots.get("sha256", "")
+        self._robots.named(index, robots)
         rate = leaf.rules.get(RATE_RULE, 0)
         networks = tuple(parse_networks(own))
         self._policies.append(_Policy(leaf.number, leaf.since, networks, robots, rate))
@@ -196,7 +199,7 @@ class PolicyRules:
 
     def _check_rows(self, index: int, records: Records, name: str) -> None:
         agents = {kind.agent for kind in records.kinds} - self._agents.keys() - {OTHER_AGENT}
-        prefixes = set(records.prefixes) - self._prefixes
+        prefixes = records.by_prefix.keys() - self._prefixes
         if agents or prefixes:
             rows = ", ".join(map(str, sorted(agents | prefixes)[:5]))
             self._findings.fail(
@@ -273,16 +276,21 @@ class PolicyRules:
 
     def _are_among(self, tags: NetworkTags, records: Records, day: int, campaign: int) -> bool:
         """True when a record in production on this day, inside the campaign's time, has one of these tags."""
-        if tags.networks.isdisjoint(records.networks) and tags.clients.isdisjoint(records.clients):
+        networks = tags.networks & records.by_network.keys()
+        clients = tags.clients & records.by_client.keys()
+        if not networks and not clients:
             return False
         open_ = self._campaigns.get(campaign)
-        rows = zip(records.networks, records.clients, records.classes, records.times, strict=True)
+        among = map(
+            or_,
+            map(networks.__contains__, records.networks),
+            map(clients.__contains__, records.clients),
+        )
         return any(
-            (network in tags.networks or client in tags.clients)
-            and class_ == _PRODUCTION
+            class_ == _PRODUCTION
             and day_of(time * 1_000) == day
             and (open_ is None or open_.covers(time))
-            for network, client, class_, time in rows
+            for class_, time in compress(zip(records.classes, records.times, strict=True), among)
         )
 
     def _check_rate(self, index: int, leaf: Block, records: Records, first: int, name: str) -> None:

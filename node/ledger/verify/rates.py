@@ -70,7 +70,7 @@ def _by_minute(records: Records) -> list[tuple[int, Counter[int]]]:
     """Count the networks of production by minute, in order of time."""
     first, last = (time // MINUTE_US for time in records.span)
     if first == last and all(kind.class_ == _PRODUCTION for kind in records.kinds):
-        return [(first, Counter(records.networks))]
+        return [(first, records.by_network)]
     is_counted = [class_ == _PRODUCTION for class_ in records.classes]
     minutes = [time // MINUTE_US for time in records.times]
     pairs = Counter(compress(zip(minutes, records.networks, strict=True), is_counted))

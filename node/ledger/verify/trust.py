@@ -5,7 +5,7 @@ from pathlib import Path
 
 from node.ledger.checkpoint import Checkpoint, read_checkpoint
 from node.ledger.keys import NoteError, SignatureType, VerifierKey
-from node.ledger.note import MAX_NOTE_BYTES, Note
+from node.ledger.note import MAX_NOTE_BYTES, Check, Note
 from node.ledger.quorum import Log, Policy, PolicyError
 
 MAX_KEY_FILE_BYTES = 65_536
@@ -21,6 +21,8 @@ class Trust:
 
     origin: str
     policy: Policy
+    sm2_keys: tuple[VerifierKey, ...] = ()
+    check_sm2: Check | None = None  # None: there is no library here that can
 
     @property
     def keys(self) -> tuple[VerifierKey, ...]:
@@ -28,10 +30,10 @@ class Trust:
         return tuple(log.key for log in self.policy.logs)
 
 
-def read_trust(key_file: Path, policy_file: Path) -> Trust:
+def read_trust(key_file: Path, policy_file: Path, check_sm2: Check | None = None) -> Trust:
     """Read the keys of a log, a verifier key a line, and the policy of an auditor.  Raises WrongUse.
 
-    Keys of SM2 are left aside.  A policy that lists logs must list this one.
+    A policy that lists logs must list this one.
     """
     keys = read_log_keys(key_file)
     try:
@@ -41,7 +43,11 @@ def read_trust(key_file: Path, policy_file: Path) -> Trust:
     listed = {log.key for log in policy.logs}
     if listed and not listed & set(keys):
         raise WrongUse(f"{policy_file} is about other logs than {key_file}")
-    return Trust(keys[0].name, replace(policy, logs=tuple(map(Log, keys))))
+    origin = keys[0].name
+    sm2 = [key for key in _read_keys(key_file) if key.type is SignatureType.SM2_SM3]
+    if any(key.name != origin for key in sm2):
+        raise WrongUse(f"{key_file} has keys of more than one log")
+    return Trust(origin, replace(policy, logs=tuple(map(Log, keys))), tuple(sm2), check_sm2)
 
 
 def read_log_keys(path: Path) -> tuple[VerifierKey, ...]:

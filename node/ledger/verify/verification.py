@@ -42,6 +42,7 @@ from node.ledger.verify.period import Period
 from node.ledger.verify.policies import PolicyRules
 from node.ledger.verify.pruning import PruningRules
 from node.ledger.verify.reports import ReportRules, read_report
+from node.ledger.verify.robots import RobotLists
 from node.ledger.verify.scrape import ScrapeRules, Series
 from node.ledger.verify.times import TimeRules
 from node.ledger.verify.trust import Trust
@@ -106,7 +107,9 @@ class _Run:
         self._merkle = MerkleRules(files, heads, question.remembered, findings)
         self._lanes = LaneRules(findings)
         self._times = TimeRules(heads, findings)
-        self._policies = PolicyRules(heads, keys, question.robots, findings)
+        self._policies = PolicyRules(
+            heads, keys, RobotLists(files, question.robots, findings), findings
+        )
         threshold = (question.threshold, question.metric)
         self._pruning = PruningRules(files, heads.newest.size, findings)
         self.days = DayRules(

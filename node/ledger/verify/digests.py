@@ -1,0 +1,128 @@
+"""Digests of bodies, which is most of the work of a verification, made by other processes where there are other cores.
+
+What comes back is compared by who asked, in the order in which it was asked for: with helpers or without, a run says
+the same.  Helpers are forked, so they need no file to start from, and the zipapp has them too; where a system cannot
+fork, for little evidence, and when they are lost, the work is done here.
+"""
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from hashlib import sha256
+from typing import NamedTuple
+
+from node.ledger.block import record_root, sm3
+from node.ledger.record import RECORD_BYTES, first_bad
+
+MAX_HELPERS = 4
+LITTLE_BYTES = 8 * 2**20  # of bodies: done before helpers would have started
+BATCH_BYTES = 2**18
+WAITING_BATCHES = 32  # handed out and not done, for each helper: 8 MB
+
+
+class Task(NamedTuple):
+    """A body, and where its records should stand."""
+
+    body: bytes
+    lane: int
+    epoch: int
+    first: int
+
+
+class Digests(NamedTuple):
+    """What a body comes to; the number of its first record that is not whole or not in its place, None: all are."""
+
+    sha256: str
+    sm3: str
+    root: str
+    bad: int | None
+
+
+def digests_of(task: Task) -> Digests:
+    """Work out the digests of a body."""
+    body = task.body
+    is_whole = len(body) % RECORD_BYTES == 0
+    return Digests(
+        sha256(body).hexdigest(),
+        sm3(body),
+        record_root(body).hex(),
+        first_bad(body, task.lane, task.epoch, task.first) if is_whole else None,
+    )
+
+
+def digest_all(tasks: Sequence[Task]) -> list[Digests]:
+    """Work out the digests of some bodies."""
+    return list(map(digests_of, tasks))
+
+
+def helpers_here() -> int:
+    """Return how many helpers are worth it here: a core each, but for the one that asks."""
+    if "fork" not in multiprocessing.get_all_start_methods():
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min((cores or 1) - 1, MAX_HELPERS)
+
+
+class Digester:
+    """Takes bodies, and gives their digests back in the same order."""
+
+    def __init__(self, helpers: int, little: int = LITTLE_BYTES) -> None:
+        """`little` is how many bytes of bodies are done here in any case."""
+        self._helpers = helpers
+        self._little = little
+        self._pool: ProcessPoolExecutor | None = None
+        self._done: list[Digests] = []
+        self._batch: list[Task] = []
+        self._batch_bytes = 0
+        self._waiting: deque[tuple[list[Task], Future[list[Digests]]]] = deque()
+
+    def take(self, task: Task) -> None:
+        """Take a body."""
+        self._batch.append(task)
+        self._batch_bytes += len(task.body)
+        if self._batch_bytes >= BATCH_BYTES:
+            self._hand_out()
+
+    def finish(self) -> Iterator[Digests]:
+        """Yield the digests of all bodies, in their order."""
+        self._hand_out()
+        while self._waiting:
+            self._collect()
+        if self._pool is not None:
+            self._pool.shutdown()
+        yield from self._done
+
+    def _hand_out(self) -> None:
+        batch, self._batch = self._batch, []
+        self._little -= self._batch_bytes
+        self._batch_bytes = 0
+        if self._little > 0 or not self._helpers:
+            self._done += digest_all(batch)
+            return
+        if self._pool is None:
+            context = multiprocessing.get_context("fork")
+            self._pool = ProcessPoolExecutor(self._helpers, context)
+        try:
+            self._waiting.append((batch, self._pool.submit(digest_all, batch)))
+        except BrokenExecutor:
+            self._give_up()
+            self._done += digest_all(batch)
+        if len(self._waiting) > WAITING_BATCHES * self._helpers:
+            self._collect()
+
+    def _collect(self) -> None:
+        """Wait for the oldest batch."""
+        try:
+            self._done += self._waiting[0][1].result()
+            self._waiting.popleft()
+        except BrokenExecutor:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Helpers were lost, say to a lack of memory: do here what they had, and all that follows."""
+        self._helpers = 0
+        for batch, _ in self._waiting:
+            self._done += digest_all(batch)
+        self._waiting.clear()
