@@ -163,10 +163,19 @@ class Writes:
 
     def _measure(self, prepare: Callable[[], Prepared]) -> Wrote:
         before: list[float] = []
-        run = run_apart(prepare, core=None, started=lambda _: before.extend(self._spent()))
+
+        def started(generator: int) -> None:
+            cpu.prefer([*self._tree(), generator], self._stand.niceness)
+            before.extend(self._spent())
+
+        run = run_apart(prepare, core=None, started=started)
         after = self._spent()
+        cpu.prefer(self._tree(), 0)
         server, store, written = (now - then for now, then in zip(after, before, strict=True))
         return Wrote(run, server, store, int(written))
+
+    def _tree(self) -> list[int]:
+        return cpu.tree([self.node.process.pid, *self._plain])
 
     def _spent(self) -> list[float]:
         """Return processor time of workers and baseline, that of the stores, and bytes of the log, so far."""
