@@ -36,6 +36,7 @@ from node.web.health import Check
 from node.web.operators import OperatorDesk
 from node.web.records import RecordsApi
 from node.web.routes import build_admin_app
+from node.web.sources import SourcesApi
 from node.web.tokens import TokensApi
 from node.writepath import WritePath, policy_of
 from resolver.keys import ServerKey
@@ -79,6 +80,7 @@ async def serve_keeper(
             jobs=keeper.bulk.jobs,
             exports=keeper.bulk.exports,
             audit=keeper.audit,
+            sources=keeper.sources,
         )
         try:
             await keeper.prepare()
@@ -134,10 +136,12 @@ class Keeper:
         spawn(self.bulk.runner.run())
         self.ledger: LedgerRole | None = None
         self.audit: AuditApi | None = None
+        self.sources: SourcesApi | None = None
         if settings.ledger:
             conduct = conduct_of(settings, origin_of(settings))
             files = LogFiles(conduct.directory)
             self.audit = AuditApi(files, conduct.origin, self.database, needs_nonce=False)
+            self.sources = SourcesApi(self.database, for_operators)
             self.ledger = LedgerRole(self.database, conduct, readers, self.tally)
             spawn(self.ledger.run())
             spawn(Daily(self.database, conduct.directory).run())
@@ -167,7 +171,7 @@ class Keeper:
         return witnesses or WitnessLevels(), log_levels
 
     async def end_ledger(self) -> None:
-        """Have all that was recorded sealed and published; the workers have stopped.  The next start does what is left."""
+        """Have all that was recorded sealed and published: the workers have stopped.  The rest waits for a start."""
         if self.ledger is None:
             return
         try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import date
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple, TypeAlias
 
 from node.store.database import Connection
@@ -13,7 +13,6 @@ OTHERS = IPv4Address(0)
 """In the place of an address: those that are not known, and those beyond the limit of a day."""
 
 CLIENT_DAYS, SOURCE_DAYS = 3, 35  # kept, today included
-_MASKS = {4: 24, 6: 48}
 
 
 class Client(NamedTuple):
@@ -31,6 +30,34 @@ class Source(NamedTuple):
     address: Address
     requests: int
     successes: int
+
+
+class Listed(NamedTuple):
+    """A line of a day's list; `source` is a network of /24 or /48, an address, or `others`."""
+
+    prefix: str
+    source: str
+    requests: int
+    successes: int
+
+
+_LIST = """
+select prefix, source, sum(requests)::bigint as requests, sum(successes)::bigint as successes
+from (
+    select prefix, requests, successes,
+        case
+            when address = '0.0.0.0' then 'others'
+            when $3 then host(address)
+            when family(address) = 4 then network(set_masklen(address, 24))::text
+            else network(set_masklen(address, 48))::text
+        end as source
+    from source_day
+    where day = $1 and ($2::text is null or prefix = $2)
+) as shown
+group by prefix, source
+order by requests desc, prefix, source
+offset $4 limit $5
+"""
 
 
 async def add_clients(connection: Connection, clients: Iterable[Client]) -> None:
@@ -73,6 +100,14 @@ async def read_sources(
     return [Source(*row.values()) for row in rows]
 
 
+async def list_sources(
+    connection: Connection, day: date, prefix: str | None, *, full: bool, skip: int, most: int
+) -> Sequence[Listed]:
+    """Return a part of a day's list, the busiest first, of one prefix or of all; networks, unless it is `full`."""
+    rows = await connection.fetch(_LIST, day, prefix, full, skip, most)
+    return [Listed(*row.values()) for row in rows]
+
+
 async def prune_sources(connection: Connection, today: date) -> None:
     """Forget what is older than CLIENT_DAYS and SOURCE_DAYS."""
     await connection.execute(
@@ -80,13 +115,4 @@ async def prune_sources(connection: Connection, today: date) -> None:
     )
     await connection.execute(
         "delete from source_day where day <= $1::date - $2::int", today, SOURCE_DAYS
-    )
-
-
-def masked(address: Address) -> str:
-    """Return an address as lists show it: its network of /24 or /48."""
-    return (
-        "others"
-        if address == OTHERS
-        else str(ip_network(f"{address}/{_MASKS[address.version]}", strict=False))
     )

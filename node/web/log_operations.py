@@ -1,8 +1,10 @@
 """Operations of the log of what was counted."""
 
-from node.web.operations import Operation, in_path
+from node.web.operations import FLAG, TEXT, JsonObject, Operation, in_path, in_query
 
 _TAG = "Audit log"
+_COUNT: JsonObject = {"type": "integer", "minimum": 0}
+_LIMIT: JsonObject = {"type": "integer", "minimum": 1, "maximum": 1_000}
 _AWAY: dict[int | str, str] = {503: "The log cannot be read, or the database is away"}
 
 SHOW_CHECKPOINT = Operation(
@@ -49,6 +51,24 @@ PROVE_RECORD = Operation(
         404: "The published log has no such record, or not yet",
         410: "The record was deleted after its time",
         **_AWAY,
+    },
+    tag=_TAG,
+)
+LIST_SOURCES = Operation(
+    "Who asked on a day, the busiest first: networks of /24 and /48, with requests and successes in production",
+    (
+        in_query("day", "The day, such as 2026-11-03, of the last 35.", TEXT),
+        in_query("prefix", "Of this registered prefix alone; empty: of none.", TEXT),
+        in_query("full", "Addresses instead of networks; that is logged.", FLAG),
+        in_query("after", "Lines after so many; the answer before gives it as `after`.", _COUNT),
+        in_query("limit", "So many at most.", _LIMIT),
+    ),
+    {
+        200: "The list; `after` when there may be more",
+        400: "The request cannot be understood; the detail says why",
+        401: "Log in; or the login was not accepted",
+        403: "For the operator and the administrators of this server; or a login over plain HTTP",
+        503: "The database cannot be reached at the moment",
     },
     tag=_TAG,
 )

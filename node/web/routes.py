@@ -33,6 +33,7 @@ from node.web.problems import CATCH_ALL, install
 from node.web.receipts import Receipts
 from node.web.records import RecordsApi
 from node.web.reverse import ReverseApi
+from node.web.sources import SourcesApi
 from node.web.straight import Straight
 from node.web.tokens import TokensApi
 from resolver.frontends.bulk import BulkApi
@@ -119,6 +120,7 @@ def build_admin_app(
     jobs: JobsApi | None = None,
     exports: ExportApi | None = None,
     audit: AuditApi | None = None,
+    sources: SourcesApi | None = None,
 ) -> FastAPI:
     """Return the application of the admin listener; `collector_text` gives the metrics of all workers."""
     app = _bare_app()
@@ -141,7 +143,16 @@ def build_admin_app(
         _add(app, _bulk_rows(jobs, exports))
     if audit is not None:
         _add(app, _log_rows(audit))
+    if sources is not None:
+        _add(app, _source_rows(sources))
     return app
+
+
+def _source_rows(sources: SourcesApi) -> tuple[Row, ...]:
+    return (
+        Row("GET", "/v1/sources", sources.list, log_operations.LIST_SOURCES),
+        Row("HEAD", "/v1/sources", sources.list),
+    )
 
 
 def _log_rows(audit: AuditApi) -> tuple[Row, ...]:

@@ -21,6 +21,7 @@ from node.web.exports import ExportApi
 from node.web.jobs import JobsApi
 from node.web.records import RecordsApi
 from node.web.routes import build_admin_app, build_app
+from node.web.sources import SourcesApi
 from node.web.tokens import TokensApi
 from node.web.witness import WitnessApi, build_witness_app
 from resolver.answer import Answer, Question, Status, Tier
@@ -126,6 +127,7 @@ def test_every_route_of_the_admin_listener_is_documented() -> None:
         jobs=jobs,
         exports=exports,
         audit=audit,
+        sources=SourcesApi(NOTHING, NOTHING),
     )
     assert documented_routes("Admin listener") == served_routes(app)
 

@@ -26,7 +26,6 @@ from node.store.sources import (
     Client,
     Source,
     add_clients,
-    masked,
     prune_sources,
     put_sources,
     read_clients,
@@ -182,14 +181,6 @@ def test_what_is_no_note_is_left_out(tmp_path: Path, line: str) -> None:
     (tmp_path / "sources").mkdir()
     (tmp_path / "sources" / "0-1").write_text(f"{line}\n2026-10-31 {'00' * 8} 203.0.113.7\n")
     assert [clients for _, clients in written_notes(tmp_path)] == [[Client(DAY, 0, ONE)]]
-
-
-def test_lists_show_networks() -> None:
-    assert [masked(each) for each in (ONE, SIX, OTHERS)] == [
-        "203.0.113.0/24",
-        "2001:db8::/48",
-        "others",
-    ]
 
 
 def test_notes_are_bounded_and_a_full_disk_costs_no_answer(
