@@ -238,6 +238,10 @@ class HotWire(HotTable):
         self.put(request[40:], entry, era)
 
 
+def no_reply(_request: bytes, _now_ns: int) -> None:
+    """Stands for `HotWire.reply` where nothing is ready, since every answer waits for its record to be durable."""
+
+
 class HotHttp(HotTable):
     """Ready HTTP replies by raw path, the header blocks that change nothing, and the date line."""
 

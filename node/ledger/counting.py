@@ -9,10 +9,12 @@ An Asker may be kept with a connection, a Subject with a ready reply.  What is r
 one begins anew.
 """
 
-import random
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
+from itertools import chain, repeat
+from os import urandom
+from struct import Struct
 from typing import NamedTuple, Protocol
 
 from node.ledger.classes import (
@@ -41,6 +43,8 @@ from resolver.identifier import PREFIX_HANDLE
 
 MAX_ASKERS = 65_536  # about 600 bytes each
 MAX_SUBJECTS = 131_072  # about 250 bytes each
+_NONCE = Struct("4s")
+_DRAWN_BYTES = 16_384  # of randomness at once
 _TOMORROW_NS = 3_600 * SECOND_NS  # how early the next day's key is made
 
 Met = Callable[[int, bytes, str], None]
@@ -237,4 +241,5 @@ class Counter:
 
 def _nonces() -> Callable[[], bytes]:
     """Return a source of nonces: they need to differ, and may be guessed."""
-    return partial(random.Random().randbytes, 4)  # noqa: S311
+    drawn = (_NONCE.iter_unpack(urandom(_DRAWN_BYTES)) for _ in repeat(None))
+    return partial(next, chain.from_iterable(chain.from_iterable(drawn)))

@@ -25,7 +25,7 @@ from resolver.guard import Guard
 from resolver.hot import HotHttp
 from resolver.httplogin import CERTIFICATE
 from resolver.observe import Tally
-from resolver.recorder import Party, Recorder, Subject
+from resolver.recorder import Party, Recorder
 
 FAST_PATH = b"GET /api/handles/"
 MAX_HEAD_BYTES = 65_536  # request line and headers together
@@ -70,7 +70,7 @@ class FastHttp(HttpToolsProtocol):
         self._is_in_head = False
         self._head_bytes = 0
         self._peer = ""
-        self._block = b""  # the newest header block that was recorded, and whose it is
+        self._block: bytes | None = None  # the newest that changes nothing, and whose it is
         self._party: Party = None
         self._certificate: bytes | None = None
 
@@ -105,8 +105,8 @@ class FastHttp(HttpToolsProtocol):
             ready = hot.young.get(path) or hot.promote(path)
             if ready is not None and ready[0] > started:
                 block = data[end + 11 :]
-                if (block in hot.blocks or hot.accepts(block)) and self._is_recorded(
-                    block, ready[8], ready[1], started
+                if (block == self._block or self._is_usual(block)) and (
+                    self.recorder.http(self._party, ready[8], ready[1], started) >= 0
                 ):
                     if self.timeout_keep_alive_task is not None:
                         self._unset_keepalive_if_required()
@@ -123,12 +123,12 @@ class FastHttp(HttpToolsProtocol):
                 self.transport.write(_TOO_LARGE)
                 self.transport.close()
 
-    def _is_recorded(self, block: bytes, subject: Subject, cell: int, now_ns: int) -> bool:
-        """Record a ready answer that is about to be sent; False: go the ordinary way, which says why not."""
-        recorder = self.recorder
-        if block != self._block:
-            self._block, self._party = block, recorder.party_of_block(self._peer, block)
-        return not recorder.is_strict and recorder.http(self._party, subject, cell, now_ns) >= 0
+    def _is_usual(self, block: bytes) -> bool:
+        """True for a header block that changes nothing; it is then the connection's newest."""
+        if self.recorder.is_strict or not (block in self.hot.blocks or self.hot.accepts(block)):
+            return False
+        self._block, self._party = block, self.recorder.party_of_block(self._peer, block)
+        return True
 
     def on_message_begin(self) -> None:
         """Called by the parser: the first bytes of a request have arrived.

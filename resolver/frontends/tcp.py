@@ -12,7 +12,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from resolver.guard import Guard
-from resolver.hot import HotWire, WireReply
+from resolver.hot import HotWire, WireReply, no_reply
 from resolver.observe import Event, Protocol, Tally, shift
 from resolver.recorder import Party, Recorder
 from resolver.responder import Origin, Reply, Responder
@@ -37,7 +37,7 @@ class TcpConnection(asyncio.Protocol):
     ) -> None:
         """`spawn` starts a task in the worker's task group."""
         self._responder = responder
-        self._hot = hot
+        self._ready_reply = no_reply if recorder.is_strict else hot.reply
         self._guard = guard
         self._tally = tally
         self._recorder = recorder
@@ -91,9 +91,19 @@ class TcpConnection(asyncio.Protocol):
         """Answer whole requests from ready bytes, queue the others."""
         started = self.last_used_ns = perf_counter_ns()
         if not self._is_ordinary and not self.request_began_ns:
-            ready = self._ready(data, started)
+            ready = (self._ready_reply if self._origin.known is None else self._ready)(
+                data, started
+            )
             if ready is not None:
-                self._reply(ready, data, started)
+                cell, reply, subject = ready
+                cell += _TO_TCP
+                asked = self._port + data[8:12]
+                if self._record(self._sender, asked, subject, cell, started) < 0:
+                    self._tally.happened(Event.OVERLOADED)
+                    self._transport.write(self._responder.refuse_as_busy(data))
+                    return
+                self._transport.write(reply)
+                self._tally.answered(cell, perf_counter_ns() - started)
                 return
         if not self._last_word:
             self._frames.feed(data)
@@ -117,19 +127,8 @@ class TcpConnection(asyncio.Protocol):
         """See `Guard`; what the client has not read until now is thrown away."""
         self._transport.abort()
 
-    def _reply(self, ready: WireReply, message: bytes, started: int) -> None:
-        """Record, count and send one ready reply."""
-        cell, reply, subject = ready
-        cell += _TO_TCP
-        if self._record(self._sender, self._port + message[8:12], subject, cell, started) < 0:
-            self._tally.happened(Event.OVERLOADED)
-            self._transport.write(self._responder.refuse_as_busy(message))
-            return
-        self._transport.write(reply)
-        self._tally.answered(cell, perf_counter_ns() - started)
-
-    def _reply_all(self, found: list[tuple[WireReply, bytes]], started: int) -> None:
-        """The same for several messages that came together."""
+    def _reply(self, found: list[tuple[WireReply, bytes]], started: int) -> None:
+        """Record, count and send the ready replies to messages that came together."""
         sender, port = self._sender, self._port
         answers = [
             (sender, port + message[8:12], subject, cell + _TO_TCP)
@@ -145,11 +144,9 @@ class TcpConnection(asyncio.Protocol):
 
     def _ready(self, message: bytes, now_ns: int) -> WireReply | None:
         """Return a ready reply, with public values; whoever has logged in and asks for all may see others, too."""
-        if self._recorder.is_strict:
-            return None
         if self._origin.known is not None and not _asks_public_only(message):
             return None
-        return self._hot.reply(message, now_ns)
+        return self._ready_reply(message, now_ns)
 
     def _read_on(self) -> None:
         """Take requests again, when few wait and the client reads."""
@@ -171,7 +168,7 @@ class TcpConnection(asyncio.Protocol):
             self._last_word = self._responder.refuse(error)
         self.request_began_ns = (self.request_began_ns or started) if len(self._frames) else 0
         if replies:
-            self._reply_all(replies, started)
+            self._reply(replies, started)
         if self._last_word:
             self._finish()
 

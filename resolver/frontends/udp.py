@@ -12,7 +12,7 @@ from typing import Any
 
 from resolver.frontends.datagrams import Address, Datagrams, open_datagrams
 from resolver.guard import Guard, network_of
-from resolver.hot import HotWire
+from resolver.hot import HotWire, no_reply
 from resolver.observe import Event, Protocol, Tally
 from resolver.recorder import Answered, Party, Recorder
 from resolver.responder import Origin, Reply, Responder
@@ -59,7 +59,7 @@ class UdpFrontEnd:
         self._joiner = DatagramJoiner()
         self._under_way = 0
         self._sources: dict[bytes, _Source] = {}
-        self._ready_reply = _no_reply if recorder.is_strict else hot.reply
+        self._ready_reply = no_reply if recorder.is_strict else hot.reply
         self._datagrams: Datagrams
 
     def listen(
@@ -187,7 +187,3 @@ class UdpFrontEnd:
     def _send_pieces(self, reply: bytes, addr: Address) -> None:
         for piece in split_datagrams(reply):
             self._datagrams.sendto(piece, addr)
-
-
-def _no_reply(_message: bytes, _now_ns: int) -> None:
-    """Nothing is ready where every answer waits for its record to be durable."""
