@@ -84,8 +84,7 @@ def test_campaign_that_was_closed_ends_when_it_was_closed() -> None:
         observed=4,
     )
     for leaves, until in ((opened,), 100), ((opened, closed), 50):
-        lines = [policy.line(), *(leaf.line() for leaf in leaves)]
-        (found,) = Announced.of(lines, Robots()).policies
+        (found,) = Announced.of([policy, *leaves], Robots()).policies
         (campaign,) = found.campaigns
         assert (campaign.no, campaign.from_us, campaign.until_us) == (3, 10, until)
         assert found.count_loopback
