@@ -1,18 +1,23 @@
 """Who asks for a receipt is told what his record is called, by every way of HTTP; nobody else is told anything."""
 
 import re
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from hashlib import sha256
 from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
 
 import pytest
 
 from node.config import Settings
 from node.ledger.inbox import ask
 from node.ledger.logfiles import LogFiles
+from node.ledger.note import Ed25519Signer
 from node.ledger.receipt import Receipt
 from node.ledger.record import decode
+from node.ledger.signing import PUBLIC
 from node.ledger.tlog import root_from
 from resolver.frontends.tunnel import MESSAGE_TYPE
 from resolver.wire import Envelope, Flag, Header, Message, Opcode, ResolutionRequest
@@ -87,6 +92,48 @@ def test_receipt_names_the_record_that_counts_the_answer(running: NodeProcess, w
     assert told["origin"] == (ledger / "origin").read_text().strip()
     size, read = int(told["size"]), LogFiles(ledger).hashes
     assert root_from([read(size)(0, at) for at in range(size)]).hex().startswith(told["root"])
+
+
+def test_receipt_of_a_node_is_proven_offline_and_a_changed_one_is_not(
+    running: NodeProcess, tmp_path: Path
+) -> None:
+    settings, ledger = running.settings(), running.data_dir / "ledger"
+    header = asked(settings, "resolve", X_Idnode_Receipt="1", X_Request_Id="proven").getheader(
+        HEADER
+    )
+    told = SHAPE.fullmatch(header or "")
+    assert told is not None, header
+    ask(ledger)
+    url = f"http://{settings.http_listen[0]}/v1/log/receipt/{told['name']}"
+    with urllib.request.urlopen(url, timeout=10) as proof:
+        data = proof.read()
+    receipt, policy = tmp_path / "mine.tlog-proof", tmp_path / "mine.tlog-policy"
+    policy.write_text("quorum none\n")
+    words = ["--log-key", str(ledger / "keys" / PUBLIC), "--policy", str(policy)]
+
+    receipt.write_bytes(data)
+    code, printed = proven(receipt, *words)
+    assert code == 0, printed
+    nonce = sha256(b"proven").digest()[:4][::-1].hex()
+    assert f"nonce {nonce}" in printed
+    assert "success" in printed
+
+    lines = data.decode().splitlines(keepends=True)
+    at = next(place for place, line in enumerate(lines) if line.startswith("index "))
+    lines[at] = f"index {int(lines[at].split()[1]) - 1}\n"
+    receipt.write_text("".join(lines))
+    assert proven(receipt, *words)[0] == 11
+    receipt.write_bytes(data)
+    stranger = Ed25519Signer(told["origin"], bytes(32)).key
+    (tmp_path / "other.vkey").write_text(f"{stranger}\n")
+    words[1] = str(tmp_path / "other.vkey")
+    assert proven(receipt, *words)[0] == 10
+
+
+def proven(receipt: Path, *words: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "node", "audit", "prove", str(receipt), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("value", ["0", "", "yes", "11"])

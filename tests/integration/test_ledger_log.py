@@ -78,6 +78,18 @@ async def test_tiles_of_every_signed_size_can_be_had(database_url: str, tmp_path
     assert (tmp_path / "log/tile/0/002.p/1").exists()
 
 
+async def test_first_leaf_can_be_read_whatever_sizes_were_signed(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with opened_log(database_url, tmp_path) as log:
+        files = LogFiles(tmp_path)
+        for start, count in ((0, 5), (5, 250), (255, 45)):
+            await grow(log, start, count)
+            lines = await stored_lines(database_url)
+            assert files.line(0, 1) == files.line(0, len(lines)) == lines[0]
+            assert files.line(3, 4) == lines[3]
+
+
 async def test_log_goes_on_where_it_was_left(database_url: str, tmp_path: Path) -> None:
     for start in range(0, 600, 200):
         async with opened_log(database_url, tmp_path) as log:

@@ -292,6 +292,8 @@ def test_the_public_edition_has_no_records_and_says_what_it_has(
     export_evidence(lived.files, target, Edition(MONTH))
     assert not (target / "bodies").exists()
     assert not list(target.rglob("*.key"))
+    (robots,) = (target / "policy").glob("robots-*.json")
+    assert robots.stem == "robots-" + hashlib.sha256(robots.read_bytes()).hexdigest()
     for line in (target / "SHA256SUMS").read_text().splitlines():
         digest, name = line.split("  ")
         assert hashlib.sha256((target / name).read_bytes()).hexdigest() == digest

@@ -1,6 +1,7 @@
 """Leaves: one line of canonical JSON a kind, read back strictly."""
 
 import json
+from base64 import b64decode
 from dataclasses import replace
 
 import pytest
@@ -172,6 +173,16 @@ def test_field_of_another_form_is_an_error(leaf: Leaf) -> None:
 def test_line_that_is_not_the_one_way_to_write_a_leaf_is_an_error(line: bytes) -> None:
     with pytest.raises(LeafError):
         parse(line)
+
+
+def test_hash_with_stray_low_bits_is_an_error() -> None:
+    members = json.loads(BLOCK.line())
+    for name in ("rr", "prev"):
+        text = members[name]
+        spoilt = text[:-2] + chr(ord(text[-2]) + 1) + "="
+        assert b64decode(spoilt) == b64decode(text)
+        with pytest.raises(LeafError, match="one right way"):
+            parse(canonical(members | {name: spoilt}))
 
 
 def test_leaf_of_the_design_has_its_spelling() -> None:
