@@ -20,8 +20,7 @@ from typing import ParamSpec, TypeVar
 from node.registry.batches import Batch, LoadRules, encode_chunk
 from node.registry.chunks import Chunk
 
-MAX_PROCESSES = 2  # what one connection to Postgres can keep up with
-CORES_A_PROCESS = 2  # the other core is for Postgres and this process
+MAX_PROCESSES = 2  # one merges while the other encodes; Postgres keeps up with no more
 CHUNKS_AHEAD = 5  # read, or being encoded, while one is written
 TURN_SECONDS = 0.0005  # of a thread, while another waits for it
 COLLECT_AFTER = 200_000  # objects; a batch holds no cycles, and searching for them doubles its cost
@@ -82,7 +81,7 @@ def _quick_turns() -> Iterator[None]:
 @contextmanager
 def _processes() -> Iterator[Executor]:
     pool = ProcessPoolExecutor(
-        max_workers=min(MAX_PROCESSES, max(1, (os.cpu_count() or 1) // CORES_A_PROCESS)),
+        max_workers=min(MAX_PROCESSES, os.cpu_count() or 1),
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_settle,
     )

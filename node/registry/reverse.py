@@ -3,8 +3,8 @@
 It runs beside the writes and never in them, so a look-up may be behind; the lag is a gauge.  One process on a database
 does it, by an advisory lock; after `kill -9` the next one goes on where the last transaction ended.  Whatever cannot
 be continued (first start, other rules, another epoch, a serial that went backwards, changes pruned unread) is one case:
-all records are read anew, range by range of their keys, while changes are taken in as before.  A pause of three times
-the work before it leaves the processors to those who wait for answers, and to bulk jobs.
+all records are read anew, range by range of their keys, while changes are taken in as before.  A pause as long as the
+work before it leaves the database to those who wait for answers.
 """
 
 import asyncio
@@ -33,7 +33,6 @@ from node.store.reverse import (
 POLL_SECONDS = 0.5
 RETRY_SECONDS = 2.0
 RANGE_RECORDS = 300  # in one transaction
-PAUSE_FACTOR = 3  # of the time that a step took, while more is waiting
 LONGEST_PAUSE_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
@@ -78,8 +77,8 @@ class ReverseIndex:
                 began = time.monotonic()
                 is_behind = await self.step(connection)
                 spent = time.monotonic() - began
-                rest = min(PAUSE_FACTOR * spent, LONGEST_PAUSE_SECONDS)
-                await asyncio.sleep(rest if is_behind else self._poll_seconds)
+                pause = min(spent, LONGEST_PAUSE_SECONDS) if is_behind else self._poll_seconds
+                await asyncio.sleep(pause)
 
     async def step(self, connection: OwnConnection) -> bool:
         """Take in some changes, and make the next range if the index is being made; return whether more is waiting.
