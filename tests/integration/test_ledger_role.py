@@ -13,19 +13,23 @@ from node.counters import Counters, slot_path
 from node.ledger.agents import AgentNotes
 from node.ledger.announced import AnnouncedNumbers, read_announced
 from node.ledger.announcer import Terms
+from node.ledger.checkpoint import Checkpoint
 from node.ledger.classes import Robots
 from node.ledger.follower import Moment
 from node.ledger.inbox import DIRECTORY, NotTaken, Told, ask
 from node.ledger.leaf import (
     Anchor,
+    Block,
     CountPolicy,
     Dictionary,
+    Epoch,
     Genesis,
     Leaf,
     Meters,
     MonthKey,
     parse,
 )
+from node.ledger.logfiles import LogFiles
 from node.ledger.record import PENDING_PREFIX, UNKNOWN_PREFIX
 from node.ledger.role import Conduct, LedgerRole, State
 from node.store.database import Database, connect
@@ -175,6 +179,47 @@ async def test_meters_show_both_counts_of_each_worker(database: Database, tmp_pa
     counters.close()
     meters = [leaf for leaf in await stored(database.dsn) if isinstance(leaf, Meters)]
     assert meters[0].workers == ((0, 0, 1, 42, 40, 0),)
+
+
+async def test_end_seals_and_publishes_all_that_was_recorded(
+    database: Database, tmp_path: Path
+) -> None:
+    role = role_of(database, tmp_path)
+    with LaneFile(tmp_path / "lanes") as lane:
+        async with running(role):
+            lane.append(7)
+            lane.say_closed()
+            await role.end()
+            assert role.standing().state is State.STANDBY
+    leaves = await stored(database.dsn)
+    assert sum(sum(leaf.records) for leaf in leaves if isinstance(leaf, Block)) == 7
+    assert [leaf.state for leaf in leaves if isinstance(leaf, Epoch)] == ["open", "close"]
+    note = LogFiles(tmp_path).published()
+    assert note is not None
+    assert Checkpoint.parse(note.text).size == len(leaves)
+    assert not lane.path.exists()
+
+
+async def test_end_of_who_does_not_write_waits_for_nothing(
+    database: Database, tmp_path: Path
+) -> None:
+    other = role_of(database, tmp_path)
+    async with running(role_of(database, tmp_path)) as one:
+        await asked(tmp_path)
+        await other.end()
+        assert one.standing().state is State.WRITING
+    assert await stored(database.dsn)
+
+
+async def test_lane_beats_once_though_somebody_asks_at_that_moment(
+    database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / DIRECTORY).mkdir()
+    (tmp_path / DIRECTORY / "x.ask").touch()
+    with LaneFile(tmp_path / "lanes"):
+        async with running(role_of(database, tmp_path)):
+            await until((tmp_path / DIRECTORY / "x.told").exists)
+    assert len([leaf for leaf in await stored(database.dsn) if isinstance(leaf, Block)]) == 1
 
 
 async def test_silence_of_witnesses_is_measured_by_the_clock_of_the_role(
