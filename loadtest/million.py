@@ -142,7 +142,8 @@ def _told(tally: ThreeCounts, verdict: Verdict, *, count_loopback: bool) -> Iter
     yield from (verdict.line(rule) for rule in ("V2", "R1", "R2", "R3", "VERDICT"))
     target = Target("", verdict.seconds, VERIFIED_SECONDS, at_least=False)
     met = "met" if target.is_met else "not met"
-    yield f"verified offline in {verdict.seconds:.1f} s (target {VERIFIED_SECONDS:.0f} s: {met})"
+    computed = f"{verdict.cpu_seconds:.1f} s of processor time"
+    yield f"verified offline in {verdict.seconds:.1f} s, {computed} (target {VERIFIED_SECONDS:.0f} s: {met})"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 
 from loadtest.stand import (
     HOST,
@@ -23,7 +24,6 @@ from loadtest.stand import (
     free_port,
     wait_for_port,
 )
-from node.ledger.checkpoint import Checkpoint
 from node.ledger.day import day_at
 from node.ledger.durable import read_if_there
 from node.ledger.evidence import Edition, export_evidence
@@ -46,11 +46,12 @@ PASSED = (0, 1)  # exit codes: pass, and pass with gaps that the log discloses
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the verifier said: its exit code, its lines, and how long it took, its start included."""
+    """What the verifier said: its exit code, its lines; how long it took, and its processor time, start included."""
 
     code: int
     lines: tuple[str, ...]
     seconds: float
+    cpu_seconds: float
 
     @property
     def faults(self) -> list[str]:
@@ -115,7 +116,7 @@ class Auditor:
         _until(is_cosigned, COSIGNED_SECONDS, f"no head of {size} leaves was cosigned")
 
     def take(self, node: Node) -> Path:
-        """Take the evidence of this month with all records, once more than the log was cosigned."""
+        """Take the evidence of this month, with all records."""
         target = self._home / f"evidence-{secrets.token_hex(4)}"
         month = day_name(day_at(time.time_ns() // 1_000))[:7]
         export_evidence(LogFiles(ledger_of(node)), target, Edition(month, with_bodies=True))
@@ -130,12 +131,13 @@ class Auditor:
         for name, path in given.items():
             words += [f"--{name}", str(path)]
         command = [sys.executable, "-m", "node", "audit", "verify", str(evidence), *words]
-        began = time.perf_counter()
+        began, spent = time.perf_counter(), _children_seconds()
         ended = subprocess.run(
             command, capture_output=True, text=True, check=False, env=clean_environment({})
         )
         lines = (*ended.stdout.splitlines(), *ended.stderr.splitlines())
-        return Verdict(ended.returncode, lines, time.perf_counter() - began)
+        took, computed = time.perf_counter() - began, _children_seconds() - spent
+        return Verdict(ended.returncode, lines, took, computed)
 
 
 def ledger_of(node: Node) -> Path:
@@ -148,10 +150,9 @@ def keys_of(node: Node) -> DayKeys:
     return DayKeys(MonthKeys(ledger_of(node) / KEYS).key)
 
 
-def size_of(evidence: Path) -> int:
-    """Return how many leaves the evidence has."""
-    published = LogFiles(evidence).published()
-    return 0 if published is None else Checkpoint.parse(published.text).size
+def _children_seconds() -> float:
+    usage = getrusage(RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _until(holds: Callable[[], object], seconds: float, sentence: str) -> None:
