@@ -18,7 +18,7 @@ from node.registry.loadfile import LoadFormat
 from node.registry.records import LoadProgress, LoadReport, load_file
 from node.store.changes import ChangeKind, read_changes
 from node.store.database import Connection, Database
-from node.store.load import RecordRow, Seen, read_seen
+from node.store.load import PackedRow, Seen, read_seen
 from node.store.prefixes import PrefixState, read_prefixes
 from node.store.records import RecordVault
 from resolver.keys.seal import Seal
@@ -363,7 +363,7 @@ async def test_records_that_another_load_stores_at_the_same_moment_are_put_over_
     blind = [True]
 
     async def see_nothing_at_first(
-        connection: Connection, rows: Sequence[RecordRow]
+        connection: Connection, rows: Sequence[PackedRow]
     ) -> dict[bytes, Seen]:
         return {} if blind and blind.pop() else await read_seen(connection, rows)
 
@@ -493,7 +493,7 @@ async def test_of_two_writers_of_one_record_none_is_lost_from_its_versions(
     between = [True]
 
     async def read_and_be_overtaken(
-        connection: Connection, rows: Sequence[RecordRow]
+        connection: Connection, rows: Sequence[PackedRow]
     ) -> dict[bytes, Seen]:
         found = await read_seen(connection, rows)
         if between:
