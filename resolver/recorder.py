@@ -151,9 +151,8 @@ class HttpCount:
             party, self._recorder.subject(key), resolution, perf_counter_ns()
         )
         receipt = b""
-        if (
-            receipts is not None and number > 0
-        ):  # now: an epoch may end while the disk is waited for
+        if receipts is not None and number > 0:
+            # Now, and not when it is sent: an epoch may end while the disk is waited for.
             receipt = self._recorder.receipt(party, number)
         if number < 0 or not await self._recorder.committed(number):
             self._tally.happened(Event.OVERLOADED)
