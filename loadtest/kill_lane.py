@@ -19,8 +19,10 @@ from typing import NamedTuple
 
 from node.ledger.classes import Policy
 from node.ledger.counting import Counter
-from node.ledger.lane import Lane, LaneTerms, outcome
+from node.ledger.lane import Lane
 from node.ledger.lanefile import Cause, LaneReader, lane_files
+from node.ledger.laneterms import LaneTerms
+from node.ledger.parties import outcome
 from node.ledger.record import Proto, RecordFlag, decode_all
 from node.ledger.recovery import settle
 from node.ledger.tags import DayKeys

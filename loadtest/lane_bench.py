@@ -17,8 +17,10 @@ from typing import NamedTuple
 from node.ledger.classes import Policy
 from node.ledger.counting import Counter
 from node.ledger.headers import Headers
-from node.ledger.lane import CAPACITY, Clocks, Lane, LaneTerms, outcome
+from node.ledger.lane import Lane
 from node.ledger.lanefile import LaneReader, lane_files
+from node.ledger.laneterms import CAPACITY, Clocks, LaneTerms
+from node.ledger.parties import outcome
 from node.ledger.record import Proto, RecordFlag
 from node.ledger.tags import DayKeys, native_nonce
 

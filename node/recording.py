@@ -18,10 +18,12 @@ from node.ledger.classes import Robots, networks
 from node.ledger.counting import Counter
 from node.ledger.headers import of_block, of_pairs
 from node.ledger.heads import NewestHead
-from node.ledger.lane import Lane, LaneTerms, NotCounted, outcome
+from node.ledger.lane import Lane, NotCounted
 from node.ledger.lanefile import Durability
+from node.ledger.laneterms import LaneTerms
 from node.ledger.logfiles import KEYS, LANES, LogFiles
 from node.ledger.monthkeys import MonthKeys
+from node.ledger.parties import outcome
 from node.ledger.receipt import Name
 from node.ledger.record import Proto, RecordFlag
 from node.ledger.role import DIRECTORY, Conduct

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from node.ledger.block import Chain
 from node.ledger.follower import NOT_COUNTED
-from node.ledger.lane import CAPACITY
+from node.ledger.laneterms import CAPACITY
 from node.ledger.leaf import Block, Epoch, Gap, Leaf, parse
 from node.ledger.log import Place
 from node.store.database import store_errors

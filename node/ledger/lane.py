@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 from zlib import crc32
 
 from node.ledger.flusher import Flusher, Retired
@@ -36,21 +36,18 @@ from node.ledger.lanefile import (
     lane_path,
     lock_lane,
 )
+from node.ledger.laneterms import Clocks, LaneTerms
 from node.ledger.openfile import EpochNumbers, OpenFile
-from node.ledger.parties import NO_STAMP, Asker, Subject
+from node.ledger.parties import NO_STAMP, Asker, Counted, Outcome, Subject
 from node.ledger.record import (
     BODY_LAYOUT,
     CRC_LAYOUT,
-    MAX_FLAGS,
-    MAX_PROTO,
-    MAX_RESULT,
     RECORD_BYTES,
     RecordFlag,
 )
 from node.ledger.recovery import settle_epochs
 from resolver.observe import Event
 
-CAPACITY = 2**20  # records of an epoch: 64 MiB
 LONGEST_EPOCH_NS = 40 * 86_400 * 10**9  # mono_ms would wrap after 49 days
 STEP_NS = 10**9  # by which the clocks may come apart
 LOCK_SECONDS = 2.0  # how long a killed predecessor, or the sealer, may hold a lane
@@ -65,43 +62,6 @@ log = logging.getLogger(__name__)
 
 class NotCounted(Exception):
     """The answer could not be recorded, and so must not be given: refuse the request as overloaded."""
-
-
-class Clocks(NamedTuple):
-    """Both clocks, in nanoseconds."""
-
-    monotonic_ns: Callable[[], int] = time.perf_counter_ns
-    wall_ns: Callable[[], int] = time.time_ns
-
-
-class LaneTerms(NamedTuple):
-    """How a lane is kept: settings `ledger_durability`, `ledger_fail` (closed), `ledger_origin`; records an epoch."""
-
-    durability: Durability = Durability.GROUP
-    fails_closed: bool = False
-    origin: str = ""
-    capacity: int = CAPACITY
-
-
-Outcome = tuple[int, int]
-"""How a question was answered, as two parts of a record; made once by `outcome` and used again.
-
-A plain tuple of plain numbers: a named one, and flags as an enumeration, cost more than all the rest of a record.
-"""
-
-
-Counted = tuple[Asker, Subject, Outcome, bytes]
-"""An answer to be counted: all that `Lane.append` needs but for the time."""
-
-
-def outcome(proto: int, result: int, flags: int) -> Outcome:
-    """Return an outcome: a `Proto`, a Handle response code, `RecordFlag`s but for those that others know.
-
-    Raises ValueError when one does not fit its field.
-    """
-    if not (0 <= proto <= MAX_PROTO and 0 <= result <= MAX_RESULT and 0 <= flags <= MAX_FLAGS):
-        raise ValueError(f"no record holds protocol {proto}, result {result}, flags {flags}")
-    return int(proto << 8 | result << 16), int(flags)
 
 
 class Lane:

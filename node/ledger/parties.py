@@ -1,4 +1,4 @@
-"""Who asks and what is asked, as the ready parts of their records.
+"""Who asks, what is asked and how it was answered, as the ready parts of their records.
 
 Front ends may keep an Asker or a Subject for as long as they like.  The lane has an Asker decided afresh in the first
 record of every clock minute, and a Subject when it bears another stamp than the lane: after midnight, when the keys
@@ -8,6 +8,7 @@ change, and when the dictionary has changed.  Times are nanoseconds since 1970 U
 from collections.abc import Callable
 
 from node.ledger.classes import Identity
+from node.ledger.record import MAX_FLAGS, MAX_PROTO, MAX_RESULT
 
 
 class Budget:
@@ -61,5 +62,25 @@ collector leaves all of them alone.
 
 NO_STAMP = 0
 """The stamp of a subject about which nothing was decided yet."""
+
+Outcome = tuple[int, int]
+"""How a question was answered, as two parts of a record; made once by `outcome` and used again.
+
+A plain tuple of plain numbers: a named one, and flags as an enumeration, cost more than all the rest of a record.
+"""
+
+Counted = tuple[Asker, Subject, Outcome, bytes]
+"""An answer to be counted: all that `Lane.append` needs but for the time."""
+
+
+def outcome(proto: int, result: int, flags: int) -> Outcome:
+    """Return an outcome: a `Proto`, a Handle response code, `RecordFlag`s but for those that others know.
+
+    Raises ValueError when one does not fit its field.
+    """
+    if not (0 <= proto <= MAX_PROTO and 0 <= result <= MAX_RESULT and 0 <= flags <= MAX_FLAGS):
+        raise ValueError(f"no record holds protocol {proto}, result {result}, flags {flags}")
+    return int(proto << 8 | result << 16), int(flags)
+
 
 _NO_LIMIT = Budget(UNLIMITED)

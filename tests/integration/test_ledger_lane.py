@@ -17,7 +17,7 @@ from node.ledger.classes import Campaign, Policy, Robots, networks
 from node.ledger.counting import Counter
 from node.ledger.flusher import Exposure
 from node.ledger.headers import Headers
-from node.ledger.lane import Lane, LaneTerms, NotCounted, outcome
+from node.ledger.lane import Lane, NotCounted
 from node.ledger.lanefile import (
     HEADER_BYTES,
     Cause,
@@ -29,7 +29,9 @@ from node.ledger.lanefile import (
     lane_files,
     lane_path,
 )
+from node.ledger.laneterms import LaneTerms
 from node.ledger.monthkeys import MonthKeys
+from node.ledger.parties import outcome
 from node.ledger.record import PENDING_PREFIX, RECORD_BYTES, Class, Proto, RecordFlag
 from node.ledger.recovery import settle
 from node.ledger.tags import DAY_NS, DayKeys, DayTags, day_of

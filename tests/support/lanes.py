@@ -5,8 +5,10 @@ from pathlib import Path
 
 from node.ledger.classes import Policy
 from node.ledger.counting import Counter
-from node.ledger.lane import Clocks, Counted, Lane, LaneTerms, outcome, Counted
+from node.ledger.lane import Lane
 from node.ledger.lanefile import LaneReader, lane_files
+from node.ledger.laneterms import Clocks, LaneTerms
+from node.ledger.parties import Counted, outcome
 from node.ledger.record import Proto, Record, RecordFlag, decode_all
 from node.ledger.tags import DayKeys
 from resolver.observe import Event
