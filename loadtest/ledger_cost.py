@@ -10,7 +10,7 @@ Differences are those of medians; those of the best rounds are printed as well. 
 import argparse
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from loadtest.figures import Measured, Scenario
@@ -46,24 +46,22 @@ class Comparison:
 
     def paths(self) -> list[Path]:
         """Learn and warm, and return the paths."""
-        return [
-            Path(name, title, *(self._row(*each, name, title) for each in of_both))
-            for name, title, of_both in self._pairs()
-        ]
+        nodes = (self._on, self._off)
+        asks = [_asks(node, learn(node, self._corpus, self._extent)) for node in nodes]
+        found = []
+        for place, (name, title) in enumerate(_TITLES):
+            rows = [
+                self._row(node, ask[place][pace], f"{name}-{pace_name}", f"{title}, {pace_name}")
+                for pace, pace_name in enumerate(_PACES)
+                for node, ask in zip(nodes, asks, strict=True)
+            ]
+            found.append(Path(name, title, *rows))
+        return found
 
     def _start(self, name: str, settings: dict[str, str]) -> Node:
         node = self._stand.start_node(name, settings)
         load_corpus(node, self._corpus, self._extent.records)
         return node
-
-    def _pairs(self) -> Iterator[tuple[str, str, list[tuple[Node, Ask]]]]:
-        """Give each path with its four: busy on and off, calm on and off."""
-        nodes = (self._on, self._off)
-        asks = [_asks(node, learn(node, self._corpus, self._extent)) for node in nodes]
-        for place, (name, title) in enumerate(_TITLES):
-            busy = [(node, ask[place][0]) for node, ask in zip(nodes, asks, strict=True)]
-            calm = [(node, ask[place][1]) for node, ask in zip(nodes, asks, strict=True)]
-            yield name, title, busy + calm
 
     def _row(self, node: Node, ask: Ask, name: str, title: str) -> Scenario:
         ask(once=True)()
@@ -75,6 +73,7 @@ class Comparison:
         return Scenario(f"ledger-{which}-{name}", f"{title}, ledger {which}", measure)
 
 
+_PACES = ("busy", "calm")
 _TITLES = (
     ("udp", "UDP"),
     ("tcp", "TCP kept open"),
