@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -93,7 +93,8 @@ class Recording(Recorder):
         self._notes = notes
         self._counter = counter
         self._numbers = numbers
-        self._append, self._random_nonce = counter.append, counter.random_nonce
+        self._append, self._append_all = counter.append, counter.append_all
+        self._random_nonce = counter.random_nonce
         self._announced = AnnouncedFile(directory, robots())
         self._told = _mark(directory)
         self._head = NewestHead(LogFiles(directory))
@@ -121,14 +122,9 @@ class Recording(Recorder):
         except NotCounted:
             return REFUSED
 
-    def natives(self, answers: Iterable[Answered], now_ns: int) -> int:
+    def natives(self, answers: Sequence[Answered], now_ns: int) -> int:
         """See `Recorder`."""
-        named = self._named
-        counted = [
-            (party, subject, named[cell], sha256(asked).digest())
-            for party, asked, subject, cell in answers
-        ]
-        return self._counter.append_all(counted, now_ns)
+        return self._append_all(answers, self._named, now_ns)
 
     def party(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> Party:
         """See `Recorder`."""

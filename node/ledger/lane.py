@@ -17,16 +17,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Self
-from zlib import crc32
+
+from isal.isal_zlib import crc32
 
 from node.ledger.flusher import Flusher, Retired
 from node.ledger.lanefile import (
     HEADER_BYTES,
-    MAX_CAPACITY,
-    MAX_LANE,
-    MAX_ORIGIN_BYTES,
     Durability,
     Header,
     LaneError,
@@ -121,7 +120,7 @@ class Lane:
         A disk without room is no reason to fail: `append` says what happens then.  Raises LaneError: another process
         has the lane, or its files are damaged; OSError: the directory cannot be used.
         """
-        _check(lane, terms)
+        terms.check(lane)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _take_lock(directory, lane)
         try:
@@ -173,10 +172,13 @@ class Lane:
         self.seq = seq
         return seq
 
-    def append_all(self, answers: Sequence[Counted], now_ns: int) -> int:
-        """Count answers that are about to be sent together, as `append` does one by one, at less cost.
+    def append_all(
+        self, answers: Sequence[Counted], outcomes: Sequence[Outcome], now_ns: int
+    ) -> int:
+        """Count answers to native messages that are about to be sent together, as `append` does one by one.
 
-        Returns how many of them, from the first on, may be given: all, unless the lane fails closed.
+        The number in an answer says which of `outcomes` it is.  Returns how many of the answers, from the first on,
+        may be given: all, unless the lane fails closed.
         """
         wall_ns = now_ns + self._ahead_ns
         t_us, mono_ms = wall_ns // 1_000, (now_ns - self._opened_ns) // 1_000_000
@@ -184,7 +186,7 @@ class Lane:
         stamp_now, first = self.stamp, self.seq
         seq, at = first, (first << 6) + _FIRST_AT
         try:
-            for asker, (stamp, id_tag, prefix_no, marks, key), (head, flags), nonce in answers:
+            for asker, asked, (stamp, id_tag, prefix_no, marks, key), number in answers:
                 if wall_ns >= asker.until_ns:
                     asker.renew(asker, wall_ns)
                     stamp_now = self.stamp
@@ -193,6 +195,7 @@ class Lane:
                     _, id_tag, prefix_no, marks, _ = self.renewed(old)
                 budget = asker.budget
                 left = budget.left - 1
+                head, flags = outcomes[number]
                 at += RECORD_BYTES
                 body = _pack(
                     seq + 1,
@@ -204,14 +207,14 @@ class Lane:
                     prefix_no,
                     asker.rule,
                     asker.tail | flags | marks | clock_flag,
-                    nonce,
+                    sha256(asked).digest(),
                 )
                 _store(mapping, at, body, crc32(body, seed))
                 budget.left = left
                 seq += 1
         except _TROUBLE:
             self.seq = seq
-            return seq - first + self._append_each(answers[seq - first :], now_ns)
+            return seq - first + self._append_each(answers[seq - first :], outcomes, now_ns)
         self.seq = seq
         return seq - first
 
@@ -274,11 +277,14 @@ class Lane:
         self._leave_uncounted((now_ns + self._ahead_ns) // _US, error)
         return 0
 
-    def _append_each(self, answers: Sequence[Counted], now_ns: int) -> int:
+    def _append_each(
+        self, answers: Sequence[Counted], outcomes: Sequence[Outcome], now_ns: int
+    ) -> int:
         """Return how many, from the first on, are counted or may go uncounted."""
-        for done, answer in enumerate(answers):
+        for done, (asker, asked, subject, number) in enumerate(answers):
+            nonce, now_ns = sha256(asked).digest(), max(now_ns, self._opened_ns)
             try:
-                self.append(*answer, max(now_ns, self._opened_ns))
+                self.append(asker, subject, outcomes[number], nonce, now_ns)
             except NotCounted:
                 return done
         return len(answers)
@@ -378,15 +384,6 @@ class Lane:
 def _as_it_is(subject: Subject) -> Subject:
     """For a lane whose subjects nobody renews."""
     return subject
-
-
-def _check(lane: int, terms: LaneTerms) -> None:
-    if not 0 <= lane <= MAX_LANE:
-        raise LaneError(f"there is no lane {lane}: they are numbered up to {MAX_LANE}")
-    if not 1 <= terms.capacity <= MAX_CAPACITY:
-        raise LaneError(f"an epoch holds 1 to {MAX_CAPACITY} records, not {terms.capacity}")
-    if len(terms.origin.encode()) > MAX_ORIGIN_BYTES:
-        raise LaneError(f"an origin has at most {MAX_ORIGIN_BYTES} bytes: {terms.origin[:40]}…")
 
 
 def _take_lock(directory: Path, lane: int) -> int:

@@ -69,8 +69,9 @@ Outcome = tuple[int, int]
 A plain tuple of plain numbers: a named one, and flags as an enumeration, cost more than all the rest of a record.
 """
 
-Counted = tuple[Asker, Subject, Outcome, bytes]
-"""An answer to be counted: all that `Lane.append` needs but for the time."""
+Counted = tuple[Asker, bytes, Subject, int]
+"""An answer to a native message: who asked, the sender's port and the request's id as on the wire, for what, and the
+number of its outcome."""
 
 
 def outcome(proto: int, result: int, flags: int) -> Outcome:

@@ -57,22 +57,20 @@ class Ledger:
 
     def count(self, nonce: int = 0, address: str = ADDRESS, key: bytes = KEY) -> int:
         """Count one answer to a native client, now."""
-        return self.counter.append(*self.answer(nonce, address, key), self.time.monotonic_ns)
-
-    def answer(self, nonce: int = 0, address: str = ADDRESS, key: bytes = KEY) -> Counted:
-        """Return an answer to a native client that may be counted."""
         counter = self.counter
-        return (
-            counter.asker(address),
-            counter.subject(key),
-            FOUND,
-            nonce.to_bytes(4, "little"),
+        asker, subject = counter.asker(address), counter.subject(key)
+        return counter.append(
+            asker, subject, FOUND, nonce.to_bytes(4, "little"), self.time.monotonic_ns
         )
 
-    def count_all(self, *nonces: int) -> int:
+    def answers(self, *asked: bytes) -> list[Counted]:
+        """Return answers to native messages of one client that may be counted together."""
+        asker, subject = self.counter.asker(ADDRESS), self.counter.subject(KEY)
+        return [(asker, each, subject, 0) for each in asked]
+
+    def count_all(self, answers: list[Counted]) -> int:
         """Count answers that belong together, now; return how many may be given."""
-        answers = [self.answer(each) for each in nonces]
-        return self.counter.append_all(answers, self.time.monotonic_ns)
+        return self.counter.append_all(answers, [FOUND], self.time.monotonic_ns)
 
     def tick(self) -> None:
         """Let a second's work be done."""
