@@ -56,13 +56,13 @@ def export_evidence(ledger: LogFiles, target: Path, edition: Edition) -> Exporte
     Raises FileExistsError, LogDamaged, LeafError, NoteError, OSError.
     """
     target.mkdir(parents=True)
-    _copy_log(ledger, target)
+    size = _copy_log(ledger, target)
     _copy_tree(ledger.directory / INDEX, target / INDEX)
     _copy_tree(ledger.directory / DAYS, target / DAYS, "*-*-*.json")
     report = newest_report_directory(ledger.directory, edition.month)
     if report is not None:
         _copy_tree(report, target)
-    missing = _write_leaves(ledger, target, edition)
+    missing = _write_leaves(ledger, target, edition, size)
     return _write_sums(target, missing)
 
 
@@ -93,8 +93,8 @@ def newest_report_directory(ledger: Path, month: str) -> Path | None:
     return directory / f"{month}-v{max(versions)}" if versions else None
 
 
-def _copy_log(ledger: LogFiles, target: Path) -> None:
-    """The newest checkpoint, all tiles and entries of its tree, and all cosigned heads."""
+def _copy_log(ledger: LogFiles, target: Path) -> int:
+    """The newest checkpoint, all tiles and entries of its tree, and all cosigned heads; return its size."""
     published = ledger.published()
     if published is None:
         raise LogDamaged(f"{ledger.directory} has no checkpoint: there is nothing to export")
@@ -105,12 +105,11 @@ def _copy_log(ledger: LogFiles, target: Path) -> None:
     for each in ledger.head_sizes():
         if each <= size and (note := ledger.head(each)) is not None:
             _write(target / LOG / HEADS / f"{each}.note", note.encode())
+    return size
 
 
-def _write_leaves(ledger: LogFiles, target: Path, edition: Edition) -> int:
+def _write_leaves(ledger: LogFiles, target: Path, edition: Edition, size: int) -> int:
     """Write leaves.jsonl, what single leaves are worth a file for, and the bodies; return how many bodies are gone."""
-    published = ledger.published()
-    size = 0 if published is None else Checkpoint.parse(published.text).size
     missing = 0
     with open(target / LEAVES, "xb") as lines:
         for index, line in enumerate(ledger.lines(0, size)):

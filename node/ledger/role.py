@@ -228,6 +228,7 @@ class LedgerRole:
     async def _rounds(self, tenure: Tenure, cosigning: Cosigning) -> None:
         self._tenure, self._cosigning = tenure, cosigning
         self._say(State.WRITING, "this keeper writes the log")
+        await tenure.round()  # a head is not cosigned without what has waited since before it
         asking = asyncio.create_task(cosigning.run())
         try:
             while not (asking.done() or self._ending.is_set()):

@@ -88,7 +88,10 @@ class Tenure:
         requests = await asyncio.to_thread(lambda: list(self._inbox.requests()))
         is_beat = now.wall_us // MINUTE_US != self._minute
         await self._announcer.announce(now.wall_us)
-        await self._seal(now, Wish(hurry=bool(requests), beat=is_beat))
+        is_first = (
+            self._minute < 0
+        )  # what has waited for a writer is old, and the next head must have it
+        await self._seal(now, Wish(hurry=bool(requests) or is_first, beat=is_beat))
         if is_beat:
             await self._announcer.say(await self._minutely(now))
             self._minute = now.wall_us // MINUTE_US

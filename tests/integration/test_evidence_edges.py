@@ -1,15 +1,18 @@
-"""The evidence of a month has every body that its days are counted from, also of a block that ended in the next."""
+"""The evidence of a month: also a block that ended in the next, and nothing that came while it was written."""
 
 from pathlib import Path
 
 import pytest
 
 from node.ledger.block import body_path
+from node.ledger.checkpoint import Checkpoint
 from node.ledger.day import day_at
 from node.ledger.evidence import Edition, export_evidence
 from node.ledger.leaf import Block, parse
 from node.ledger.logfiles import LogFiles
+from node.ledger.note import Ed25519Signer, Note
 from node.ledger.tags import day_name
+from node.ledger.tree import Tree
 from tests.support import evidence as support
 from tests.support.evidence import make_evidence
 
@@ -33,3 +36,31 @@ def test_block_that_reaches_back_into_the_month_is_exported(
 
     assert over
     assert all((target / "bodies" / body_path(leaf)).exists() for leaf in over)
+
+
+class GrowingLog(LogFiles):
+    """A log whose node goes on while it is exported: another checkpoint comes when its heads are listed."""
+
+    def head_sizes(self) -> list[int]:
+        note = self.published()
+        assert note is not None
+        before = Checkpoint.parse(note.text)
+        line = self.line(before.size - 1, before.size)
+        head = Tree.load(self, (before.size, before.root)).grow([line])
+        text = Checkpoint(before.origin, *head).text
+        self.publish(Note(text).signed(Ed25519Signer(before.origin, bytes(32)).sign(text)))
+        return super().head_sizes()
+
+
+def test_log_that_grows_meanwhile_is_exported_as_it_was(tmp_path: Path) -> None:
+    made = make_evidence(tmp_path)
+    (made.directory / "log/heads").rename(made.directory / "heads")
+    lines = made.read("leaves.jsonl").splitlines()
+
+    target = tmp_path / "exported"
+    export_evidence(GrowingLog(made.directory), target, Edition("2026-11"))
+
+    assert (target / "leaves.jsonl").read_bytes().splitlines() == lines
+    checkpoint = LogFiles(target).published()
+    assert checkpoint is not None
+    assert Checkpoint.parse(checkpoint.text).size == len(lines)

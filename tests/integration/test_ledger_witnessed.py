@@ -7,12 +7,14 @@ import pytest
 
 from node.ledger.agreement import Disagreement
 from node.ledger.announcer import Terms
+from node.ledger.block import MAX_RECORDS
 from node.ledger.checkpoint import Checkpoint
 from node.ledger.classes import Robots
 from node.ledger.cosigning import Cosigning
 from node.ledger.heads import HeadFiles
 from node.ledger.inbox import ask
 from node.ledger.leaf import Block, parse
+from node.ledger.logfiles import LogFiles
 from node.ledger.role import Conduct, LedgerRole, State
 from node.store.database import Database
 from resolver.observe import CELL_COUNT, Tally
@@ -64,6 +66,29 @@ async def test_heads_are_cosigned_and_blocks_carry_the_newest(
     ]
     head = Checkpoint.parse(beacon.note.text)
     assert [block.beacon for block in blocks if sum(block.records)] == [(head.size, head.root)]
+
+
+async def test_after_an_outage_no_head_is_cosigned_without_what_has_waited(
+    database: Database, tmp_path: Path
+) -> None:
+    """A head that was published and not yet cosigned would say that older records came after it."""
+    witness = ScriptedWitness("top", lambda _asked: (503, b""))
+    async with serving(witness):
+        role = role_of(database, tmp_path, witness)
+        writing = asyncio.create_task(role.run())
+        await until(lambda: role.standing().size > 0, 20)
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        LaneFile(tmp_path / "lanes").append(MAX_RECORDS + 10)
+        witness.answer = witness.cosigns
+        role = role_of(database, tmp_path, witness)
+        writing = asyncio.create_task(role.run())
+        await until(lambda: cosigned_size(role) > 0, 20)
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+    leaves = list(map(parse, await stored_lines(database.dsn)))
+    last = max(index for index, leaf in enumerate(leaves) if isinstance(leaf, Block))
+    assert min(LogFiles(tmp_path).head_sizes()) > last
 
 
 async def test_refusal_stops_the_writing_until_a_person_has_looked(
