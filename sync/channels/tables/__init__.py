@@ -1,0 +1,1 @@
+"""The tables that are kept equal at the national top-level node."""
