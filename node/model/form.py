@@ -7,12 +7,16 @@ write_masked(contact)       its JSON for lists, logs and everybody else
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 
 from node.model.field import Checked, Field, NamedField, fields_of
 from node.model.kind import Json, Many
 from node.model.mask import Mask
 from node.model.rule import ModelError, Rule, gather
+
+MAX_UNKNOWN = 16  # fields that do not exist, told of one object
+MAX_NAME = 64  # characters of such a field's name that are told
 
 Value = TypeVar("Value", bound=Checked)
 
@@ -46,11 +50,7 @@ def read(kind: type[Value], given: object) -> Value:
     if not isinstance(given, Mapping):
         raise ModelError("", Rule.KIND, "give an object in braces")
     known = {field.name: field for field in fields_of(kind)}
-    faults = [
-        ModelError(str(name), Rule.UNKNOWN, "there is no such field; correct or remove it")
-        for name in given
-        if name not in known
-    ]
+    faults = list(_unknown_fields(given, known))
     found: dict[str, Any] = {}
     for field in known.values():
         try:
@@ -60,6 +60,17 @@ def read(kind: type[Value], given: object) -> Value:
     if faults:
         raise gather(faults)
     return kind(**found)
+
+
+def _unknown_fields(
+    given: Mapping[Any, object], known: Mapping[str, NamedField]
+) -> Iterator[ModelError]:
+    """Yield a fault for each, up to a limit; their names are the sender's, and are cut."""
+    unknown = (str(name) for name in given if name not in known)
+    for name in islice(unknown, MAX_UNKNOWN):
+        yield ModelError(
+            name[:MAX_NAME], Rule.UNKNOWN, "there is no such field; correct or remove it"
+        )
 
 
 def _read_field(field: NamedField, given: Mapping[str, object], found: dict[str, Any]) -> None:

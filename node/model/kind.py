@@ -16,7 +16,8 @@ from node.model.rule import ModelError, Rule, gather
 
 Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Controls, line ends, what turns the direction of writing (a reviewer would read another name), and lone surrogates.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 

@@ -1,4 +1,4 @@
-"""Fields: read from JSON and written back; each fault has its field and rule; personal data is masked where it is shown."""
+"""Fields: read from JSON and written back; faults have field and rule; personal data is masked where it is shown."""
 
 from datetime import date
 from typing import Any
@@ -45,6 +45,8 @@ def test_a_good_form_is_read_and_written_back_as_it_was() -> None:
         (f"{ORGANISATION}.name", 7, "kind"),
         (f"{ORGANISATION}.name", "名" * 256, "length"),
         (f"{ORGANISATION}.name", "a\nb", "form"),
+        (f"{ORGANISATION}.name", "a\u202eb", "form"),
+        (f"{ORGANISATION}.name", "a\ud800b", "form"),
         (f"{ORGANISATION}.nature", 6, "choice"),
         (f"{ORGANISATION}.nature", "2", "choice"),
         (f"{ORGANISATION}.nature", True, "choice"),
