@@ -138,6 +138,7 @@ class RecordSource:
         def lost(_: object) -> None:
             if not wake.done():
                 wake.set_exception(StoreUnavailable("Postgres closed the connection"))
+                wake.exception()  # while a look-up is under way nobody waits for it; that is no fault
 
         connection.add_termination_listener(lost)
         while True:

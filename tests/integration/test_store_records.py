@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,11 @@ from tests.support.servers import PostgresServer
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.db
+
+_CUT = (
+    "select count(pg_terminate_backend(pid)) from pg_stat_activity"
+    " where datname = current_database() and wait_event_type = 'Lock'"
+)
 
 
 @asynccontextmanager
@@ -174,6 +180,28 @@ async def test_connections_that_were_cut_come_back_and_no_lookup_fails(
             )
         assert (await source.lookup(b"K")).handle == b"k"
         await until(lambda: source.connected == 3)
+
+
+async def test_a_connection_that_is_cut_during_a_lookup_leaves_no_failure_behind(
+    database: Database, database_url: str
+) -> None:
+    await put_record(database, b"K")
+    left: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: left.append(context))
+    async with running(RecordSource(database_url, connections=1)) as source:
+        async with database.transaction() as locking, database.connection() as other:
+            await locking.execute("lock table record in access exclusive mode")
+            asked = asyncio.create_task(source.lookup(b"K"))
+            for _ in range(2):  # the second finds the question there, and waits for none
+                async with asyncio.timeout(10):
+                    while not await other.fetchval(_CUT):  # noqa: ASYNC110  nobody tells
+                        await asyncio.sleep(0.01)
+                await until(lambda: source.connected == 0)
+        await asyncio.wait([asked])
+        asked.exception()  # it may have been tried often enough
+    gc.collect()
+    await asyncio.sleep(0)
+    assert not left
 
 
 async def test_a_statement_that_hangs_is_busy_within_the_limit(
