@@ -3,7 +3,7 @@
     name: Annotated[str, Field("联系人姓名", Text(128), mask=mask_name)]
 
 A field with a default may be left out; what equals its default counts as left out.  A field with a mask is personal
-data: it is sealed at rest, shown masked in lists, and never logged.  Nothing else says what is personal.
+data: it is sealed at rest, shown masked in lists, and never logged.  Nothing else says what is personal (`personal`).
 """
 
 from dataclasses import MISSING, dataclass, fields

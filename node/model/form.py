@@ -1,7 +1,7 @@
-"""Values from JSON and back, by what their fields say; and what of them is personal.
+"""Values from JSON and back, by what their fields say.
 
 read(Contact, {...})        a value, or a ModelError that carries all faults of the form
-write(contact)              its JSON, with everything: for the store, which seals it, and for those who may
+write(contact)              its JSON, with everything: for those who may; for the store see `personal`
 write_masked(contact)       its JSON for lists, logs and everybody else
 """
 
@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from node.model.field import Checked, Field, NamedField, fields_of
 from node.model.kind import Json, Many
-from node.model.mask import Mask
 from node.model.rule import ModelError, Rule, gather
 
 MAX_UNKNOWN = 16  # fields that do not exist, told of one object
@@ -114,26 +113,3 @@ def _write_masked(says: Field, held: object) -> Json:
 def _of_list(says: Field) -> Field:
     kind = says.kind
     return Field(says.chinese, kind.of) if isinstance(kind, Many) else says
-
-
-def personal_fields(kind: type[Checked], above: str = "") -> Iterator[tuple[str, Mask]]:
-    """Yield the paths of the personal data in values of a class, and their masks; `*` stands for each of a list."""
-    for field in fields_of(kind):
-        path, inner = above + field.name, field.says.kind
-        if field.says.mask is not None:
-            yield path, field.says.mask
-        if isinstance(inner, Many):
-            path, inner = f"{path}.*", inner.of
-        if isinstance(inner, Part):
-            yield from personal_fields(inner.of, f"{path}.")
-
-
-def personal_texts(value: Checked) -> Iterator[str]:
-    """Yield the personal data that a value holds, so that a test can look for what must not leak."""
-    for field in fields_of(type(value)):
-        held = getattr(value, field.name)
-        if field.says.mask is not None and held:
-            yield str(held)
-        for each in held if isinstance(held, tuple) else (held,):
-            if isinstance(each, Checked):
-                yield from personal_texts(each)

@@ -21,6 +21,7 @@ from node.model.field import Checked
 from node.model.form import read, write, write_masked
 from node.model.mask import mask_email, mask_number, mask_phone
 from node.model.master import MasterRecord
+from node.model.personal import join, split
 from node.model.prefix import Prefix
 from node.model.rule import ModelError
 from node.model.site import Site
@@ -67,6 +68,7 @@ def read_or_refuse(kind: type[Checked], given_json: object) -> None:
     written = json.loads(json.dumps(write(value)))
     assert read(kind, written) == value
     json.dumps(write_masked(value)).encode()
+    assert join(*split(value)) == write(value)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

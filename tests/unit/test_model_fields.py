@@ -7,10 +7,11 @@ import pytest
 
 from node.model.certificate import credit_code_check, id_card_check
 from node.model.entity import Entity
-from node.model.form import personal_fields, personal_texts, read, write, write_masked
+from node.model.form import read, write, write_masked
 from node.model.industries import SECTIONS, check_division
 from node.model.mask import mask_email, mask_name, mask_number, mask_phone, mask_wholly
 from node.model.operator import Operator
+from node.model.personal import join, personal_fields, personal_texts, split
 from node.model.prefixname import check_under
 from node.model.regions import PROVINCES, check_region, check_within
 from node.model.rule import ModelError
@@ -215,6 +216,15 @@ def test_personal_data_is_masked_in_lists_and_in_what_python_prints() -> None:
     for shown in (str(write_masked(entity)), repr(entity), f"{entity.organisation.contact}"):
         assert not [text for text in PERSONAL if text in shown]
     assert "潍坊示例轴承有限公司" in repr(entity)
+
+
+def test_the_open_part_of_a_form_shows_nobody_and_the_whole_is_put_together_again() -> None:
+    entity = read(Entity, entity_form())
+    open_part, personal = split(entity)
+    assert not [text for text in PERSONAL if text in str(open_part)]
+    assert sorted(personal.values()) == sorted(PERSONAL)
+    assert personal["organisation.contact.phone"] == "0536-8000001"
+    assert read(Entity, join(open_part, personal)) == entity
 
 
 def test_a_fault_does_not_repeat_personal_data() -> None:

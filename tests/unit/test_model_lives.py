@@ -197,7 +197,7 @@ def test_every_stage_shows_a_public_number() -> None:
     ]
 
 
-def test_no_way_to_active_passes_by_the_grant_of_the_top_level_node() -> None:
+def test_no_prefix_becomes_active_without_the_grant_of_the_top_level_node() -> None:
     reached, before = {Stage.WAITING}, set[Stage]()
     while reached != before:
         before = set(reached)
