@@ -3,14 +3,16 @@
 The types are public; the life is ours.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
 from node.model.field import Checked, Field
 from node.model.kind import Choice, Number, Text
 from node.model.life import Law, Life
-from node.model.role import APPLICANTS
+from node.model.role import APPLICANTS, Role
+from node.model.rule import ModelError, Rule
 
 MAX_USERS = 10**12
 
@@ -70,3 +72,16 @@ class Application(Checked):
     state: Annotated[ApplicationState, Field("应用状态", Choice(ApplicationState))] = (
         ApplicationState.IN_USE
     )
+
+    def take(
+        self,
+        action: ApplicationAction,
+        *,
+        roles: Collection[Role],
+        text: Self | None = None,
+    ) -> Self:
+        """Return the application after a step; `text` is what a change hands in.  Raises ModelError."""
+        state = APPLICATION_LIFE.next_state(self.state, action, roles=roles)
+        if (action is _A.CHANGE) != (text is not None):
+            raise ModelError("text", Rule.TOGETHER, "give a text to change it, and only then")
+        return replace(text or self, state=state)

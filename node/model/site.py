@@ -5,6 +5,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Annotated
 
 from node.model.field import Checked, Field
@@ -68,5 +69,5 @@ class Route(Checked):
 
 def check_sites(sites: tuple[Site, ...]) -> None:
     """Raise ModelError when a site is given twice."""
-    if len({(site.ip_type, site.ip) for site in sites}) < len(sites):
+    if len({ip_address(site.ip) for site in sites}) < len(sites):
         raise ModelError("sites", Rule.UNIQUE, "give each address once, with all its ports")

@@ -5,16 +5,17 @@ away or made narrower (`check_revision`).  That attributes are disabled and not 
 the limits are public; the states, and that lengths do not shrink, are ours.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
 from node.model.field import Checked, Field
 from node.model.form import Part
 from node.model.industry import Industry
 from node.model.kind import Choice, Flag, Many, Number, Text
 from node.model.life import Law, Life, Need
-from node.model.role import APPLICANTS
+from node.model.role import APPLICANTS, Role
 from node.model.rule import ModelError, Rule
 
 FIRST_INDEX = (
@@ -153,6 +154,25 @@ class Template(Checked):
             given = [getattr(each, field) for each in self.attributes]
             if len(set(given)) < len(given):
                 raise ModelError("attributes", Rule.UNIQUE, f"each {field} occurs once")
+
+    def take(
+        self,
+        action: TemplateAction,
+        *,
+        roles: Collection[Role],
+        text: Self | None = None,
+        is_unused: bool = False,
+    ) -> Self:
+        """Return the template after a step; `text` is what a change or a revision hands in.  Raises ModelError."""
+        met = {Need.UNUSED} if is_unused else set()
+        state = TEMPLATE_LIFE.next_state(self.state, action, roles=roles, met=met)
+        if (action in (_A.CHANGE, _A.REVISE)) != (text is not None):
+            raise ModelError("text", Rule.TOGETHER, "give a text to change or revise it, only then")
+        if text is not None and (text.name, text.version) != (self.name, self.version):
+            raise ModelError("version", Rule.KEPT, "this names another template; create that one")
+        if text is not None and action is _A.REVISE:
+            check_revision(self, text)
+        return replace(text or self, state=state)
 
 
 def check_revision(old: Template, new: Template) -> None:

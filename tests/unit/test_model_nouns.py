@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from node.model import enterprise, prefix
-from node.model.application import Application
+from node.model.application import Application, ApplicationAction, ApplicationState
 from node.model.enterprise import Enterprise, EnterpriseAction, EnterpriseState, Verification
 from node.model.entity import Entity
 from node.model.form import read, write
@@ -19,7 +19,7 @@ from node.model.role import Role
 from node.model.rule import ModelError
 from node.model.site import Route, Site
 from node.model.stage import PrefixAction, Stage, Status
-from node.model.template import CarrierType, Template, check_revision
+from node.model.template import CarrierType, Template, TemplateAction, TemplateState, check_revision
 from tests.support.model import entity_form, template_form
 
 ALL = frozenset(Role)
@@ -236,6 +236,8 @@ def test_a_route_has_each_address_once() -> None:
     route = {"identifier_type": "gs1", "prefix": "690-699", "sites": [write(SITE)]}
     assert read(Route, route).sites == (SITE,)
     assert refusal(read, Route, route | {"sites": [write(SITE)] * 2}) == ("sites", "unique")
+    spelled = [{"ip_type": "6", "ip": ip, "tcp_port": 1} for ip in ("2001:db8::1", "2001:DB8:0::1")]
+    assert refusal(read, Route, route | {"sites": spelled}) == ("sites", "unique")
 
 
 @pytest.mark.parametrize(
@@ -309,6 +311,41 @@ def test_an_attribute_is_added_as_not_required_and_never_removed() -> None:
     assert refusal(check_revision, old, read(Template, form)) == ("attributes.2001", "kept")
     form = template_form() | {"carrier": 1}
     assert refusal(check_revision, old, read(Template, form)) == ("carrier", "kept")
+
+
+def test_a_template_is_changed_at_will_until_it_is_published() -> None:
+    draft, form = read(Template, template_form()), template_form()
+    form["attributes"].pop()
+    smaller = read(Template, form)
+    changed = draft.take(TemplateAction.CHANGE, roles=ALL, text=smaller)
+    assert changed == smaller
+    published = draft.take(TemplateAction.PUBLISH, roles=ALL)
+    revise = {"roles": ALL, "text": smaller}
+    assert refusal(published.take, TemplateAction.REVISE, **revise) == ("attributes.2001", "kept")
+    revised = published.take(TemplateAction.REVISE, roles=ALL, text=draft)
+    assert revised.state is TemplateState.PUBLISHED
+    assert refusal(draft.take, TemplateAction.CHANGE, roles=ALL) == ("text", "together")
+    other = {"roles": ALL, "text": replace(draft, version="2.0")}
+    assert refusal(draft.take, TemplateAction.CHANGE, **other) == ("version", "kept")
+
+
+def test_a_template_is_deleted_only_when_nothing_was_registered_with_it() -> None:
+    draft = read(Template, template_form())
+    assert refusal(draft.take, TemplateAction.DELETE, roles=ALL)[1] == "needs_unused"
+    deleted = draft.take(TemplateAction.DELETE, roles=ALL, is_unused=True)
+    assert deleted.state is TemplateState.DELETED
+
+
+def test_an_application_is_changed_and_retired() -> None:
+    made = read(Application, {"name": "追溯", "type": 1, "users": 1, "developer": "示例软件"})
+    more = made.take(ApplicationAction.CHANGE, roles=ALL, text=replace(made, users=2))
+    assert (more.users, more.state) == (2, ApplicationState.IN_USE)
+    retired = more.take(ApplicationAction.RETIRE, roles=ALL)
+    assert (
+        refusal(retired.take, ApplicationAction.CHANGE, roles=ALL, text=made)[1]
+        == "application.change"
+    )
+    assert refusal(made.take, ApplicationAction.CHANGE, roles=ALL) == ("text", "together")
 
 
 def test_an_application_counts_its_users() -> None:
