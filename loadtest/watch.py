@@ -246,13 +246,25 @@ async def _meet(node: Node, protocol: Protocol, slots: Sequence[Counters], each:
 
 async def _slot_of(link: Link, slots: Sequence[Counters]) -> int:
     before = [_counted(counters, link.protocol) for counters in slots]
-    await link.ask([_request(link.protocol, b"999.999/who", _PLAIN)])
+    await _ask_who(link)
     for _ in range(200):  # it counts just after it answers
         for slot, counters in enumerate(slots):
             if _counted(counters, link.protocol) != before[slot]:
                 return slot
         await asyncio.sleep(0.005)
     raise TimeoutError("nobody counted the question")
+
+
+async def _ask_who(link: Link) -> None:
+    """Ask for something that nobody has; a datagram may be lost while a worker comes back."""
+    for attempt in range(1, DATAGRAM_ATTEMPTS + 1):
+        try:
+            await link.ask([_request(link.protocol, b"999.999/who", _PLAIN)])
+        except TimeoutError:
+            if link.protocol is not Protocol.UDP or attempt == DATAGRAM_ATTEMPTS:
+                raise
+        else:
+            return
 
 
 def _open_counters(node: Node) -> list[Counters]:
