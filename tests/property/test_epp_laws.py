@@ -47,7 +47,9 @@ def texts(longest: int, shortest: int = 1) -> st.SearchStrategy[str]:
 IDS = texts(64)
 TRIDS = texts(64, 3)
 SHR = st.integers(1, 9999).map(lambda number: f"88.{number}")
-PREFIXES = st.tuples(SHR, st.integers(0, 99999)).map(lambda pair: (pair[0], f"{pair[0]}.{pair[1]}"))
+PREFIXES = st.tuples(SHR, st.from_regex(r"[0-9A-Za-z_-]{1,9}", fullmatch=True)).map(
+    lambda pair: (pair[0], f"{pair[0]}.{pair[1]}")
+)
 REGIONS = st.from_regex(r"[0-9]{6}", fullmatch=True)
 PHOTOS = st.binary(min_size=1, max_size=99)
 PHOTO_TYPES = st.sampled_from(PhotoType)

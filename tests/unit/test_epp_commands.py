@@ -215,7 +215,7 @@ def test_a_value_that_exists_is_valid() -> None:
     with pytest.raises(EppError, match="name has control characters"):
         Contact("李\x00四", "li.si@example.com", "1")
     with pytest.raises(EppError, match="does not lie below"):
-        CreatePrefix("88.1000", "7", "88.1")
+        CreatePrefix("88.1000", "7", "88.1.1")
     with pytest.raises(EppError, match="chg is empty"):
         ChangeEnterprise("u", "7", EnterpriseChange())
     with pytest.raises(EppError, match="msgID"):

@@ -17,7 +17,8 @@ from sync.channels.epp.form import NUMBER, PHOTO, TEXT, branch, check, choice, i
 MAX_PHOTO_BYTES = 360_000
 MAX_ID_CHARACTERS = 64
 
-_PREFIX = r"[0-9]+(\.[0-9]+)+"
+_SHR_PREFIX = r"[0-9]+\.[0-9]+"
+_PREFIX = r"[0-9]+\.[0-9]+(\.[0-9A-Za-z_-]+)+"
 _REGION = "[0-9]{6}"  # GB/T 2260
 _CREDIT_CODE = "[0-9A-Z]{18}"  # GB 32100; its check digit is the model's concern
 
@@ -152,7 +153,9 @@ class CheckPrefix:
     VERB: ClassVar[str] = "check"
     SUBJECT: ClassVar[Subject] = Subject.PREFIX
 
-    shr_prefix: str = field(metadata=leaf("shrPrefix", TEXT, MAX_ID_CHARACTERS, pattern=_PREFIX))
+    shr_prefix: str = field(
+        metadata=leaf("shrPrefix", TEXT, MAX_ID_CHARACTERS, pattern=_SHR_PREFIX)
+    )
     prefix: str = field(metadata=leaf("prefix", TEXT, MAX_ID_CHARACTERS, pattern=_PREFIX))
 
     def __post_init__(self) -> None:
@@ -167,7 +170,9 @@ class CreateEnterprise:
     VERB: ClassVar[str] = "create"
     SUBJECT: ClassVar[Subject] = Subject.ENTERPRISE
 
-    shr_prefix: str = field(metadata=leaf("shrPrefix", TEXT, MAX_ID_CHARACTERS, pattern=_PREFIX))
+    shr_prefix: str = field(
+        metadata=leaf("shrPrefix", TEXT, MAX_ID_CHARACTERS, pattern=_SHR_PREFIX)
+    )
     enterprise: Enterprise = field(metadata=inline(Enterprise))
 
     def __post_init__(self) -> None:
@@ -181,7 +186,9 @@ class CreatePrefix:
     VERB: ClassVar[str] = "create"
     SUBJECT: ClassVar[Subject] = Subject.PREFIX
 
-    shr_prefix: str = field(metadata=leaf("shrPrefix", TEXT, MAX_ID_CHARACTERS, pattern=_PREFIX))
+    shr_prefix: str = field(
+        metadata=leaf("shrPrefix", TEXT, MAX_ID_CHARACTERS, pattern=_SHR_PREFIX)
+    )
     ent_id: str = field(metadata=leaf("entId", TEXT, MAX_ID_CHARACTERS))
     prefix: str = field(metadata=leaf("prefix", TEXT, MAX_ID_CHARACTERS, pattern=_PREFIX))
 
@@ -198,7 +205,9 @@ class ReplaceEnterprise:
     SUBJECT: ClassVar[Subject] = Subject.ENTERPRISE
     WHOLE: ClassVar[str] = "chgAll"  # what tells it from a change of some fields
 
-    shr_prefix: str = field(metadata=leaf("shrPrefix", TEXT, MAX_ID_CHARACTERS, pattern=_PREFIX))
+    shr_prefix: str = field(
+        metadata=leaf("shrPrefix", TEXT, MAX_ID_CHARACTERS, pattern=_SHR_PREFIX)
+    )
     ent_id: str = field(metadata=leaf("entId", TEXT, MAX_ID_CHARACTERS))
     enterprise: Enterprise = field(metadata=branch(WHOLE, Enterprise))
 
