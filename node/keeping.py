@@ -167,7 +167,9 @@ class Keeper:
         seen = standing.witnesses
         witnesses = WitnessLevels(seen.size, seen.met_at, len(seen.refusals)) if seen else None
         stopped = standing.state is State.STOPPED
-        log_levels = LogLevels(standing.size, standing.published_at, standing.behind, stopped)
+        log_levels = LogLevels(
+            standing.size, standing.published_at, standing.behind, stopped, standing.apart
+        )
         return witnesses or WitnessLevels(), log_levels
 
     async def end_ledger(self) -> None:

@@ -6,10 +6,11 @@ counts in its file, so a counter never goes backwards while the node runs.
 
 import os
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from itertools import accumulate
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -72,14 +73,15 @@ class WitnessLevels(NamedTuple):
 
 
 class LogLevels(NamedTuple):
-    """How the log of the ledger stands: leaves published, when (epoch seconds), how many are not yet, and whether it
-    has been stopped until a person looks.
+    """How the log of the ledger stands: leaves published, when (epoch seconds), how many are not yet, whether it has
+    been stopped until a person looks, and by worker how many answers are counted here and not there.
     """
 
     size: int = 0
     published_at: float = 0.0
     behind: int = 0
     is_stopped: bool = False
+    apart: Mapping[int, int] = MappingProxyType({})
 
 
 def exposition(
@@ -233,6 +235,18 @@ def _ledger(levels: LogLevels) -> Iterator[Metric]:
         "1 while the log is not written until a person looks, else 0.",
         value=int(levels.is_stopped),
     )
+    yield _apart(levels.apart)
+
+
+def _apart(apart: Mapping[int, int]) -> Metric:
+    family = GaugeMetricFamily(
+        "idnode_ledger_difference",
+        "Answers of the epoch of the worker's lane that are counted here and not in the ledger; below 0: the reverse.",
+        labels=["worker"],
+    )
+    for slot, difference in sorted(apart.items()):
+        family.add_metric([str(slot)], difference)
+    return family
 
 
 def _processes(process_ids: dict[str, int]) -> Iterator[Metric]:

@@ -40,3 +40,27 @@ def _row(slot: int, count: int, before: Position | None, after: Position) -> Row
     known = before[1] if before is not None and before[0] == epoch else 0
     moved = last - known
     return slot, slot, epoch, count, last, moved + 1 if moved else 0
+
+
+class Drift:
+    """By how much Prometheus' count of each worker has grown more than the ledger's, minute by minute.
+
+    It is reckoned from the first rows of the lane's present epoch; what was in flight at either end is no difference.
+    """
+
+    def __init__(self) -> None:
+        self.apart: dict[int, int] = {}  # by slot; replaced as a whole
+        self._first: dict[int, Row] = {}
+
+    def note(self, rows: Sequence[Row]) -> None:
+        """Take in the rows of a minute."""
+        self.apart = {row[0]: self._apart(row) for row in rows}
+
+    def _apart(self, row: Row) -> int:
+        slot, _, epoch, counted, recorded, flying = row
+        first = self._first.get(slot)
+        if first is None or first[2] != epoch:
+            self._first[slot] = row
+            return 0
+        apart = (counted - first[3]) - (recorded - first[4])
+        return apart if abs(apart) > flying + first[5] else 0

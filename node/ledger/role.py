@@ -11,7 +11,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
@@ -85,6 +85,7 @@ class Standings(NamedTuple):
     published_at: float  # POSIX seconds, 0 for never
     behind: int  # leaves that no checkpoint has
     witnesses: Standing | None
+    apart: Mapping[int, int]  # by slot: answers that the metrics count more than the ledger
 
 
 class Conduct(NamedTuple):
@@ -180,6 +181,7 @@ class LedgerRole:
             tenure.published_at if tenure else 0.0,
             pending - head,
             self._cosigning.standing if self._cosigning else None,
+            tenure.drift.apart if tenure else {},
         )
 
     @asynccontextmanager

@@ -19,7 +19,7 @@ from node.ledger.heads import HeadFiles
 from node.ledger.inbox import Inbox, Request, Told
 from node.ledger.leaf import Gap, Head, Leaf, Meters
 from node.ledger.log import Log, Place, Reached, go_on, to_its_end
-from node.ledger.meters import read_meters
+from node.ledger.meters import Drift, read_meters
 from node.ledger.sealer import Around, Sealer
 from node.ledger.standing import Standing
 from node.ledger.tlog import EMPTY_ROOT
@@ -59,6 +59,7 @@ class Tenure:
         self.published_at = 0.0  # POSIX seconds
         self._published: Moment | None = None
         self._silence_told_until = 0.0  # POSIX seconds
+        self.drift = Drift()
         self._beacon: Head = (0, EMPTY_ROOT)
 
     @classmethod
@@ -124,6 +125,7 @@ class Tenure:
 
     async def _minutely(self, now: Moment) -> list[Leaf]:
         rows = await asyncio.to_thread(read_meters, self._means.slots, self._sealer.newest)
+        self.drift.note(rows)
         silence = self._means.cosigning.standing.gap_due(
             self._silence_told_until, now.wall_us / 1e6
         )

@@ -1,0 +1,40 @@
+"""The two counts of a worker: when they have come apart, and when an answer is only in flight."""
+
+from node.ledger.meters import Drift
+from node.metrics import LogLevels, exposition
+
+
+def test_counts_that_grow_alike_do_not_differ() -> None:
+    drift = Drift()
+    for counted, recorded in ((1_000, 10), (1_500, 510), (9_990, 9_000)):
+        drift.note([(0, 0, 7, counted, recorded, 0)])
+        assert drift.apart == {0: 0}
+
+
+def test_what_one_of_them_lacks_is_told_with_its_sign() -> None:
+    drift = Drift()
+    drift.note([(0, 0, 7, 1_000, 10, 0), (1, 1, 4, 50, 50, 0)])
+    drift.note([(0, 0, 7, 1_103, 110, 0), (1, 1, 4, 60, 62, 0)])
+    assert drift.apart == {0: 3, 1: -2}
+
+
+def test_answers_in_flight_at_either_end_are_no_difference() -> None:
+    drift = Drift()
+    drift.note([(0, 0, 7, 1_000, 10, 2)])
+    for counted, apart in ((1_105, 0), (1_106, 6), (1_095, 0), (1_094, -6)):
+        drift.note([(0, 0, 7, counted, 110, 3)])
+        assert drift.apart == {0: apart}
+
+
+def test_each_epoch_is_reckoned_by_itself() -> None:
+    drift = Drift()
+    drift.note([(0, 0, 7, 1_000, 900, 0)])
+    drift.note([(0, 0, 8, 1_009, 4, 0)])
+    drift.note([(0, 0, 8, 1_029, 24, 0)])
+    assert drift.apart == {0: 0}
+
+
+def test_the_difference_is_shown_by_worker() -> None:
+    text = exposition([], ledger=LogLevels(apart={1: -2, 0: 3})).decode()
+    assert 'idnode_ledger_difference{worker="0"} 3.0' in text
+    assert 'idnode_ledger_difference{worker="1"} -2.0' in text
