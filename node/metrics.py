@@ -125,6 +125,7 @@ class _Node(Collector):
         yield from _index(self._of_keeper.reverse)
         yield from _witnesses(self._of_keeper.witnesses)
         yield from _ledger(self._of_keeper.ledger)
+        yield _apart(self._of_keeper.ledger.apart, len(self._readers))
         yield self._starts()
         yield from _processes(
             {f"worker-{slot}": each.process_id for slot, each in enumerate(self._readers)}
@@ -235,17 +236,16 @@ def _ledger(levels: LogLevels) -> Iterator[Metric]:
         "1 while the log is not written until a person looks, else 0.",
         value=int(levels.is_stopped),
     )
-    yield _apart(levels.apart)
 
 
-def _apart(apart: Mapping[int, int]) -> Metric:
+def _apart(apart: Mapping[int, int], slots: int) -> Metric:
     family = GaugeMetricFamily(
         "idnode_ledger_difference",
         "Answers of the epoch of the worker's lane that are counted here and not in the ledger; below 0: the reverse.",
         labels=["worker"],
     )
-    for slot, difference in sorted(apart.items()):
-        family.add_metric([str(slot)], difference)
+    for slot in range(slots):
+        family.add_metric([str(slot)], apart.get(slot, 0))
     return family
 
 

@@ -1,5 +1,8 @@
 """The two counts of a worker: when they have come apart, and when an answer is only in flight."""
 
+from pathlib import Path
+
+from node.counters import Counters, slot_path
 from node.ledger.meters import Drift
 from node.metrics import LogLevels, exposition
 
@@ -34,7 +37,11 @@ def test_each_epoch_is_reckoned_by_itself() -> None:
     assert drift.apart == {0: 0}
 
 
-def test_the_difference_is_shown_by_worker() -> None:
-    text = exposition([], ledger=LogLevels(apart={1: -2, 0: 3})).decode()
+def test_the_difference_is_shown_by_worker(tmp_path: Path) -> None:
+    slots = [Counters.open(slot_path(tmp_path, slot)) for slot in range(3)]
+    text = exposition(slots, ledger=LogLevels(apart={1: -2, 0: 3})).decode()
+    for each in slots:
+        each.close()
     assert 'idnode_ledger_difference{worker="0"} 3.0' in text
     assert 'idnode_ledger_difference{worker="1"} -2.0' in text
+    assert 'idnode_ledger_difference{worker="2"} 0.0' in text
