@@ -117,15 +117,19 @@ NOTICES = st.builds(
     st.none() | texts(1024),
 )
 MOMENTS = st.datetimes(datetime(1900, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - the bound of a strategy
-ANSWERS = st.builds(
-    Answer,
-    st.sampled_from(ResultCode),
-    texts(1024, 0),
-    TRIDS,
-    TRIDS,
-    texts(1024, 0),
-    st.none() | st.builds(Queue, st.integers(0, 9999), IDS, st.none() | MOMENTS),
-    st.none() | st.builds(Known, st.none() | IDS) | st.builds(Created, IDS) | NOTICES,
+MESSAGES = st.builds(Queue, st.integers(0, 9999), IDS, st.none() | MOMENTS)
+DEQUEUE = st.just(ResultCode.COMPLETED_ACK_TO_DEQUEUE)
+OTHERS = st.sampled_from(sorted(set(ResultCode) - {ResultCode.COMPLETED_ACK_TO_DEQUEUE}))
+ANSWERS = st.one_of(
+    [
+        st.builds(
+            Answer, code, texts(1024, 0), TRIDS, TRIDS, texts(1024, 0), st.none() | MESSAGES, data
+        )
+        for code, data in (
+            (DEQUEUE, st.none() | NOTICES),
+            (OTHERS, st.none() | st.builds(Known, st.none() | IDS) | st.builds(Created, IDS)),
+        )
+    ]
 )
 PIECES = st.sampled_from(
     [

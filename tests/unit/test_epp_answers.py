@@ -19,6 +19,7 @@ from sync.channels.epp import (
 )
 
 EPP = 'xmlns="urn:ietf:params:xml:ns:epp-1.0"'
+ENT = "urn:ietf:params:xml:ns:idis-ent-1.0"
 PREFIX = "urn:ietf:params:xml:ns:idis-entprefix-1.0"
 AT = datetime(2026, 1, 31, 0, 0, tzinfo=UTC)
 NOTICE = Notice("ABC-0", "SV-0", "ENT-7", "88.1000.1", 1, 1, "同意")
@@ -82,6 +83,16 @@ def test_a_decision_is_read_whatever_the_element_around_it_is_called() -> None:
     assert read.data == Notice("ABC-0", "SV-0", "ENT-7", "88.1000.1", 1, 2, "名称不一致")
     assert isinstance(read.data, Notice)
     assert not read.data.is_passed
+
+
+def test_what_a_server_says_beyond_the_draft_is_passed_over() -> None:
+    data = (
+        f'<resData><e:creData xmlns:e="{ENT}"><e:crDate>2026</e:crDate><e:entId>ENT-7</e:entId>'
+        "<e:more><e:x/></e:more></e:creData></resData><extension/>"
+    )
+
+    assert decode_answer(answer(data), "ABC-1").data == Created("ENT-7")
+    assert decode_answer(answer('<resData><x xmlns="urn:x"/></resData>'), "ABC-1").data is None
 
 
 def test_a_passed_review_is_told_from_a_refused_one() -> None:
@@ -149,9 +160,8 @@ def test_an_answer_to_another_command_is_refused() -> None:
         (answer('<msgQ count="1" id=""/>'), "id of msgQ"),
         (answer('<msgQ count="1" id="1"><qDate>yesterday</qDate></msgQ>'), "no time"),
         (answer('<msgQ count="1" id="1"><qDate>2026-01-31T08:00:00</qDate></msgQ>'), "no time"),
-        (answer("<resData/>"), "resData holds one"),
-        (answer('<resData><x xmlns="urn:x"/></resData>'), "no answer to a command"),
-        (answer(f'<resData><x xmlns="{PREFIX}"><y/></x></resData>'), "auditResult is missing"),
+        (answer("<resData/>", "1301"), "auditResult is missing"),
+        (answer(f'<resData><x xmlns="{PREFIX}"><y/></x></resData>', "1301"), "auditResult is miss"),
         (f"<epp {EPP}><response/></epp>".encode(), "needs a result"),
         (f"<epp {EPP}><greeting/></epp>".encode(), "holds one response"),
         (b"<html><body>502 Bad Gateway</body></html>", "the root is html of no namespace"),

@@ -13,6 +13,8 @@ from sync.channels.epp import (
     Enterprise,
     EnterpriseChange,
     EppError,
+    LegalPerson,
+    PhotoType,
     PollAcknowledge,
     PollRequest,
     Request,
@@ -21,7 +23,7 @@ from sync.channels.epp import (
     decode_command,
     encode_command,
 )
-from tests.support.epp import COMMANDS, CONTACT, ENTERPRISE, LEGAL_PERSON
+from tests.support.epp import COMMANDS, ENTERPRISE, LEGAL_PERSON
 
 EPP = 'xmlns="urn:ietf:params:xml:ns:epp-1.0"'
 PREFIX = 'xmlns:prefix="urn:ietf:params:xml:ns:idis-entprefix-1.0"'
@@ -255,4 +257,21 @@ def test_a_photo_that_is_no_base64_is_refused() -> None:
 def test_values_of_the_wrong_type_are_refused() -> None:
     with pytest.raises(EppError, match="email is a int, not a str"):
         Contact("李四", 1, "1")  # type: ignore[arg-type]  # what a careless caller may do
-    assert CONTACT.phone == "13800000000"
+    with pytest.raises(EppError, match="idType is a bool"):
+        LegalPerson("张三", True, "1", PhotoType.PNG, b"1")
+
+
+@pytest.mark.parametrize("one", COMMANDS, ids=lambda one: type(one).__name__)
+def test_a_command_shows_nobody_when_it_is_printed(one: Command) -> None:
+    shown = repr(Request(one, "ABC-1"))
+
+    for text in ("张三", "李四", "13800000000", "370700199001010019", "li.si", "PNG"):
+        assert text not in shown
+
+
+def test_an_error_does_not_quote_what_was_sent() -> None:
+    data = encode_command(Request(CreateEnterprise("88.1000", ENTERPRISE), "ABC-1"))
+
+    error = refused(data.replace(b"<ent:entCrtImgType>PNG", b"<ent:entCrtImgType>13800000000"))
+
+    assert str(error) == "entCrtImgType cannot be read: it is one of JPEG, PNG, BMP"

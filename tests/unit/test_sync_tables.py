@@ -18,6 +18,7 @@ from sync.channels.tables import (
 from tests.support.model import PERSONAL
 from tests.support.tablerows import table_rows
 
+_SITE = {"ip_type": "4", "ip": "192.0.2.1", "tcp_port": 2641}
 SPEC = {
     Cadence.REAL_TIME: {"1", "2", "11", "E"},
     Cadence.HOURLY: {"6", "7"},
@@ -117,6 +118,9 @@ def test_a_row_needs_each_required_field_and_no_other(number: str) -> None:
         ("2", "sites.0.tcp_port", 2641.0, Code.WRONG_TYPE),
         ("2", "sites.0.ip_type", "6", Code.INCONSISTENT),
         ("2", "sites.0", {"ip_type": "4", "ip": "192.0.2.1"}, Code.MISSING),
+        ("2", "sites", [_SITE, _SITE | {"tcp_port": 2642}], Code.INCONSISTENT),
+        ("7", "sites", [_SITE, _SITE | {"tcp_port": 2642}], Code.INCONSISTENT),
+        ("3", "requests", True, Code.WRONG_TYPE),
         ("3", "successes", 11, Code.INCONSISTENT),
         ("3", "requests", -1, Code.OUT_OF_RANGE),
         ("3", "requests", 2**53, Code.OUT_OF_RANGE),

@@ -2,7 +2,8 @@
 
 Public: the frame of an answer (RFC 5730, 2.6), the codes of each command and the elements of `resData` (secondary-node
 §5.5).  Not public: the name of the element around a poll's decision.  We write `panData`, as RFC 5731 calls the news of
-a waiting request, and read any name in either spelling of the namespace.
+a waiting request, and read any name in any namespace.  A server may say more than we know: that is passed over, save
+in a message of the queue.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from sync.channels.epp.codes import (
     outcome_of,
 )
 from sync.channels.epp.commands import ENTERPRISE, PREFIXES, Spelling, check_trid, only_child
-from sync.channels.epp.form import NUMBER, TEXT, check, decode, encode, leaf
+from sync.channels.epp.form import NUMBER, TEXT, check, decode_known, encode, leaf
 from sync.channels.epp.markup import EPP, SPACE, Element, is_writable, parse, write
 from sync.channels.epp.objects import MAX_ID_CHARACTERS
 
@@ -185,14 +186,15 @@ def _read(response: Element) -> Answer:
         raise _syntax("response needs a result and a trID")
     trids = _texts(parts["trID"])
     check_trid("svTRID", trids.get("svTRID", ""))
+    code = _code(results[0])
     return Answer(
-        _code(results[0]),
+        code,
         _joined([_texts(each).get("msg", "") for each in results]),
         trids.get("clTRID", ""),
         trids["svTRID"],
         _joined([text for each in results for text in _reasons(each)]),
         _read_queue(parts["msgQ"]) if "msgQ" in parts else None,
-        _read_data(parts["resData"]) if "resData" in parts else None,
+        _read_data(parts["resData"], code) if "resData" in parts else None,
     )
 
 
@@ -237,19 +239,19 @@ def _moment(text: str) -> datetime:
         raise _syntax(f"{text[:40]!r} is no time; write 2026-01-31T08:00:00Z") from error
 
 
-def _read_data(element: Element) -> Data:
-    if len(element.children) != 1:
-        raise _syntax("resData holds one element of an object; send that")
-    data = element.children[0]
-    if data.namespace == ENTERPRISE and data.name == "chkData":
-        return decode(Known, data)
-    if data.namespace == ENTERPRISE and data.name == "creData":
-        return decode(Created, data)
-    if data.namespace in PREFIXES:
-        return decode(Notice, data)
-    raise _syntax(
-        f"{data.name} of {data.namespace or 'no namespace'} is no answer to a command of ours"
-    )
+def _read_data(element: Element, code: ResultCode) -> Data | None:
+    """What an answer says of an object; None when it is nothing that we know.
+
+    A message of the queue must be understood: what is passed over here would be acknowledged, and lost.
+    """
+    data = element.children[0] if element.children else Element("", "")
+    if code is ResultCode.COMPLETED_ACK_TO_DEQUEUE:
+        return decode_known(Notice, data)
+    if (data.namespace, data.name) == (ENTERPRISE, "chkData"):
+        return decode_known(Known, data)
+    if (data.namespace, data.name) == (ENTERPRISE, "creData"):
+        return decode_known(Created, data)
+    return None
 
 
 def _range(message: str) -> EppError:

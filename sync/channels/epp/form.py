@@ -8,7 +8,7 @@ import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from enum import Enum, IntEnum
+from enum import Enum
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -43,9 +43,16 @@ def _read_number(text: str) -> int:
 
 def choice(members: type[Enum]) -> Kind:
     """Return the kind of a text that is one of an enumeration's values, numbers or words."""
-    if issubclass(members, IntEnum):
-        return Kind(members, lambda text: members(_read_number(text)), lambda one: str(one.value))
-    return Kind(members, members, lambda one: str(one.value))
+    by_text = {str(member.value): member for member in members}
+
+    def read(text: str) -> Enum:
+        if text not in by_text:
+            raise ValueError(
+                f"it is one of {', '.join(by_text)}"
+            )  # never the text: it may be misplaced
+        return by_text[text]
+
+    return Kind(members, read, lambda one: str(one.value))
 
 
 TEXT = Kind(str, str, str)
@@ -138,6 +145,17 @@ def decode(make: type[T], element: Element) -> T:
     if left:
         raise _syntax(f"{left[0].name} is not expected here; {element.name} has {_order(make)}")
     return value
+
+
+def decode_known(make: type[T], element: Element) -> T:
+    """Return the value that an element holds, of a server that may say more than we know, and in another order.
+
+    An answer is not refused for that: its command was carried out, whatever we make of the words.  Raises EppError.
+    """
+    mine = [child for child in element.children if child.namespace == element.namespace]
+    first = {child.name: child for child in reversed(mine)}
+    left = [first[row.name] for _, row in rows(make) if row.name in first]
+    return _take(make, element, left)
 
 
 def _take(make: type[T], element: Element, left: list[Element]) -> T:

@@ -5,6 +5,8 @@ an expired individual draft, whose names match the national client).  The number
 draft's, too.  Our own, because no schema is public: which elements may be left out, the longest texts (those of the
 published enterprise form, §4.1), the sizes of photos (so that two fit into a message), and `nature` as the number
 of `entType`.  The draft knows six kinds of identity papers; their numbers are passed on as they are.
+
+What is personal, or a photo, has no `repr`: a value may end up in a log or a traceback.
 """
 
 from dataclasses import dataclass, field
@@ -38,7 +40,7 @@ class PhotoType(Enum):
     BMP = "BMP"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Contact:
     """联系人: whom the top-level node calls."""
 
@@ -50,7 +52,7 @@ class Contact:
         check(self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class LegalPerson:
     """法定代表人, with a photo of the identity paper."""
 
@@ -64,7 +66,7 @@ class LegalPerson:
         check(self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Enterprise:
     """企业: all that is said of it when it is registered, and when it is replaced as a whole."""
 
@@ -140,7 +142,7 @@ class CheckEnterprise:
 
     shr_user_id: str = field(metadata=leaf("shrUserId", TEXT, MAX_ID_CHARACTERS))
     certificate_type: CertificateType = field(metadata=leaf("entCrtType", choice(CertificateType)))
-    certificate_number: str = field(metadata=leaf("entCrtCode", TEXT, 32))
+    certificate_number: str = field(repr=False, metadata=leaf("entCrtCode", TEXT, 32))
 
     def __post_init__(self) -> None:
         check(self)
