@@ -9,7 +9,6 @@ from uuid import UUID
 from node.registry.facts import MAX_ROUNDS, TOO_DEEP
 from node.registry.preparation import (
     BatchFacts,
-    Intake,
     Policy,
     minted_name,
     read_more,
@@ -85,23 +84,23 @@ class RecordRegistrar(RecordReader, Registrar):
         intake = take_in(write, self._seal)
         if not write.mint:
             return await self._queue.submit(intake)
-        verdict = await self._mint(
-            intake, repeatable_suffix(intake, self._mint_key) or self._unique()
-        )
+        suffix = repeatable_suffix(intake, self._mint_key) or self._unique()
+        verdict = await self._mint(write, intake.digest, suffix)
         if (
             verdict.code is ResponseCode.HANDLE_ALREADY_EXISTS
         ):  # by the same key, more than a day ago
-            verdict = await self._mint(intake, self._unique())
+            verdict = await self._mint(write, intake.digest, self._unique())
         return verdict
 
-    async def _mint(self, intake: Intake, suffix: UUID) -> Verdict:
-        name = minted_name(intake.write.identifier, str(suffix))
+    async def _mint(self, write: Write, digest: bytes, suffix: UUID) -> Verdict:
+        """Write under a minted name, for which secrets are sealed: `write` has them as they were given."""
+        name = minted_name(write.identifier, str(suffix))
         try:
             identifier = parse_handle(name, case_sensitive=self._case_sensitive)
         except IdentifierError as error:
             return Verdict(ResponseCode.INVALID_HANDLE, str(error))
-        minted = take_in(replace(intake.write, identifier=identifier), self._seal)
-        return await self._queue.submit(replace(minted, digest=intake.digest))
+        minted = take_in(replace(write, identifier=identifier), self._seal)
+        return await self._queue.submit(replace(minted, digest=digest))
 
     async def _write_prefix(self, write: Write) -> Verdict:
         try:

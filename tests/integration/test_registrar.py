@@ -154,6 +154,15 @@ async def test_a_secret_lies_sealed_and_opens_for_authentication_alone(
     assert [value.data for value in keys if value.type == b"HS_SECKEY"] == [b"geheim"]
 
 
+async def test_a_secret_of_a_minted_handle_opens_as_it_was_given(
+    database: Database, registrar: RecordRegistrar
+) -> None:
+    told = await do(registrar, CREATE, "88.1/lot-", SECRET, mint=True)
+    keys = await RecordKeys(database, SEAL).keys(told.handle.upper())
+    assert keys is not None
+    assert [value.data for value in keys] == [b"geheim"]
+
+
 async def test_keys_of_a_deleted_record_and_of_a_prefix_let_go_prove_nothing(
     database: Database, registrar: RecordRegistrar
 ) -> None:
