@@ -70,9 +70,10 @@ def prune(files: LogFiles, wish: Wish, now_us: int, append: Append) -> Pruned:
     if wish.is_dry or not (doomed or keys):
         return found
     if doomed:
-        _check_closed(files, doomed[-1][0])
-        if max((leaf.until for leaf in said if isinstance(leaf, Pruning)), default="") < until:
-            append(Pruning(until=until, policy=policy.number, time=now_us))
+        last = doomed[-1][0]  # and no later one, which may have had no records and not be closed
+        _check_closed(files, last)
+        if max((leaf.until for leaf in said if isinstance(leaf, Pruning)), default="") < last:
+            append(Pruning(until=last, policy=policy.number, time=now_us))
     for _, directory in doomed:
         rmtree(directory)
     for path in keys.values():

@@ -63,6 +63,17 @@ def test_day_that_is_not_closed_stays(sample: Sample) -> None:
     assert leaves(sample) == []
 
 
+def test_leaf_says_no_more_than_what_is_closed(tmp_path: Path) -> None:
+    """A node that was switched off for long has days without records, which nobody has closed."""
+    made = Sample(tmp_path / "ledger", date(2026, 10, 30), days=2, resolutions=300)
+    for _ in made.live():
+        pass
+    done = pruned(made, KEEP_DAYS + 10, Wish())
+    assert done.bodies > 0
+    assert [leaf.until for leaf in leaves(made)] == [LAST]
+    check_verdict(made.files.directory, tmp_path / "policy")
+
+
 def test_what_is_old_enough_goes_behind_its_leaf(sample: Sample, tmp_path: Path) -> None:
     """Day by day, with the keys of whole months; what a crash leaves goes the next time."""
     before, keys = bodies(sample), MonthKeys(sample.files.directory / KEYS)

@@ -76,6 +76,7 @@ def test_later_day_than_the_log_says_is_missed(tmp_path: Path) -> None:
         (2, FIRST_DAY, 2),  # sooner than the policy allows
         (0, FIRST_DAY + 2, 2),  # a day that is not closed, nor over
         (0, FIRST_DAY, 9),  # a policy that is none
+        (0, FIRST_DAY, 1),  # a policy that another has followed
     ],
 )
 def test_pruning_against_the_rules_is_found(

@@ -22,13 +22,13 @@ class PruningRules:
         self._files = files
         self._size = size
         self._findings = findings
-        self._kept: dict[int, int] = {}
+        self._policies: list[CountPolicy] = []
         self._closed = -1
         self._found: list[tuple[int, Pruning]] | None = None
 
     def policy(self, leaf: CountPolicy) -> None:
         """Take a policy."""
-        self._kept[leaf.number] = leaf.rules.get(KEEP_DAYS_RULE, KEEP_DAYS)
+        self._policies.append(leaf)
 
     def day(self, leaf: Day) -> None:
         """Take the leaf that closes a day."""
@@ -36,11 +36,9 @@ class PruningRules:
 
     def pruning(self, index: int, leaf: Pruning) -> None:
         """Take the leaf that says that bodies go."""
-        until, kept = day_number(leaf.until), self._kept.get(leaf.policy)
+        until, kept = day_number(leaf.until), self._kept_under(leaf)
         if until is None or kept is None:
-            text = (
-                f"bodies are pruned until {leaf.until}, under policy {leaf.policy}, which is none"
-            )
+            text = f"bodies are pruned until {leaf.until}, under policy {leaf.policy}, which was not in force"
         elif leaf.time < start_of(until + 1) + kept * DAY_US:
             text = f"bodies of {leaf.until} are pruned sooner than after the {kept} days of policy {leaf.policy}"
         elif until > self._closed:
@@ -61,6 +59,17 @@ class PruningRules:
         return (
             f"not checkable, pruned on {when} under policy {last.policy}: bodies until {last.until}"
         )
+
+    def _kept_under(self, leaf: Pruning) -> int | None:
+        """Return for how many days the policy that a leaf names has records kept; None: another was in force then."""
+        begun = [each for each in self._policies if each.since <= leaf.time] or self._policies[:1]
+        newest = sorted(begun, key=lambda each: each.since)[-1:]
+        kept = [
+            each.rules.get(KEEP_DAYS_RULE, KEEP_DAYS)
+            for each in newest
+            if each.number == leaf.policy
+        ]
+        return kept[0] if kept else None
 
     def _all(self) -> list[tuple[int, Pruning]]:
         """All such leaves, ahead of the one pass in which everything is judged."""
