@@ -33,6 +33,20 @@ def test_digests_come_back_in_order_with_helpers_or_without(helpers: int, little
     assert list(digester.finish()) == [digests_of(task) for task in tasks()]
 
 
+@pytest.mark.parametrize("size", [0, RECORD_BYTES])
+def test_digests_that_are_there_are_given_back_and_held_no_longer(size: int) -> None:
+    """Or a long log, most of whose minutes are empty, would fill the memory."""
+    digester, given = Digester(0, 0), 0
+    task = Task(body(1, size // RECORD_BYTES), LANE, EPOCH, 1)
+    for _ in range(BATCH_BYTES // RECORD_BYTES + 1):
+        digester.take(task)
+        given += len(digester.ready())
+    left = digester.finish()
+    assert given > 0
+    assert given + len(left) == BATCH_BYTES // RECORD_BYTES + 1
+    assert {*left} <= {digests_of(task)}
+
+
 def test_what_lost_helpers_had_is_done_here() -> None:
     digester = Digester(1, 0)
     asked = tasks()

@@ -6,7 +6,7 @@ and almost every block is judged without looking at one record alone.
 
 import random
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -192,7 +192,7 @@ class BodyRules:
         self._stepped = 0
         self._random = random.SystemRandom()
         self._digester = Digester(helpers_here())
-        self._asked: list[tuple[int, Block]] = []
+        self._asked: deque[tuple[int, Block]] = deque()  # whose digests are not there yet
 
     def offer(self, index: int, leaf: Block, epoch: EpochState) -> None:
         """Take a block whose body should be here; `epoch` is as it was before."""
@@ -238,6 +238,8 @@ class BodyRules:
         name = f"block {leaf.lane}.{leaf.epoch}.{leaf.block}"
         self._asked.append((index, leaf))
         self._digester.take(Task(body, leaf.lane, leaf.epoch, first))
+        for made in self._digester.ready():
+            self._check_digests(*self._asked.popleft(), made)
         if len(body) % RECORD_BYTES or len(body) // RECORD_BYTES != last - first + 1:
             self._findings.fail(
                 Check.V4_RECORD,

@@ -8,7 +8,7 @@ fork, for little evidence, and when they are lost, the work is done here.
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from hashlib import sha256
 from typing import NamedTuple
@@ -81,18 +81,23 @@ class Digester:
     def take(self, task: Task) -> None:
         """Take a body."""
         self._batch.append(task)
-        self._batch_bytes += len(task.body)
+        self._batch_bytes += len(task.body) + RECORD_BYTES  # so that empty ones are handed out, too
         if self._batch_bytes >= BATCH_BYTES:
             self._hand_out()
 
-    def finish(self) -> Iterator[Digests]:
-        """Yield the digests of all bodies, in their order."""
+    def ready(self) -> list[Digests]:
+        """Return the digests that are there, in the order of their bodies, and hold them no longer."""
+        done, self._done = self._done, []
+        return done
+
+    def finish(self) -> list[Digests]:
+        """Return the digests of all bodies that are still owed, in their order."""
         self._hand_out()
         while self._waiting:
             self._collect()
         if self._pool is not None:
             self._pool.shutdown()
-        yield from self._done
+        return self.ready()
 
     def _hand_out(self) -> None:
         batch, self._batch = self._batch, []
