@@ -42,6 +42,7 @@ from node.ledger.tags import (
 from resolver.identifier import PREFIX_HANDLE
 
 MAX_ASKERS = 65_536  # about 600 bytes each
+MAX_KEPT_AGENT_BYTES = 1_024  # whoever sends more than any browser is decided afresh each time
 MAX_SUBJECTS = 131_072  # about 250 bytes each
 _NONCE = Struct("4s")
 _DRAWN_BYTES = 16_384  # of randomness at once
@@ -174,7 +175,9 @@ class Counter:
         if found is None:
             if len(self._http_askers) >= MAX_ASKERS:
                 self._http_askers.clear()
-            found = self._http_askers[who] = Asker(who, self._renew_asker)
+            found = Asker(who, self._renew_asker)
+            if len(who.agent) <= MAX_KEPT_AGENT_BYTES:
+                self._http_askers[who] = found
         return found
 
     def _renew_asker(self, asker: Asker, now_ns: int) -> None:

@@ -5,6 +5,7 @@ import os
 import resource
 import stat
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -568,6 +569,22 @@ def test_caches_are_bounded(lanes: Path) -> None:
     ledger.lane.close()
 
     assert ledger.counter.remembered <= 10
+
+
+def test_user_agents_as_long_as_a_head_are_not_kept_and_count_all_the_same(lanes: Path) -> None:
+    ledger = Ledger(lanes)
+    counter, subject, now = ledger.counter, ledger.counter.subject(KEY), ledger.time.monotonic_ns
+    tracemalloc.start()
+    for number in range(200):
+        agent = b"%d" % number + b"x" * 60_000
+        asker, _ = counter.http_asker(ADDRESS, Headers(agent=agent))
+        counter.append(asker, subject, FOUND, b"none", now)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    ledger.lane.close()
+
+    assert held < 60_000 * 100
+    assert len({record.client_tag for record in ledger.records()}) == 200
 
 
 def test_nothing_in_clear_is_written_and_the_key_is_the_nodes_alone(tmp_path: Path) -> None:
