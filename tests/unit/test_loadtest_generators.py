@@ -1,9 +1,6 @@
 """The load generators against the echo baselines, and against servers that answer wrongly."""
 
-import json
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +20,7 @@ from loadtest.generator_http import prepare_http
 from loadtest.generator_tcp import prepare_tcp
 from loadtest.generator_udp import prepare_udp
 from loadtest.run import run_apart
+from tests.support.echo import running_echo
 
 HOST = "127.0.0.1"
 SHORT_SECONDS = 0.1
@@ -31,13 +29,8 @@ SHORT_SECONDS = 0.1
 @pytest.fixture(scope="module")
 def ports() -> Iterator[dict[str, int]]:
     """The three ports of a running echo baseline."""
-    command = [sys.executable, "-m", "loadtest.baselines.echo", "--host", HOST]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
-        assert server.stdout is not None
-        try:
-            yield json.loads(server.stdout.readline())
-        finally:
-            server.kill()
+    with running_echo(HOST) as found:
+        yield found
 
 
 def _echoed(count: int) -> list[Exchange]:

@@ -1,8 +1,5 @@
 """What the campaigns of the ledger find when a ledger is wrong, and the paced generator."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -21,6 +18,7 @@ from loadtest.three_counts import Counts, differences
 from node.ledger.record import Class, Proto, Record
 from node.ledger.tags import DAY_NS, DayKeys, packed_address
 from resolver.observe import Protocol
+from tests.support.echo import running_echo
 
 HOST = "127.0.0.1"
 KEYS = DayKeys(lambda month: month.encode().ljust(32))
@@ -124,13 +122,8 @@ def test_counts_that_differ_by_one_are_told() -> None:
 @pytest.fixture(scope="module")
 def ports() -> Iterator[dict[str, int]]:
     """The three ports of a running echo baseline."""
-    command = [sys.executable, "-m", "loadtest.baselines.echo", "--host", HOST]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
-        assert server.stdout is not None
-        try:
-            yield json.loads(server.stdout.readline())
-        finally:
-            server.kill()
+    with running_echo(HOST) as found:
+        yield found
 
 
 def exchanges(transport: str) -> list[Exchange]:
