@@ -82,7 +82,7 @@ def test_a_merged_row_keeps_the_timestamps_of_what_stays(
     )
 
 
-@given(st.integers(1), st.text(max_size=9), st.sampled_from([*Outcome]))
+@given(st.integers(1, 2**63 - 1), st.text(max_size=9), st.sampled_from([*Outcome]))
 def test_a_line_of_the_result_file_says_what_is_there_and_no_more(
     row: int, handle: str, outcome: Outcome
 ) -> None:
