@@ -76,7 +76,7 @@ class Check(Enum):
     V5_PRUNED = (
         "v5.pruned",
         POLICY,
-        "bodies are pruned of closed days, and not before the policy allows it",
+        "bodies are pruned of closed days, and not before the policy in force allows it",
     )
     V5_SHA256 = "v5.sha256", TREE, "the SHA-256 of a body is that of its leaf"
     V5_SM3 = "v5.sm3", TREE, "the SM3 of a body is that of its leaf"
