@@ -22,6 +22,8 @@ class Outbox(Protocol):
         """Return changes after a serial, in order, as many as one message takes (`fill_batch`), none above `until`.
 
         When they are all there are, the batch ends at `until`, or at the newest serial; else at its last change's.
+        When some after it were removed it begins at `kept_from`, so that the session sees it: they may be removed
+        between two readings.
         """
 
     async def page(self, after: Place) -> Page:

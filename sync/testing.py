@@ -92,6 +92,7 @@ class MemoryOutbox:
         )
 
     async def pending(self, after: int, until: int | None) -> Batch:
+        after = max(after, self.kept_from)
         last = self.serial if until is None else min(until, self.serial)
         found = [change for change in self.changes if after < change.serial <= last]
         changes = tuple(fill_batch(found, self.most))

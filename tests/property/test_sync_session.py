@@ -5,8 +5,9 @@ A state machine drives both sides over a network that keeps every message until 
 it again later.  Each demand of the sending side is a step of its own, and so is each half of storing at the peer.
 """
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from copy import deepcopy
+from random import Random
 from typing import Any, TypeVar
 
 import pytest
@@ -44,12 +45,16 @@ from sync.step import (
 )
 from sync.testing import Held, MemoryInbox, MemoryOutbox
 
-EXAMPLES, STEPS = 150, 70
+EXAMPLES, STEPS = 100, 50
+WALKS, WALK_STEPS = 400, 120
 BATCH_ITEMS = 2
 STEPS_TO_REST = 400
 PLACES = [Place(table, key) for table in ("1", "6", "9") for key in ("a", "b")]
 PLACE = st.sampled_from(PLACES)
-PICK = st.integers(0, 1000)
+PICK = st.integers(0, 5)
+KINDS = ["good", "good", "bad", "deleted"]
+KIND = st.sampled_from(KINDS)
+AGE = st.one_of(st.just(0), st.integers(0, 4), st.integers(0, 40))
 
 Result = TypeVar("Result")
 
@@ -93,14 +98,24 @@ class Conversation(RuleBasedStateMachine):
         self.remember()
         self.start()
 
-    @initialize(may_drift=st.booleans())
-    def begin(self, may_drift: bool) -> None:
+    @initialize(may_drift=st.booleans(), written=st.booleans(), met=st.booleans())
+    def begin(self, may_drift: bool, written: bool, met: bool) -> None:
         self.may_drift = may_drift
+        for place in PLACES if written else ():
+            self.write_one(place, "good")
+        if met:
+            self.talk()
+            self.back_up_the_peer()
+            self.back_up_the_node()
 
     # what the node does
 
-    @rule(place=PLACE, kind=st.sampled_from(["good", "good", "bad", "deleted"]))
-    def write(self, place: Place, kind: str) -> None:
+    @rule(writes=st.lists(st.tuples(PLACE, KIND), min_size=1, max_size=5))
+    def write(self, writes: list[tuple[Place, str]]) -> None:
+        for place, kind in writes:
+            self.write_one(place, kind)
+
+    def write_one(self, place: Place, kind: str) -> None:
         if kind == "deleted" and place not in self.outbox.rows:
             return
         self.bodies += 1
@@ -111,11 +126,9 @@ class Conversation(RuleBasedStateMachine):
         self.remember()
 
     @precondition(lambda self: not self.waits)
-    @rule(times=st.integers(1, 6))
-    def step(self, times: int) -> None:
-        for _ in range(times):
-            if not self.waits:
-                self.advance(self.perform())
+    @rule()
+    def step(self) -> None:
+        self.advance(self.perform())
 
     @precondition(lambda self: self.waits)
     @rule()
@@ -151,26 +164,33 @@ class Conversation(RuleBasedStateMachine):
         self.remember()
         self.start()
 
-    # what the network does
+    # what the network does: it keeps what was ever sent, and delivers any of it, late and again, or never
+
+    @rule(times=st.integers(1, 8))
+    def talk_on(self, times: int) -> None:
+        for _ in range(times):
+            self.advance(self.answer(self.upwards[-1]) if self.waits else self.perform())
+
+    @rule()
+    def talk_to_rest(self) -> None:
+        self.talk()
 
     @precondition(lambda self: self.upwards)
-    @rule(pick=PICK, again=st.booleans())
-    def deliver(self, pick: int, again: bool) -> None:
-        message = parse_message(self.draw(self.upwards, pick, again))
-        self.downwards.append(encode(run(receive(message, self.inbox))))
-        self.note_reached()
+    @rule(age=AGE)
+    def deliver(self, age: int) -> None:
+        self.answer(self.upwards[-1 - age % len(self.upwards)])
 
     @precondition(lambda self: self.upwards)
-    @rule(pick=PICK, again=st.booleans())
-    def deliver_half(self, pick: int, again: bool) -> None:
-        message = parse_message(self.draw(self.upwards, pick, again))
+    @rule(age=AGE)
+    def deliver_half(self, age: int) -> None:
+        message = parse_message(self.upwards[-1 - age % len(self.upwards)])
         session = ReceivingSession(self.inbox.stands, message)
         self.storing.append((session, session.plan()))
 
     @precondition(lambda self: self.storing)
-    @rule(pick=PICK)
-    def deliver_other_half(self, pick: int) -> None:
-        session, plan = self.storing.pop(pick % len(self.storing))
+    @rule()
+    def deliver_other_half(self) -> None:
+        session, plan = self.storing.pop(0)
         try:
             reply = run(carry_out(session, plan, self.inbox))
         except Moved:
@@ -178,30 +198,17 @@ class Conversation(RuleBasedStateMachine):
         self.downwards.append(encode(reply))
         self.note_reached()
 
-    @precondition(lambda self: self.downwards)
-    @rule(pick=PICK, again=st.booleans(), garble=st.sampled_from([False] * 9 + [True]))
-    def reply(self, pick: int, again: bool, garble: bool) -> None:
-        data = self.draw(self.downwards, pick, again)
-        if not self.waits:
-            return
-        try:
-            self.advance(parse_reply(data[:-1] if garble else data))
-        except MessageError:
-            self.give_up_waiting()
+    @precondition(lambda self: self.waits and self.downwards)
+    @rule(age=AGE)
+    def reply(self, age: int) -> None:
+        self.advance(parse_reply(self.downwards[-1 - age % len(self.downwards)]))
 
-    @precondition(lambda self: self.upwards)
-    @rule(pick=PICK)
-    def lose_message(self, pick: int) -> None:
-        self.draw(self.upwards, pick, again=False)
-
-    @precondition(lambda self: self.downwards)
-    @rule(pick=PICK)
-    def lose_reply(self, pick: int) -> None:
-        self.draw(self.downwards, pick, again=False)
-
+    @precondition(lambda self: self.waits)
     @rule()
-    def talk_to_rest(self) -> None:
-        self.come_to_rest()
+    def garble_the_reply(self) -> None:
+        with pytest.raises(MessageError):
+            parse_reply(encode(self.answer(self.upwards[-1]))[:-1])
+        self.give_up_waiting()
 
     # what the peer does
 
@@ -248,9 +255,12 @@ class Conversation(RuleBasedStateMachine):
         if self.outbox.complete and self.outbox.session in self.reached:
             assert self.outbox.acknowledged <= self.reached[self.outbox.session]
 
+    def check(self) -> None:
+        self.rows_up_to_the_position_are_those_of_the_session_at_its_serial()
+        self.each_change_was_applied_once_in_order_and_as_it_was_written()
+        self.what_is_acknowledged_was_stored()
+
     def teardown(self) -> None:
-        while self.upwards:
-            self.deliver(pick=0, again=False)
         self.come_to_rest()
         if not self.drifted:
             self.assert_equal()
@@ -331,17 +341,14 @@ class Conversation(RuleBasedStateMachine):
         for _ in range(STEPS_TO_REST):
             if self.demand == Rest():
                 return
-            self.advance(self.answer(self.upwards.pop()) if self.waits else self.perform())
+            self.advance(self.answer(self.upwards[-1]) if self.waits else self.perform())
         raise AssertionError("they never come to rest")
 
     def answer(self, data: bytes) -> Reply:
         reply = run(receive(parse_message(data), self.inbox))
+        self.downwards.append(encode(reply))
         self.note_reached()
         return reply
-
-    def draw(self, messages: list[bytes], pick: int, again: bool) -> bytes:
-        place = pick % len(messages)
-        return messages[place] if again else messages.pop(place)
 
     def name(self) -> str:
         self.names += 1
@@ -355,17 +362,78 @@ class Conversation(RuleBasedStateMachine):
         self.reached[session] = max(serial, self.reached.get(session, 0))
 
 
+def walk(seed: int) -> None:
+    """One long random walk through the same rules; hypothesis looks for short ways, this for long ones."""
+    random = Random(seed)  # noqa: S311 - a walk, not a secret
+    world = Conversation()
+    world.begin(random.random() < 0.3, random.random() < 0.8, random.random() < 0.8)
+    weights, actions, allowed = zip(*WALK, strict=True)
+    for _ in range(WALK_STEPS):
+        number = random.choices(range(len(WALK)), weights)[0]
+        if allowed[number](world):
+            actions[number](world, random)
+            world.check()
+    world.teardown()
+
+
+def _write_some(world: Conversation, random: Random) -> None:
+    some = range(random.randint(1, 3))
+    world.write([(random.choice(PLACES), random.choice(KINDS)) for _ in some])
+
+
+def _always(_world: Conversation) -> bool:
+    return True
+
+
+# How often, what, and when it can be.
+Action = Callable[[Conversation, Random], None]
+WALK: list[tuple[int, Action, Callable[[Conversation], object]]] = [
+    (8, _write_some, _always),
+    (12, lambda world, random: world.talk_on(random.randint(1, 12)), _always),
+    (6, lambda world, _: world.step(), lambda world: not world.waits),
+    (6, lambda world, random: world.deliver(_age(random)), lambda world: world.upwards),
+    (3, lambda world, random: world.deliver_half(_age(random)), lambda world: world.upwards),
+    (3, lambda world, _: world.deliver_other_half(), lambda world: world.storing),
+    (5, lambda w, random: w.reply(_age(random)), lambda w: w.waits and w.downwards),
+    (3, lambda world, _: world.give_up_waiting(), lambda world: world.waits),
+    (1, lambda world, _: world.garble_the_reply(), lambda world: world.waits),
+    (1, lambda world, _: world.greet(), _always),
+    (1, lambda world, _: world.verify(), _always),
+    (1, lambda world, _: world.kill_the_sender(), _always),
+    (1, lambda world, _: world.back_up_the_peer(), _always),
+    (1, lambda world, _: world.back_up_the_node(), _always),
+    (2, lambda world, random: world.prune(random.randint(0, world.outbox.serial)), _always),
+    (1, lambda w, random: w.restore_the_peer(random.randint(0, 5)), lambda w: w.inbox_backups),
+    (1, lambda w, random: w.restore_the_node(random.randint(0, 5)), lambda w: w.outbox_backups),
+    (1, lambda w, random: w.corrupt_a_row(random.choice(PLACES)), lambda w: w.may_drift),
+    (1, lambda world, _: world.lose_the_peers_store(), _always),
+    (1, lambda world, _: world.talk_to_rest(), _always),
+]
+
+
+def _age(random: Random) -> int:
+    return random.choice((0, 0, 1, 2, random.randint(0, 40)))
+
+
 def _up_to(position: Place, rows: dict[Place, bytes]) -> dict[Place, bytes]:
     return {place: body for place, body in rows.items() if place <= position}
 
 
-@pytest.mark.parametrize("steps", [20, STEPS])
-def test_any_interleaving_delivers_each_change_once_in_order_and_ends_equal(steps: int) -> None:
+def test_any_interleaving_delivers_each_change_once_in_order_and_ends_equal() -> None:
     run_state_machine_as_test(
         Conversation,
         settings=settings(
             max_examples=EXAMPLES,
-            stateful_step_count=steps,
+            stateful_step_count=STEPS,
             suppress_health_check=[HealthCheck.too_slow],
         ),
     )
+
+
+def test_long_random_walks_end_equal_too() -> None:
+    for seed in range(WALKS):
+        try:
+            walk(seed)
+        except Exception as error:
+            error.add_note(f"walk({seed})")
+            raise
