@@ -36,7 +36,7 @@ _JSON_START = (
     b"HTTP/1.1 200 OK\r\ndate: %b\r\ncontent-type: application/json;charset=utf-8\r\n"
     b"access-control-allow-origin: *\r\n"
 )
-_JSON_TAIL = b"%b%bcontent-length: %d\r\n\r\n%b"
+_JSON_TAIL = b"%b%bcontent-length: %d\r\n\r\n"
 COMPRESSED_FROM_BYTES = (
     1_024  # the application compresses such bodies when it may; a ready reply is never compressed
 )
@@ -66,7 +66,7 @@ WireReply = tuple[int, bytes, Any]
 """What `HotWire.reply` finds: the UDP cell, the finished reply to a whole request message, and the subject."""
 
 _Index = dict[bytes, bytes | tuple[bytes, ...]]
-"""Canonical key -> the requests that have an entry; one is kept bare, since most records have just that."""
+"""Canonical key -> the requests that have an entry, but for the key itself; one is kept bare, as with most."""
 
 
 class HotTable:
@@ -130,21 +130,23 @@ class HotTable:
     def drop(self, key: bytes) -> bool:
         """Forget every reply made from this record; true when there was one."""
         young, old = (
-            _requests(self._young_index.pop(key, ())),
-            _requests(self._old_index.pop(key, ())),
+            (key, *_requests(self._young_index.pop(key, ()))),
+            (key, *_requests(self._old_index.pop(key, ()))),
         )
+        known = len(self)
         for request in young:
             if (ready := self.young.pop(request, None)) is not None:
                 self._young_bytes -= _size(request, ready)
         for request in old:
             if (ready := self._old.pop(request, None)) is not None:
                 self._old_bytes -= _size(request, ready)
-        return bool(young or old)
+        return len(self) < known
 
     def drop_below(self, is_below: Callable[[bytes], bool]) -> None:
         """Forget every reply whose canonical key passes the test; looks at all entries."""
         self.era += 1
-        keys = [key for key in (*self._young_index, *self._old_index) if is_below(key)]
+        entries = (*self.young.values(), *self._old.values())
+        keys = {ready[5] for ready in entries if is_below(ready[5])}
         for key in keys:
             self.drop(key)
 
@@ -167,7 +169,7 @@ class HotTable:
         self.young[request] = ready
         self._young_bytes += _size(request, ready) - (_size(request, before) if before else 0)
         requests = _requests(self._young_index.get(ready[5], ()))
-        if request in requests:
+        if request == ready[5] or request in requests:
             return
         if len(requests) >= _MAX_REQUESTS_PER_KEY:
             oldest, *requests_left = requests
@@ -266,8 +268,11 @@ class HotHttp(HotTable):
         expires_ns = perf_counter_ns() + stored.ttl_seconds * _NS
         vary = _VARY if len(body) >= COMPRESSED_FROM_BYTES else b""
         tag = _ETAG % stored.version if stored.version else b""
-        tail = _JSON_TAIL % (vary, tag, len(body), body)
-        key = raw_path if key == raw_path else key  # one object instead of two, for most handles
+        tail = b"".join(
+            (_JSON_TAIL % (vary, tag, len(body)), body)
+        )  # takes no more than its length
+        if key == raw_path:
+            raw_path = key  # one object for all that know this record, as with most handles
         subject = self.subject_of(key)
         entry = (expires_ns, counted, False, b"", tail, key, stored.serial, b"", subject)
         self.put(raw_path, entry, era)

@@ -43,7 +43,7 @@ from resolver.identifier import PREFIX_HANDLE
 
 MAX_ASKERS = 65_536  # about 600 bytes each
 MAX_KEPT_AGENT_BYTES = 1_024  # whoever sends more than any browser is decided afresh each time
-MAX_SUBJECTS = 131_072  # about 250 bytes each
+MAX_SUBJECTS = 4_096  # about 250 bytes each; ready replies have theirs beside them
 _NONCE = Struct("4s")
 _DRAWN_BYTES = 16_384  # of randomness at once
 _TOMORROW_NS = 3_600 * SECOND_NS  # how early the next day's key is made

@@ -147,6 +147,7 @@ class Flusher:
         else:
             self._worked(Event.LEDGER_SYNC_FAILED)
             self._note_durable(file, seq)
+            file.release(seq)
         self._synced(file.header.epoch, seq, not file.is_damaged)
 
     def _note_durable(self, file: OpenFile, seq: int) -> None:

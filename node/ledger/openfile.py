@@ -41,6 +41,7 @@ class OpenFile:
         self.durable = 0  # records that the disk has; the flusher's
         self.is_damaged = False  # the disk did not take something; the flusher's
         self._descriptor = descriptor
+        self._released = mmap.PAGESIZE  # the first page has the header, which is written again
         self._turns = dict.fromkeys(Line, 0)
 
     @classmethod
@@ -65,6 +66,13 @@ class OpenFile:
     def sync(self) -> None:
         """Have the disk keep what was written.  Raises OSError."""
         os.fdatasync(self._descriptor)
+
+    def release(self, last: int) -> None:
+        """Let go of the memory that whole pages up to this record take; the file keeps what they hold."""
+        upto = (HEADER_BYTES + last * RECORD_BYTES) // mmap.PAGESIZE * mmap.PAGESIZE
+        if upto > self._released:
+            self.mapping.madvise(mmap.MADV_DONTNEED, self._released, upto - self._released)
+            self._released = upto
 
     def remove(self) -> None:
         """Unmap the file, which holds nothing, and take it off the disk."""

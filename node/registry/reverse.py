@@ -74,10 +74,13 @@ class ReverseIndex:
                 return
             self._failing = False
             while True:
-                began = time.monotonic()
+                began, behind = time.monotonic(), self.levels.behind
                 is_behind = await self.step(connection)
                 spent = time.monotonic() - began
-                pause = min(spent, LONGEST_PAUSE_SECONDS) if is_behind else self._poll_seconds
+                if self.levels.behind - behind > self._range_records:
+                    pause = LONGEST_PAUSE_SECONDS  # somebody loads; he goes first
+                else:
+                    pause = min(spent, LONGEST_PAUSE_SECONDS) if is_behind else self._poll_seconds
                 await asyncio.sleep(pause)
 
     async def step(self, connection: OwnConnection) -> bool:

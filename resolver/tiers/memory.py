@@ -13,10 +13,9 @@ from resolver.answer import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Stored, Tier
 from resolver.freshness import Freshness
 from resolver.source import Source, SourceUnavailable
 
+_MAX_SHARED = 16_384
 _ENTRY_OVERHEAD_BYTES = 320  # two dict slots, tuple, headers of the bytes objects
 _REREADS = 3
-
-_Entry = tuple[float, Stored]
 
 
 class _Flight(NamedTuple):
@@ -50,11 +49,12 @@ class MemoryTier:
         self._max_entries = max_entries // 2
         self._max_bytes = max_bytes // 2
         self._on_newer = on_newer
-        self._young: dict[bytes, _Entry] = {}
-        self._old: dict[bytes, _Entry] = {}
+        self._young: dict[bytes, Stored] = {}  # their TTL is when it ends, in seconds of `clock`
+        self._old: dict[bytes, Stored] = {}
         self._young_bytes = 0
         self._old_bytes = 0
         self._flights: dict[bytes, _Flight] = {}
+        self._shared: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
@@ -84,9 +84,9 @@ class MemoryTier:
         """Forget a record that has changed; true when there was one."""
         young, old = self._young.pop(key, None), self._old.pop(key, None)
         if young is not None:
-            self._young_bytes -= _size(key, young[1])
+            self._young_bytes -= _size(key, young)
         if old is not None:
-            self._old_bytes -= _size(key, old[1])
+            self._old_bytes -= _size(key, old)
         return young is not None or old is not None
 
     def clear(self) -> None:
@@ -143,29 +143,40 @@ class MemoryTier:
         if self._max_entries:
             limit = NEGATIVE_TTL_SECONDS if stored.handle is None else MAX_TTL_SECONDS
             self.drop(key)
-            self._store(key, (self._clock() + min(stored.ttl_seconds, limit), stored))
+            expires = int(self._clock() + min(stored.ttl_seconds, limit))
+            self._store(key, self._thrifty(key, expires, stored))
+
+    def _thrifty(self, key: bytes, expires: int, stored: Stored) -> Stored:
+        """Return the record as it is kept, with one object for what many have alike."""
+        if len(self._shared) >= _MAX_SHARED:
+            self._shared.clear()
+        share = self._shared.setdefault
+        return stored._replace(
+            handle=key if stored.handle == key else stored.handle,
+            ttl_seconds=share(expires, expires),
+            serial=share(stored.serial, stored.serial),
+        )
 
     def _get(self, key: bytes) -> Stored | None:
         """Return a record that is kept, with what is left of its TTL; it is true for all changes seen by now."""
-        entry = self._young.get(key)
-        if entry is None:
-            if (entry := self._old.pop(key, None)) is None:
+        stored = self._young.get(key)
+        if stored is None:
+            if (stored := self._old.pop(key, None)) is None:
                 return None
-            self._old_bytes -= _size(key, entry[1])
-            self._store(key, entry)
-        expires, stored = entry
-        if (left := expires - self._clock()) <= 0:
+            self._old_bytes -= _size(key, stored)
+            self._store(key, stored)
+        if (left := stored.ttl_seconds - self._clock()) <= 0:
             self.drop(key)
             return None
         serial = max(stored.serial, self._freshness.seen)
         return stored._replace(serial=serial, ttl_seconds=int(left), tier=Tier.MEMORY)
 
-    def _store(self, key: bytes, entry: _Entry) -> None:
+    def _store(self, key: bytes, stored: Stored) -> None:
         if len(self._young) >= self._max_entries or self._young_bytes >= self._max_bytes:
             self._old, self._old_bytes = self._young, self._young_bytes
             self._young, self._young_bytes = {}, 0
-        self._young[key] = entry
-        self._young_bytes += _size(key, entry[1])
+        self._young[key] = stored
+        self._young_bytes += _size(key, stored)
 
 
 def _size(key: bytes, stored: Stored) -> int:
