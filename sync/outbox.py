@@ -3,7 +3,8 @@
 Its laws.  A change is written in the transaction that changes its row, and takes its serial from a counter row as that
 transaction's last statement, so serials become visible in their order (ADR 0004).  Standing, batch and page are each
 read in one snapshot, session and serial included.  Acknowledged changes may be removed from the oldest on, which raises
-`kept_from`; others never.  Whoever restores a backup gives the outbox a new session before it is read.
+`kept_from`; others never.  Whoever restores a backup gives the outbox a new session before it is read; a sender may
+still run then, so what is to be stored of another session than the present one is passed over.
 """
 
 from typing import Protocol
@@ -33,10 +34,10 @@ class Outbox(Protocol):
     async def acknowledge(self, batch: Batch, rejected: tuple[Rejection, ...]) -> None:
         """Store that the peer has the batch: its rejected keys are set aside, its others no longer."""
 
-    async def settle(self, span: Span, rejected: tuple[Rejection, ...]) -> None:
+    async def settle(self, session: str, span: Span, rejected: tuple[Rejection, ...]) -> None:
         """Store which keys within a span are set aside, those that have no row included; no others are."""
 
-    async def resume(self, serial: int) -> None:
+    async def resume(self, session: str, serial: int) -> None:
         """Store that the peer has the changes up to this serial, be it lower or higher than was stored."""
 
     async def restart(self, session: str | None) -> OutboxStanding:

@@ -121,12 +121,12 @@ class Sender:
     async def _store(self, demand: Resume | Acknowledge | Settle | Finish) -> None:
         match demand:
             case Resume():
-                await self._outbox.resume(demand.serial)
+                await self._outbox.resume(demand.session, demand.serial)
                 return
             case Acknowledge():
                 await self._outbox.acknowledge(demand.batch, demand.rejected)
             case Settle():
-                await self._outbox.settle(demand.span, demand.rejected)
+                await self._outbox.settle(demand.session, demand.span, demand.rejected)
             case Finish():
                 await self._outbox.finish(demand.evidence)
         self._recover()

@@ -105,7 +105,7 @@ class SendingSession:
         self._acknowledged = 0
         self._walk: _Walk | None = None
         self._met = False
-        self._heard = False  # something was acknowledged since we met
+        self._helped = False  # something was stored since we met
 
     def greet(self) -> None:
         """Ask the peer where it stands before anything else: in a while of rest it may have been restored."""
@@ -126,11 +126,11 @@ class SendingSession:
                 yield Rest(lost=True)
             except _Unfit:
                 self._met = False
-                if not self._heard:  # a peer that never fits is not asked in a tight loop
+                if not self._helped:  # a peer that never fits is not asked in a tight loop
                     yield Rest(lost=True)
 
     def _meet(self) -> Steps[None]:
-        self._heard = False
+        self._helped = False
         ours = yield from self._read_standing()
         theirs = yield from self._welcome(Hello(self._next(), ours.session, ours.serial))
         ours = yield from self._read_standing()  # read after theirs: never behind what a former self has sent
@@ -142,7 +142,7 @@ class SendingSession:
                 raise _Unfit
         serial = min(ours.acknowledged, theirs.serial) if ours.complete else theirs.serial
         if serial != ours.acknowledged:
-            yield Resume(serial)
+            yield Resume(ours.session, serial)
         self._session, self._acknowledged, self._met = ours.session, serial, True
         self._walk = self._walk_for(ours, theirs)
 
@@ -186,7 +186,7 @@ class SendingSession:
         if not sent.issuperset(each.place for each in ack.rejected):
             raise PeerUnavailable("the peer rejects what was not sent")
         yield Acknowledge(batch, ack.rejected)
-        self._acknowledged = batch.until
+        self._acknowledged, self._helped = batch.until, True
 
     def _show(self, page: Page) -> Steps[bool]:
         """Have the peer compare a page, and take it where it differs; return whether it did."""
@@ -200,14 +200,14 @@ class SendingSession:
             raise _Unfit
         if not all(span.holds(each.place) for each in ack.rejected):
             raise PeerUnavailable("the peer rejects what was not shown")
-        yield Settle(span, ack.rejected)
+        yield Settle(session, span, ack.rejected)
+        self._helped = True
         return repaired
 
     def _ack(self, message: Message) -> Steps[Ack]:
         reply = yield from self._exchange(message)
         if not isinstance(reply, Ack) or reply.session != self._session:
             raise _Unfit
-        self._heard = True
         return reply
 
     def _welcome(self, message: Message) -> Steps[Welcome]:

@@ -88,6 +88,7 @@ class Restart:
 class Resume:
     """Store that the peer has the changes up to this serial and no others, whatever was stored before: None."""
 
+    session: str
     serial: int
 
 
@@ -103,6 +104,7 @@ class Acknowledge:
 class Settle:
     """Store that of all keys within a span these are set aside, and no others: None."""
 
+    session: str
     span: Span
     rejected: tuple[Rejection, ...]
 

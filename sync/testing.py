@@ -106,18 +106,23 @@ class MemoryOutbox:
         return Page(self.session, self.serial, Span(after, until), rows)
 
     async def acknowledge(self, batch: Batch, rejected: tuple[Rejection, ...]) -> None:
+        if batch.session != self.session:
+            return
         for change in batch.changes:
             self.aside.pop(change.place, None)
         self.aside.update((each.place, each) for each in rejected)
         self.acknowledged = batch.until
 
-    async def settle(self, span: Span, rejected: tuple[Rejection, ...]) -> None:
+    async def settle(self, session: str, span: Span, rejected: tuple[Rejection, ...]) -> None:
+        if session != self.session:
+            return
         for place in [place for place in self.aside if span.holds(place)]:
             del self.aside[place]
         self.aside.update((each.place, each) for each in rejected)
 
-    async def resume(self, serial: int) -> None:
-        self.acknowledged = serial
+    async def resume(self, session: str, serial: int) -> None:
+        if session == self.session:
+            self.acknowledged = serial
 
     async def restart(self, session: str | None) -> OutboxStanding:
         self.session = session or self.session
@@ -125,8 +130,9 @@ class MemoryOutbox:
         return await self.standing()
 
     async def finish(self, evidence: Evidence) -> None:
-        self.complete = True
-        self.evidence.append(evidence)
+        if evidence.session == self.session:
+            self.complete = True
+            self.evidence.append(evidence)
 
 
 @dataclass(slots=True)

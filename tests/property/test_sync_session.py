@@ -157,12 +157,13 @@ class Conversation(RuleBasedStateMachine):
         self.outbox_backups.append(deepcopy(self.outbox))
 
     @precondition(lambda self: self.outbox_backups)
-    @rule(pick=PICK)
-    def restore_the_node(self, pick: int) -> None:
+    @rule(pick=PICK, killed=st.booleans())
+    def restore_the_node(self, pick: int, killed: bool) -> None:
         backup = self.outbox_backups[pick % len(self.outbox_backups)]
         self.outbox = backup.restored(self.name())
         self.remember()
-        self.start()
+        if killed:
+            self.start()
 
     # what the network does: it keeps what was ever sent, and delivers any of it, late and again, or never
 
@@ -179,6 +180,13 @@ class Conversation(RuleBasedStateMachine):
     @rule(age=AGE)
     def deliver(self, age: int) -> None:
         self.answer(self.upwards[-1 - age % len(self.upwards)])
+
+    @precondition(lambda self: self.upwards)
+    @rule(age=AGE, many=st.integers(1, 8))
+    def replay(self, age: int, many: int) -> None:
+        start = max(0, len(self.upwards) - 1 - age)
+        for message in self.upwards[start : start + many]:
+            self.answer(message)
 
     @precondition(lambda self: self.upwards)
     @rule(age=AGE)
@@ -316,12 +324,12 @@ class Conversation(RuleBasedStateMachine):
                 self.remember()
                 return standing
             case Resume():
-                run(outbox.resume(demand.serial))
+                run(outbox.resume(demand.session, demand.serial))
             case Acknowledge():
                 assert demand.batch.until <= self.reached[demand.batch.session]
                 run(outbox.acknowledge(demand.batch, demand.rejected))
             case Settle():
-                run(outbox.settle(demand.span, demand.rejected))
+                run(outbox.settle(demand.session, demand.span, demand.rejected))
             case Finish():
                 run(outbox.finish(demand.evidence))
             case _:
@@ -345,7 +353,12 @@ class Conversation(RuleBasedStateMachine):
         raise AssertionError("they never come to rest")
 
     def answer(self, data: bytes) -> Reply:
+        before = self.inbox.stands
         reply = run(receive(parse_message(data), self.inbox))
+        assert (reply.session, reply.serial, reply.position) == self.inbox.stands
+        if self.inbox.stands.session == before.session:
+            assert self.inbox.stands >= before  # in serial and position it only goes on
+            assert self.inbox.stands.position >= before.position
         self.downwards.append(encode(reply))
         self.note_reached()
         return reply
@@ -392,6 +405,7 @@ WALK: list[tuple[int, Action, Callable[[Conversation], object]]] = [
     (12, lambda world, random: world.talk_on(random.randint(1, 12)), _always),
     (6, lambda world, _: world.step(), lambda world: not world.waits),
     (6, lambda world, random: world.deliver(_age(random)), lambda world: world.upwards),
+    (2, lambda w, random: w.replay(_age(random), random.randint(1, 8)), lambda w: w.upwards),
     (3, lambda world, random: world.deliver_half(_age(random)), lambda world: world.upwards),
     (3, lambda world, _: world.deliver_other_half(), lambda world: world.storing),
     (5, lambda w, random: w.reply(_age(random)), lambda w: w.waits and w.downwards),
@@ -404,7 +418,11 @@ WALK: list[tuple[int, Action, Callable[[Conversation], object]]] = [
     (1, lambda world, _: world.back_up_the_node(), _always),
     (2, lambda world, random: world.prune(random.randint(0, world.outbox.serial)), _always),
     (1, lambda w, random: w.restore_the_peer(random.randint(0, 5)), lambda w: w.inbox_backups),
-    (1, lambda w, random: w.restore_the_node(random.randint(0, 5)), lambda w: w.outbox_backups),
+    (
+        1,
+        lambda w, random: w.restore_the_node(random.randint(0, 5), random.random() < 0.5),
+        lambda w: w.outbox_backups,
+    ),
     (1, lambda w, random: w.corrupt_a_row(random.choice(PLACES)), lambda w: w.may_drift),
     (1, lambda world, _: world.lose_the_peers_store(), _always),
     (1, lambda world, _: world.talk_to_rest(), _always),
