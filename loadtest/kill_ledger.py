@@ -92,7 +92,7 @@ def run(
     with open_stand() as stand, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         auditor = Auditor(stand)
         settings = {"WORKERS": str(WORKERS), "COUNT_LOOPBACK": "true", **auditor.settings}
-        running = start_on_fixed_ports(stand, "killed", settings, Random(seed))
+        running = start_on_fixed_ports(stand, "killed", settings)
         auditor.watch(running.node)
         canaries = [
             f"{PREFIX}/canary-{Random(f'{seed}-{n}').randbytes(8).hex()}"

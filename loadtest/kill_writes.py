@@ -145,7 +145,7 @@ def run(bursts: int, seed: int, victims: Sequence[Victim] = TURNS) -> list[str]:
     """Start a node and go through so many bursts; print what was done, and return what did not hold."""
     with open_stand() as stand, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         settings = {"WORKERS": str(WORKERS), **SETTINGS}
-        running = start_on_fixed_ports(stand, "written", settings, Random(seed))
+        running = start_on_fixed_ports(stand, "written", settings)
         settle(stand, running.node)
         campaign = Campaign(running, seed)
         try:

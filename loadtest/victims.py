@@ -47,11 +47,9 @@ class Running:
     start: Callable[[], Node]
 
 
-def start_on_fixed_ports(
-    stand: Stand, name: str, settings: dict[str, str], dice: Random
-) -> Running:
-    """Start a node that can be started again with the same addresses."""
-    http, native, admin = dice.sample(range(*PORTS), 3)
+def start_on_fixed_ports(stand: Stand, name: str, settings: dict[str, str]) -> Running:
+    """Start a node that can be started again with the same addresses, which no seed decides: two may run at once."""
+    http, native, admin = Random().sample(range(*PORTS), 3)
     listen = {"HTTP_LISTEN": http, "NATIVE_LISTEN": native, "ADMIN_LISTEN": admin}
     given = {**settings, **{name: f"127.0.0.1:{port}" for name, port in listen.items()}}
 

@@ -271,8 +271,9 @@ class HotHttp(HotTable):
         tail = b"".join(
             (_JSON_TAIL % (vary, tag, len(body)), body)
         )  # takes no more than its length
-        if key == raw_path:
-            raw_path = key  # one object for all that know this record, as with most handles
+        for known in (key, stored.handle):
+            if known == raw_path:
+                raw_path = known  # one object for all who know this record
         subject = self.subject_of(key)
         entry = (expires_ns, counted, False, b"", tail, key, stored.serial, b"", subject)
         self.put(raw_path, entry, era)

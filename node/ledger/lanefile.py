@@ -142,10 +142,12 @@ def boot_id() -> bytes:
 def make_file(path: Path, header: Header) -> None:
     """Make a lane file with all its room, and have the disk keep it.  Raises OSError; then nothing is left.
 
-    It has its name only once it is whole; what a crash leaves is overwritten the next time.
+    It has its name only once it is whole.  What a crash leaves is taken away the next time, and never written into: it
+    may be a whole file that has its true name, too.
     """
     draft = path.with_name(f"{header.lane}.new")
-    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _FILE_MODE)
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
     try:
         os.posix_fallocate(descriptor, 0, HEADER_BYTES + header.capacity * RECORD_BYTES)
         os.pwrite(descriptor, encode_header(header), 0)

@@ -350,6 +350,22 @@ def test_damaged_line_of_the_header_leaves_the_one_before(lanes: Path) -> None:
         assert reader.sealed == (3, 30)
 
 
+def test_a_draft_that_a_killed_process_left_under_its_true_name_is_not_written_into(
+    lanes: Path,
+) -> None:
+    first = Ledger(lanes)
+    first.count(7)
+    first.lane.close()
+    os.link(lane_files(lanes)[0].path, lanes / "0.new")  # killed between the two names
+    second = Ledger(lanes)
+    second.count(8)
+    second.lane.close()
+
+    found = [record.nonce for record in second.records()]
+    assert (found, [name.epoch for name in lane_files(lanes)]) == ([7, 8], [1, 2])
+    assert not (lanes / "0.new").exists()
+
+
 def test_writers_killed_at_random_lose_no_announced_record(tmp_path: Path) -> None:
     verdict = kill(tmp_path, kills=6, seed=4, capacity=2_000)
 
