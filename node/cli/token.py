@@ -69,7 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_output_argument(made)
     add_output_argument(words.add_parser("list", help="list all tokens, revoked ones too"))
-    revoked = words.add_parser("revoke", help="revoke tokens; they count for nothing within a second")
+    revoked = words.add_parser(
+        "revoke", help="revoke tokens; they count for nothing within a second"
+    )
     revoked.add_argument("token", help="the id or the name")
 
 
