@@ -53,6 +53,7 @@ from loadtest.port_traffic import (
 from loadtest.stand import get, open_stand
 from loadtest.streams import Address
 from loadtest.unchanged import differences, take_digests
+from loadtest.verdict import conclude
 from loadtest.write_mutations import WriteRequests
 
 FIXTURE = VECTORS.with_name("handle-fixture.ndjson")
@@ -298,9 +299,7 @@ def fuzz(ports: Ports, messages: int, seed: int, handle: str) -> int:
     faults += list(log_faults(ports.log)) if ports.log else []
     faults += differences(before, take_digests(ports.database_url)) if ports.is_ours else []
     _print(fuzzer.counts, watch, perf_counter() - began)
-    for fault in faults[:40]:
-        print(f"FAULT {fault}")
-    return 1 if faults else 0
+    return conclude(faults)
 
 
 def _leaves(group: BaseExceptionGroup[PortFault]) -> Iterator[PortFault]:

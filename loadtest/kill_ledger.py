@@ -27,6 +27,7 @@ from loadtest.kill_writes import KILLED
 from loadtest.sizes import load_corpus
 from loadtest.stand import HOST, Stand, open_stand
 from loadtest.steady_load import SteadyLoad
+from loadtest.verdict import conclude, say
 from loadtest.victims import Running, Victim, kill, make_whole, start_on_fixed_ports
 from loadtest.witnessed import Auditor, Verdict, keys_of
 
@@ -71,7 +72,7 @@ class Campaign:
                 await self._kill(victim)
                 if number % 10 == 0 or number == len(victims):
                     answered = self._load.journal.answered.total()
-                    _say(f"{number}/{len(victims)} kills, {answered:,} answers")
+                    say(f"{number}/{len(victims)} kills, {answered:,} answers")
         finally:
             stop.set()
             await asking
@@ -106,7 +107,7 @@ def run(
         faults = runner.run(_judge(auditor, running, load, Random(seed)))
         told = list(log_faults(running.node.log, *KILLED))
     for victim, seconds in campaign.whole_seconds.items():
-        _say(f"{campaign.killed[victim]} × {victim}, whole again after {seconds:.1f} s at most")
+        say(f"{campaign.killed[victim]} × {victim}, whole again after {seconds:.1f} s at most")
     return [*faults, *told]
 
 
@@ -133,7 +134,7 @@ async def _judge(auditor: Auditor, running: Running, load: SteadyLoad, dice: Ran
     verdict = auditor.verify(evidence, running.node, canaries=noted)
     counted = recognise(records_of(evidence), load.journal, keys_of(running.node), (HOST,))
     for line in (*table(load.journal, counted), *_summary(verdict), *_gaps(evidence)):
-        _say(line)
+        say(line)
     return [*compare(load.journal, counted), *verdict.faults]
 
 
@@ -151,10 +152,6 @@ def _gaps(evidence: Path) -> list[str]:
     return [f"{len(leaves):,} leaves, {epochs:,} epochs of lanes; gaps: {told}"]
 
 
-def _say(text: str) -> None:
-    print(text, flush=True)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(prog="kill_ledger", description=__doc__.splitlines()[0])
@@ -165,10 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
     faults = run(chosen.kills, chosen.seed, chosen.only or TURNS, chosen.settle)
-    for fault in faults[:40]:
-        print("FAULT", fault)
-    print("everything held" if not faults else f"{len(faults)} faults")
-    return 1 if faults else 0
+    return conclude(faults)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from loadtest.learn import Sample, draw, fits_datagram, learn_http, learn_native
 from loadtest.replies import Inbox, read_frame, read_http
 from loadtest.sizes import load_corpus
 from loadtest.stand import Node, answers_by_tier, open_stand
+from loadtest.verdict import conclude
 
 RECORDS = 2_000
 WORKERS = 3
@@ -175,10 +176,7 @@ def run(kills: int, seed: int) -> int:
         before = answers_by_tier(node.admin).total()
         faults = asyncio.run(kill_under_load(node, load, kills, seed))
         faults += check(node, load, kills, before)
-    for fault in faults:
-        print("FAULT", fault)
-    print("everything held" if not faults else f"{len(faults)} faults")
-    return 1 if faults else 0
+    return conclude(faults)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -26,6 +26,7 @@ from loadtest.completeness import ask, check_answers, check_record, check_serial
 from loadtest.fuzz_ports import log_faults
 from loadtest.stale import LIMIT_SECONDS
 from loadtest.stand import open_stand
+from loadtest.verdict import conclude, say
 from loadtest.victims import Running, Victim, kill, make_whole, start_on_fixed_ports
 from loadtest.watch import Link, end, meet_all_workers
 from loadtest.write_bursts import HttpWriter, Ledger, NativeWriter, Writer
@@ -149,7 +150,7 @@ def run(bursts: int, seed: int, victims: Sequence[Victim] = TURNS) -> list[str]:
         settle(stand, running.node)
         campaign = Campaign(running, seed)
         try:
-            runner.run(campaign.run(list(islice(cycle(victims), bursts)), _say))
+            runner.run(campaign.run(list(islice(cycle(victims), bursts)), say))
         finally:
             campaign.close()
         told = list(log_faults(running.node.log, *KILLED))
@@ -158,10 +159,6 @@ def run(bursts: int, seed: int, victims: Sequence[Victim] = TURNS) -> list[str]:
     for victim, seconds in campaign.whole_seconds.items():
         print(f"whole again after {victim} was killed: {seconds:.1f} s at most")
     return [*campaign.ledger.faults, *told]
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -173,10 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
     faults = run(chosen.bursts, chosen.seed, chosen.only or TURNS)
-    for fault in faults[:40]:
-        print("FAULT", fault)
-    print("everything held" if not faults else f"{len(faults)} faults")
-    return 1 if faults else 0
+    return conclude(faults)
 
 
 if __name__ == "__main__":

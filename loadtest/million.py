@@ -26,6 +26,7 @@ from loadtest.run import Prepared, Run, run_apart
 from loadtest.sizes import load_corpus, make_corpus
 from loadtest.stand import Node, open_stand
 from loadtest.three_counts import ThreeCounts, differences, in_ledger, scrape, table, write_scrapes
+from loadtest.verdict import conclude
 from loadtest.witnessed import Auditor, Verdict
 from resolver.observe import Protocol
 
@@ -155,10 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
     faults = run(chosen.resolutions, chosen.workers, count_loopback=chosen.count_loopback)
-    for fault in faults:
-        print("FAULT", fault)
-    print("all three counts are one" if not faults else f"{len(faults)} faults")
-    return 1 if faults else 0
+    return conclude(faults, "all three counts are one")
 
 
 if __name__ == "__main__":

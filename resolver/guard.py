@@ -6,14 +6,12 @@ so the limit protects whoever is behind the address as much as us; what is refus
 client comes back over TCP.
 """
 
-from functools import lru_cache
 from typing import Protocol
 
 from resolver.observe import Event, Gauge, Tally
 from resolver.tries import source_of
 
 _NS = 1_000_000_000
-_KNOWN_NETWORKS = 10_000  # of IPv6 addresses that asked lately
 
 
 class Connection(Protocol):
@@ -134,9 +132,4 @@ class Guard:
 
 def network_of(address: str) -> str:
     """Return the source that an address counts as; of IPv4 the address itself, at no cost."""
-    return _network_of_ipv6(address) if ":" in address else address
-
-
-@lru_cache(maxsize=_KNOWN_NETWORKS)
-def _network_of_ipv6(address: str) -> str:
-    return source_of(address)
+    return source_of(address) if ":" in address else address

@@ -76,8 +76,14 @@ class HandleValue:
     def stamped(self, timestamp: int) -> "HandleValue":
         """Return the same value, changed at this epoch second."""
         return HandleValue(
-            *(self.index, self.type, self.data, self.ttl_type, self.ttl),
-            *(timestamp, self.permissions, self.references),
+            self.index,
+            self.type,
+            self.data,
+            self.ttl_type,
+            self.ttl,
+            timestamp,
+            self.permissions,
+            self.references,
         )
 
 
