@@ -118,12 +118,12 @@ def _take_children_lock(path: Path) -> int:
     for seconds, sign in ORPHAN_STEPS:
         if _wait_for_lock(descriptor, seconds):
             return descriptor
-        for process_id in _processes_with(path):
+        for process_id in processes_with(path):
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(process_id, sign)
     if _wait_for_lock(descriptor, KILLED_SECONDS):
         return descriptor
-    left = ", ".join(map(str, sorted(_processes_with(path)))) or "unknown"
+    left = ", ".join(map(str, sorted(processes_with(path)))) or "unknown"
     os.close(descriptor)
     raise RegistryError(
         Kind.IN_USE,
@@ -140,15 +140,23 @@ def _wait_for_lock(descriptor: int, seconds: float) -> bool:
     return True
 
 
-def _processes_with(path: Path) -> set[int]:
+def processes_with(path: Path) -> set[int]:
     """Return the processes, other than this one, that hold the file open: a node started them here."""
-    file, found = path.stat(), set()
-    for entry in Path("/proc").glob("[0-9]*/fd/*"):
-        with suppress(OSError):
-            seen = entry.stat()
-            if (seen.st_dev, seen.st_ino) == (file.st_dev, file.st_ino):
-                found.add(int(entry.parts[2]))
-    return found - {os.getpid()}
+    file = path.stat()
+    others = {int(name) for name in os.listdir("/proc") if name.isdecimal()} - {os.getpid()}
+    return {process_id for process_id in others if _has_open(process_id, file)}
+
+
+def _has_open(process_id: int, file: os.stat_result) -> bool:
+    """False, too, for a process that ends just now, or that we may not look into."""
+    directory = f"/proc/{process_id}/fd"
+    with suppress(OSError):
+        for name in os.listdir(directory):
+            with suppress(OSError):
+                seen = os.stat(f"{directory}/{name}")
+                if (seen.st_dev, seen.st_ino) == (file.st_dev, file.st_ino):
+                    return True
+    return False
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -88,7 +88,8 @@ def _processes() -> Iterator[Executor]:
     try:
         yield pool
     finally:
-        pool.shutdown(cancel_futures=True)
+        # Nobody waits: before Python 3.11.6 that may take for ever when a process was killed (CPython issue 94777).
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _settle() -> None:

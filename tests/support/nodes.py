@@ -15,7 +15,7 @@ from pathlib import Path
 from node.config import Settings, load
 from node.process.account import Account, Identity
 from node.process.home import POINTER
-from node.process.lock import CHILDREN_LOCK
+from node.process.lock import CHILDREN_LOCK, processes_with
 from node.process.running import find_running
 
 START_SECONDS = 60.0
@@ -120,7 +120,7 @@ class NodeProcess:
 
     def processes(self) -> dict[int, str]:
         """Return the processes that belong to it, the supervisor included, with their command lines."""
-        return processes_with(self.data_dir / CHILDREN_LOCK)
+        return command_lines(self.data_dir / CHILDREN_LOCK)
 
     def end(self) -> None:
         """Leave nothing behind, however the test went."""
@@ -150,19 +150,13 @@ def node_in(directory: Path, account: str | None = None, **settings: str) -> Ite
         lent.end()
 
 
-def processes_with(path: Path) -> dict[int, str]:
+def command_lines(path: Path) -> dict[int, str]:
     """Return the processes that hold the file open, with their command lines."""
-    try:
-        wanted = path.stat()
-    except FileNotFoundError:
-        return {}
     found = {}
-    for entry in Path("/proc").glob("[0-9]*/fd/*"):
+    for process_id in processes_with(path) if path.exists() else ():
         with suppress(OSError):
-            seen = entry.stat()
-            if (seen.st_dev, seen.st_ino) == (wanted.st_dev, wanted.st_ino):
-                words = Path(f"/proc/{entry.parts[2]}/cmdline").read_bytes()
-                found[int(entry.parts[2])] = words.replace(b"\0", b" ").decode()
+            words = Path(f"/proc/{process_id}/cmdline").read_bytes()
+            found[process_id] = words.replace(b"\0", b" ").decode()
     return found
 
 

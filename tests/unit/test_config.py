@@ -157,7 +157,8 @@ def test_url_that_cannot_be_read_is_refused_and_not_shown(
     "url",
     [
         "postgresql:///idnode?host=/tmp&user=a@b",
-        "postgresql://u:p%2F%40@a:1,b:2,[::1]:3/x",
+        "postgresql://u:p%2F%40@a:1,b:2/x",
+        "postgresql://u@[::1]:3/x",
         "postgres://u:p@h",
     ],
 )

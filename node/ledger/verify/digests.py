@@ -3,14 +3,20 @@
 What comes back is compared by who asked, in the order in which it was asked for: with helpers or without, a run says
 the same.  Helpers are forked, so they need no file to start from, and the zipapp has them too; where a system cannot
 fork, for little evidence, and when they are lost, the work is done here.
+
+Each has a line of its own, so that one that is killed is known by its end.  The pool of the standard library waits for
+ever, before Python 3.11.6, for a helper that was killed while it was written to (CPython issue 94777).
 """
 
 import multiprocessing
 import os
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from hashlib import sha256
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
 from typing import NamedTuple
 
 from node.ledger.block import record_root, sm3
@@ -65,6 +71,52 @@ def helpers_here() -> int:
     return min((cores or 1) - 1, MAX_HELPERS)
 
 
+class _Helpers:
+    """Forked processes, each with a thread that waits for it."""
+
+    def __init__(self, count: int) -> None:
+        self._idle: SimpleQueue[Connection] = SimpleQueue()
+        self._lines = [_fork() for _ in range(count)]  # before there is any thread
+        for line in self._lines:
+            self._idle.put(line)
+        self._threads = ThreadPoolExecutor(count)
+
+    def submit(self, batch: list[Task]) -> "Future[list[Digests]]":
+        """Have a batch done; its result raises OSError or EOFError when the helper is lost."""
+        return self._threads.submit(self._ask, batch)
+
+    def close(self) -> None:
+        """Let the helpers go."""
+        self._threads.shutdown(cancel_futures=True)
+        for line in self._lines:
+            line.close()
+
+    def _ask(self, batch: list[Task]) -> list[Digests]:
+        line = self._idle.get()
+        try:
+            line.send(batch)
+            done: list[Digests] = line.recv()
+        finally:
+            self._idle.put(line)
+        return done
+
+
+def _fork() -> Connection:
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    context.Process(target=_serve, args=(theirs, ours), daemon=True).start()
+    theirs.close()  # the helper alone has it: when it ends, the line does
+    return ours
+
+
+def _serve(line: Connection, other_end: Connection) -> None:
+    """What a helper does until nobody asks any more."""
+    other_end.close()
+    with suppress(EOFError, OSError, KeyboardInterrupt):
+        while True:
+            line.send(digest_all(line.recv()))
+
+
 class Digester:
     """Takes bodies, and gives their digests back in the same order."""
 
@@ -72,7 +124,7 @@ class Digester:
         """`little` is how many bytes of bodies are done here in any case."""
         self._helpers = helpers
         self._little = little
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: _Helpers | None = None
         self._done: list[Digests] = []
         self._batch: list[Task] = []
         self._batch_bytes = 0
@@ -96,7 +148,8 @@ class Digester:
         while self._waiting:
             self._collect()
         if self._pool is not None:
-            self._pool.shutdown()
+            self._pool.close()
+            self._pool = None
         return self.ready()
 
     def _hand_out(self) -> None:
@@ -107,13 +160,8 @@ class Digester:
             self._done += digest_all(batch)
             return
         if self._pool is None:
-            context = multiprocessing.get_context("fork")
-            self._pool = ProcessPoolExecutor(self._helpers, context)
-        try:
-            self._waiting.append((batch, self._pool.submit(digest_all, batch)))
-        except BrokenExecutor:
-            self._give_up()
-            self._done += digest_all(batch)
+            self._pool = _Helpers(self._helpers)
+        self._waiting.append((batch, self._pool.submit(batch)))
         if len(self._waiting) > WAITING_BATCHES * self._helpers:
             self._collect()
 
@@ -122,7 +170,7 @@ class Digester:
         try:
             self._done += self._waiting[0][1].result()
             self._waiting.popleft()
-        except BrokenExecutor:
+        except (EOFError, OSError):
             self._give_up()
 
     def _give_up(self) -> None:
