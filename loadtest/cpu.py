@@ -89,14 +89,17 @@ def prefer(pids: Iterable[int], niceness: int) -> None:
     """Give these processes (all threads, and their session's share) a niceness, if it is another and we may."""
     for pid in pids:
         with suppress(*_GONE):
-            group = Path(
-                f"/proc/{pid}/autogroup"
-            )  # the scheduler shares cores among sessions first
-            if group.exists() and not group.read_text().endswith(f"nice {niceness}\n"):
-                group.write_text(str(niceness))
+            _prefer_session(Path(f"/proc/{pid}/autogroup"), niceness)
             for task in Path(f"/proc/{pid}/task").iterdir():
                 if os.getpriority(os.PRIO_PROCESS, int(task.name)) != niceness:
                     os.setpriority(os.PRIO_PROCESS, int(task.name), niceness)
+
+
+def _prefer_session(group: Path, niceness: int) -> None:
+    """Cores are shared among sessions first, where the kernel does so and lets us say how."""
+    with suppress(OSError):  # the first session of all has a fixed share
+        if not group.read_text().endswith(f"nice {niceness}\n"):
+            group.write_text(str(niceness))
 
 
 def core_busy_seconds(core: int) -> float:
