@@ -21,6 +21,9 @@ Party = Any
 Subject = Any
 """What was asked for, as the recorder sees it; a front end may keep it for as long as it likes."""
 
+MOST_AT_ONCE = 64
+"""Answers that are recorded together, before they are counted elsewhere: by so many may both counts be apart."""
+
 Answered = tuple[Party, bytes, Subject, int]
 """An answer of the native protocol: what `Recorder.native` needs but for the time."""
 
@@ -48,7 +51,10 @@ class Recorder(Protocol):
         ...
 
     def natives(self, answers: Sequence[Answered], now_ns: int) -> int:
-        """Record answers that are about to be sent together; return how many, from the first on, may be given."""
+        """Record answers that are about to be sent together, at most MOST_AT_ONCE; return how many may be given.
+
+        Those are the first of them.
+        """
         ...
 
     def party(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> Party:

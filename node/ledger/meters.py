@@ -2,13 +2,14 @@
 
 They come from two places: the counters of the slot, which the front ends add to, and the lane's own bytes.  A worker
 goes on while it is read, so the lane is read before and after: what came in between may be missing in the one count or
-the other, and so may the answer that is being given just then.
+the other, and so may the answers that are being given together just then.
 """
 
 from collections.abc import Callable, Sequence
 
 from node.counters import Counters
 from resolver.observe import LATENCY_BASE
+from resolver.recorder import MOST_AT_ONCE
 
 TRIES = 5  # to find a moment in which a worker does nothing
 
@@ -38,8 +39,7 @@ def read_meters(slots: Sequence[Counters], newest: Newest) -> tuple[Row, ...]:
 def _row(slot: int, count: int, before: Position | None, after: Position) -> Row:
     epoch, last = after
     known = before[1] if before is not None and before[0] == epoch else 0
-    moved = last - known
-    return slot, slot, epoch, count, last, moved + 1 if moved else 0
+    return slot, slot, epoch, count, last, last - known + MOST_AT_ONCE
 
 
 class Drift:

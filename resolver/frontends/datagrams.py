@@ -18,7 +18,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
-SLOTS = 64  # datagrams of a batch
+from resolver.recorder import MOST_AT_ONCE
+
+SLOTS = MOST_AT_ONCE  # datagrams of a batch
 MAX_REPLY_BYTES = 512  # of an answer in a batch; longer ones go in pieces by `sendto`
 MAX_UNSENT = 1_024  # datagrams that wait for the kernel; more are dropped
 _STRIDE = (

@@ -14,7 +14,7 @@ from typing import Any
 from resolver.guard import Guard
 from resolver.hot import HotWire, WireReply, no_reply
 from resolver.observe import Event, Protocol, Tally, shift
-from resolver.recorder import Party, Recorder
+from resolver.recorder import MOST_AT_ONCE, Party, Recorder
 from resolver.responder import Origin, Reply, Responder
 from resolver.wire import MAX_MESSAGE_BYTES, FrameBuffer, WireError
 
@@ -163,6 +163,9 @@ class TcpConnection(asyncio.Protocol):
                     self._enqueue(message)
                 else:
                     replies.append((ready, message))
+                if len(replies) == MOST_AT_ONCE:
+                    self._reply(replies, started)
+                    replies = []
         except WireError as error:
             self._tally.happened(Event.TCP_UNREADABLE)
             self._last_word = self._responder.refuse(error)

@@ -35,6 +35,7 @@ from node.ledger.role import Conduct, LedgerRole, State
 from node.store.database import Database, connect
 from node.store.prefixes import PrefixRow, PrefixState, write_prefixes
 from resolver.observe import CELL_COUNT, Tally
+from resolver.recorder import MOST_AT_ONCE
 from tests.support.ledgers import ORIGIN, START_US, LaneFile, stored_lines
 from tests.support.waiting import until
 
@@ -178,7 +179,7 @@ async def test_meters_show_both_counts_of_each_worker(database: Database, tmp_pa
             await asked(tmp_path)
     counters.close()
     meters = [leaf for leaf in await stored(database.dsn) if isinstance(leaf, Meters)]
-    assert meters[0].workers == ((0, 0, 1, 42, 40, 0),)
+    assert meters[0].workers == ((0, 0, 1, 42, 40, MOST_AT_ONCE),)
 
 
 async def test_end_seals_and_publishes_all_that_was_recorded(

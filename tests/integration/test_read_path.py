@@ -16,6 +16,7 @@ from node.registry.records import load_file
 from node.store.database import Database
 from resolver.frontends.datagrams import Datagram
 from resolver.frontends.udp import UdpFrontEnd
+from resolver.recorder import MOST_AT_ONCE
 from resolver.wire import Flag, Message, ReferralAnswer, ResponseCode
 from tests.support.workers import Native, Running, question, running_worker
 
@@ -162,6 +163,25 @@ async def test_udp_answers_are_counted_by_customer_network_ready_or_not(
         front.answer_batch()
 
     assert inbox.sent == [*addresses[:3], addresses[4], "192.0.2.1", "192.0.2.2"]
+
+
+async def test_more_questions_at_once_than_are_recorded_together_are_answered_in_order(
+    pair: tuple[Running, Running],
+) -> None:
+    worker, _ = pair
+    known = question(HANDLE)
+    asked = [
+        known[:8] + number.to_bytes(4, "big") + known[12:] for number in range(2 * MOST_AT_ONCE + 5)
+    ]
+    async with worker.native() as native:
+        await native.text(HANDLE)
+        before = worker.counted("memory")
+        native.writer.write(b"".join(asked))
+        said = await native.answers(len(asked))
+
+    assert [each.envelope.request_id for each in said] == list(range(len(asked)))
+    assert {each.header.response_code for each in said} == {ResponseCode.SUCCESS}
+    assert worker.counted("memory") - before == len(asked)
 
 
 def check(before: int, now: int) -> int:

@@ -78,13 +78,18 @@ class Native:
     ) -> Message:
         """Return the answer to a resolution."""
         self.writer.write(question(handle, *types, flags=flags))
-        frames = FrameBuffer()
+        return (await self.answers(1))[0]
+
+    async def answers(self, count: int) -> list[Message]:
+        """Return the next answers to what was asked."""
+        frames, answers = FrameBuffer(), list[Message]()
         async with asyncio.timeout(ANSWER_SECONDS):
-            while (message := frames.next_message()) is None:
+            while len(answers) < count:
                 chunk = await self.reader.read(65_536)
                 assert chunk, "the worker has closed the connection"
                 frames.feed(chunk)
-        return Message.decode(message)
+                answers += map(Message.decode, iter(frames.next_message, None))
+        return answers
 
     async def text(self, handle: bytes, *types: bytes, flags: int = int(Flag.PUBLIC_ONLY)) -> bytes:
         """Return the data of a record's first value; empty when there is no answer with values."""

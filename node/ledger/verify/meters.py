@@ -16,6 +16,7 @@ from node.ledger.verify.checks import Check
 from node.ledger.verify.epochstate import EpochState
 from node.ledger.verify.findings import Findings, Status, grouped
 
+AT_ONCE = 64  # answers that a worker records before it counts them
 SNAPSHOT_DUE_US = 600_000_000  # an epoch as long as this has one
 
 Epochs = Mapping[tuple[int, int], EpochState]
@@ -43,8 +44,9 @@ _Places = Mapping[tuple[int, int], _Place]
 class _Beginning(NamedTuple):
     """An epoch with which a worker's counter may have begun, and what follows from that for one snapshot.
 
-    `excess` is by how much both counts are further apart than they may be.  An answer is recorded before it is counted,
-    so each kill may leave the ledger one ahead; nothing leaves it behind but what gaps disclose.
+    `excess` is by how much both counts are further apart than they may be.  Answers are recorded before they are
+    counted, AT_ONCE together, so each kill may leave the ledger so many ahead; nothing leaves it behind but what gaps
+    disclose.
     """
 
     epoch: int
@@ -60,7 +62,8 @@ class _Beginning(NamedTuple):
         difference = snapshot.prometheus - (place.records + snapshot.ledger - start.records)
         disclosed = place.bound + epochs[lane, snapshot.epoch].bound - start.bound
         slack = snapshot.flying + 1
-        excess = max(0, difference - slack - disclosed, -difference - slack - (place.no - start.no))
+        killed = AT_ONCE * (place.no - start.no)
+        excess = max(0, difference - slack - disclosed, -difference - slack - killed)
         return cls(epoch, difference, disclosed, excess)
 
     @classmethod
