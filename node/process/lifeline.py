@@ -4,6 +4,7 @@ A thread waits on the lifeline, so that even a loop that hangs cannot keep an or
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -57,6 +58,7 @@ async def _run(lifeline: int, ready: int, serve: Serve) -> None:
         os._exit(1)
 
     def say_ready() -> None:
+        _keep_what_is_there()
         begun.set()
         with suppress(BrokenPipeError):  # the supervisor has gone: the lifeline tells us so too
             os.write(ready, b"1")
@@ -65,3 +67,11 @@ async def _run(lifeline: int, ready: int, serve: Serve) -> None:
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stop.set)
     await serve(stop, say_ready)
+
+
+def _keep_what_is_there() -> None:
+    """Search for cycles never again in what a process is made of: that is a hundred thousand objects, and every search
+    through them would hold up all that it answers for a tenth of a second.
+    """
+    gc.collect()
+    gc.freeze()

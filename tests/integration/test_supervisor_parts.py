@@ -204,6 +204,24 @@ def test_child_of_ours_that_is_not_ready_ends_at_once_when_cut() -> None:
     process.stdout.close()
 
 
+def test_what_a_child_is_made_of_is_searched_for_cycles_no_more() -> None:
+    asks = (
+        "import gc, sys; from node.process.lifeline import run_until_cut\n"
+        "async def serve(stop, ready):\n"
+        "    ready(); print(gc.get_freeze_count(), len(gc.get_objects()), flush=True)\n"
+        "sys.exit(run_until_cut(int(sys.argv[1]), 2, serve))"
+    )
+    lifeline, end = os.pipe()
+    command = [sys.executable, "-c", asks, str(lifeline)]
+    said = subprocess.run(command, pass_fds=(lifeline,), stdout=subprocess.PIPE, check=True).stdout
+    os.close(lifeline)
+    os.close(end)
+
+    frozen, left = map(int, said.split())
+
+    assert frozen > 10 * left
+
+
 async def test_child_that_ends_before_it_is_ready_is_a_failure() -> None:
     with pytest.raises(RegistryError, match="script ended before it was ready"):
         await Child(program("exit 3")).start()
