@@ -1,12 +1,8 @@
 """`idnode record`: read and change records, on the node that runs here or on another server."""
 
 import argparse
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from collections.abc import Callable
 
-from node.cli.access import add_access_arguments, client_for, refusal
-from node.cli.output import add_output_argument
 from node.cli.recordshow import (
     show_history,
     show_names,
@@ -20,8 +16,9 @@ from node.cli.recordvalues import (
     read_indexes,
     read_values,
 )
+from node.cli.words import Word, add_words, run_word
 from node.errors import Kind, RegistryError
-from resolver.client import Client, ClientError, Page, Terms
+from resolver.client import Client, Page, Terms
 from resolver.identifier import Identifier, IdentifierError, Scheme
 from resolver.schemes import parse
 
@@ -52,49 +49,15 @@ exit codes:
   7  no answer, or the server is busy or at fault
 """
 
-Act = Callable[[argparse.Namespace, Client], Awaitable[None]]
-
-
-class Word(NamedTuple):
-    """A word behind `idnode record`: what it is for, which arguments it takes, and what it does."""
-
-    name: str
-    purpose: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    act: Act
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say which arguments the verb takes."""
-    parser.epilog = _EPILOG
-    words = parser.add_subparsers(dest="word", metavar="WORD", title="words", required=True)
-    for word in WORDS:
-        below = words.add_parser(
-            word.name,
-            help=word.purpose,
-            description=f"{word.purpose[0].upper()}{word.purpose[1:]}.",
-        )
-        word.add_arguments(below)
-        add_output_argument(below)
-        add_access_arguments(below)
+    add_words(parser, WORDS, _EPILOG)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry it out and return 0.  Raises RegistryError for everything else."""
-    word = next(word for word in WORDS if word.name == arguments.word)
-    client = client_for(arguments)
-    try:
-        asyncio.run(_run(word, arguments, client))
-    except ClientError as error:
-        raise refusal(error) from error
-    except UnicodeEncodeError as error:
-        raise RegistryError(Kind.INVALID, f"an argument is not valid UTF-8: {error}") from error
-    return 0
-
-
-async def _run(word: Word, arguments: argparse.Namespace, client: Client) -> None:
-    async with client:
-        await word.act(arguments, client)
+    return run_word(arguments, WORDS)
 
 
 async def _get(arguments: argparse.Namespace, client: Client) -> None:

@@ -5,6 +5,7 @@ The command line uses it for all that it does over the network, and so can any P
 """
 
 from resolver.client.credentials import Basic, Certificate, Credentials, Token
+from resolver.client.documents import Document
 from resolver.client.failures import (
     Busy,
     ClientError,
@@ -35,6 +36,7 @@ __all__ = [
     "ConditionFailed",
     "Conflict",
     "Credentials",
+    "Document",
     "Forbidden",
     "Gone",
     "InsecureLogin",

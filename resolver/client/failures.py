@@ -5,6 +5,7 @@ reason is the Handle response code, which both interfaces give; an HTTP status s
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from resolver.wire import ResponseCode
 
@@ -95,9 +96,21 @@ class ServerFault(Refused):
     """The server is at fault, or said something that nobody knows."""
 
 
+class Fault(NamedTuple):
+    """One rule that a form breaks: the path of the field, the rule's name, and what to do."""
+
+    field: str
+    rule: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.field}: " if self.field else ""
+        return f"{where}{self.message} ({self.rule})"
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a server said when it said no."""
+    """What a server said when it said no; `kind` is the word of a problem document, `faults` are those of a form."""
 
     status: int
     code: int = 0
@@ -105,8 +118,17 @@ class Refusal:
     version: int = 0
     deleted_at: str = ""
     reason: str = ""
+    kind: str = ""
+    faults: tuple[Fault, ...] = ()
 
 
+_BY_KIND: dict[str, type[Refused]] = {
+    "no_such_object": NotFound,
+    "object_exists": Conflict,
+    "step_refused": Conflict,
+    "step_not_yours": Forbidden,
+    "rule_broken": Invalid,
+}
 _BY_CODE: dict[int, tuple[type[Refused], str]] = {
     ResponseCode.ERROR: (ServerFault, "the server is at fault"),
     ResponseCode.SERVER_BUSY: (Busy, "the server is busy; try again"),
@@ -140,6 +162,8 @@ _BY_STATUS: dict[int, tuple[type[Refused], str]] = {
     410: (Gone, "the record was deleted"),
     412: (ConditionFailed, "the record has changed since it was read"),
     413: (Invalid, "the request is too long"),
+    415: (Invalid, "the server does not take this media type"),
+    422: (Invalid, "a rule is broken"),
     429: (Busy, "the server has been asked too often; wait a little"),
     501: (NotOffered, "the server does not offer this"),
     503: (Busy, "the server is busy; try again"),
@@ -150,6 +174,8 @@ _UNKNOWN_PATH = 404  # with code 4, as the Handle JSON API says that it has no s
 
 def failure(refusal: Refusal) -> Refused:
     """Return the exception for what a server said; its message begins with our sentence, then the server's own."""
+    if refusal.kind in _BY_KIND:
+        return _BY_KIND[refusal.kind](_tell(refusal), refusal)
     if refusal.status == _UNKNOWN_PATH and refusal.code == ResponseCode.PROTOCOL_ERROR:
         kind, sentence = _BY_STATUS[_UNKNOWN_PATH]
     elif refusal.status not in _STATUS_FIRST and refusal.code in _BY_CODE:
@@ -161,3 +187,10 @@ def failure(refusal: Refusal) -> Refused:
         return kind(refusal.message, refusal)
     told = f" ({refusal.message})" if refusal.message else ""
     return kind(sentence + told, refusal)
+
+
+def _tell(refusal: Refusal) -> str:
+    """Return the server's own sentence; of a form with several faults one line for each."""
+    if len(refusal.faults) < 2:
+        return str(refusal.faults[0]) if refusal.faults else refusal.message
+    return "\n  ".join((f"{len(refusal.faults)} rules are broken:", *map(str, refusal.faults)))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import orjson
 
 from resolver.client.exchange import Received
-from resolver.client.failures import UNREADABLE, NodeUnreachable, Refusal
+from resolver.client.failures import UNREADABLE, Fault, NodeUnreachable, Refusal
 from resolver.handlejson import HandleJsonError, values_from_json
 from resolver.precondition import read_etag
 from resolver.registrar import Operation
@@ -81,6 +81,8 @@ def read_refusal(received: Received) -> Refusal:
         version=number(content, "version") or version_of(received),
         deleted_at=text(content, "at"),
         reason=text(content, "reason"),
+        kind=text(content, "type").rpartition("#")[2],
+        faults=_faults_in(content),
     )
 
 
@@ -125,6 +127,12 @@ def text(content: Json, name: str) -> str:
     """Return a text, empty for anything else."""
     found = content.get(name)
     return found if isinstance(found, str) else ""
+
+
+def _faults_in(content: Json) -> tuple[Fault, ...]:
+    listed = content.get("faults")
+    faults = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    return tuple(Fault(*(text(each, name) for name in Fault._fields)) for each in faults)
 
 
 def _object_or_none(received: Received) -> Json | None:

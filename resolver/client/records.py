@@ -20,6 +20,7 @@ from uuid import uuid4
 from resolver.client import handles, v1
 from resolver.client.credentials import Credentials, check_way, tls_context
 from resolver.client.dialect import Dialect
+from resolver.client.documents import Document, Query, ask_document, read_document
 from resolver.client.exchange import ATTEMPT_SECONDS, Asked, Exchange, Received, Sleep
 from resolver.client.failures import Busy, ClientError, NotOffered, Refusal, failure
 from resolver.client.outcomes import Page, Record, Revisions, Written
@@ -171,6 +172,19 @@ class Client:
         """Return the newest revisions of a record, those before a version; on the admin listener only."""
         asked = v1.ask_history(_parsed(name), before, limit)
         return v1.read_history(await self._exchange.ask(asked))
+
+    async def document(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query = (),
+        body: object = None,
+        if_version: int | None = None,
+    ) -> Document:
+        """Ask our admin listener for a JSON document, or hand one in; `path` is percent-encoded (`path_of`)."""
+        asked = ask_document(method, path, query=query, body=body, if_version=if_version)
+        return read_document(await self._exchange.ask(asked))
 
     async def _write(self, write: Write, only: Dialect | None = None) -> Written:
         try:
