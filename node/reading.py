@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 MAX_WORKERS = 256
 SELF_SIGNED = "self-signed"
+_SECONDARY = re.compile(r"[0-9]{1,10}\.[0-9]{1,10}")
 _ORIGIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?(/[A-Za-z0-9._~-]+)*")
 
 
@@ -136,3 +137,10 @@ def origin_name(text: str) -> str:
     if name and not _ORIGIN.fullmatch(name):
         raise ValueError("must be a name such as id.example.cn/ledger, without https://")
     return name
+
+
+def secondary_prefix(text: str) -> str:
+    """Return a secondary node's prefix."""
+    if not _SECONDARY.fullmatch(text.strip()):
+        raise ValueError("must be the prefix of a secondary node, such as 88.118")
+    return text.strip()

@@ -25,6 +25,7 @@ from node.reading import (
     one_of,
     one_worker_a_core,
     origin_name,
+    secondary_prefix,
     true_or_false,
     url_of,
     value_types,
@@ -279,6 +280,50 @@ class Settings:
             "Networks of proxies whose X-Forwarded-For is believed in the ledger, comma-separated.",
         ),
     ] = ()
+    node_prefix: Annotated[
+        str,
+        Reading(secondary_prefix, "Prefix of this secondary node, such as 88.118."),
+    ] = "88.118"
+    sync_url: Annotated[
+        str,
+        Reading(
+            url_of("https"),
+            "Top-level node to be in step with, such as https://top.example:9650; empty means none.",
+        ),
+    ] = ""
+    sync_certificate: Annotated[
+        Path | None,
+        Reading(file_path, "Client certificate chain (PEM) that is shown to the top-level node."),
+    ] = None
+    sync_key: Annotated[
+        Path | None,
+        Reading(
+            file_path, "Private key (PEM) of that certificate; empty when the same file holds both."
+        ),
+    ] = None
+    sync_authority: Annotated[
+        Path | None,
+        Reading(
+            file_path,
+            "Authorities (PEM) that vouch for the top-level node; empty means those the machine trusts.",
+        ),
+    ] = None
+    sync_signing_key: Annotated[
+        Path | None,
+        Reading(
+            file_path,
+            "Private key (PEM: Ed25519, RSA or SM2) that signs what is said to the top-level node; made in the data "
+            "directory when empty.",
+        ),
+    ] = None
+    sync_peer_keys: Annotated[
+        Path | None,
+        Reading(
+            file_path,
+            "Public keys (PEM, one or more) of which one must have signed each answer of the top-level node; empty "
+            "means that answers are not checked.",
+        ),
+    ] = None
 
     @property
     def seal_path(self) -> Path:
