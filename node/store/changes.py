@@ -2,7 +2,8 @@
 
 Laws: serials come from the counter row, in the last statement of the writing transaction, so a
 reader who resumes after serial N never misses one; they have no gaps, so a reader sees at once that
-rows it needed were pruned.  A serial means something only together with its epoch.
+rows it needed were pruned.  A serial means something only together with its epoch.  The same numbering is the outbox:
+`synced` writes the changes of rows of the sync tables into it, and `outbox` sends them.
 """
 
 from collections.abc import Sequence
@@ -43,6 +44,7 @@ with oldest as (
 ), last_to_go as (
     select least(
         (select serial from change_counter) - $1,
+        (select acknowledged from sync_peer where $4),
         coalesce(
             (select min(serial) - 1 from oldest
              where changed_at >= now() - make_interval(secs => $2)),
@@ -59,10 +61,11 @@ class ChangeKind(IntEnum):
 
     RECORD = 0
     PREFIX = 1
+    ROW = 2
 
 
 class Change(NamedTuple):
-    """One change: a record's canonical key, or a prefix's canonical name."""
+    """One change: a record's canonical key, a prefix's canonical name, or the key of a row of a sync table."""
 
     serial: int
     key: bytes
@@ -121,16 +124,23 @@ async def read_changes(database: Database, after: int, limit: int = PAGE_ROWS) -
 
 
 async def prune_changes(
-    database: Database, *, keep_rows: int = KEEP_ROWS, keep_seconds: float = KEEP_SECONDS
+    database: Database,
+    *,
+    keep_rows: int = KEEP_ROWS,
+    keep_seconds: float = KEEP_SECONDS,
+    is_syncing: bool = False,
 ) -> int:
     """Drop the oldest changes and return how many: those beyond both limits, in short transactions.
 
+    While the node is in step with a top-level node (`is_syncing`), none that it has not acknowledged.
     Raises StoreUnavailable, StoreError.
     """
     pruned = 0
     while True:
         async with database.connection() as connection:
-            status = await connection.execute(_PRUNE, keep_rows, keep_seconds, PRUNE_ROWS)
+            status = await connection.execute(
+                _PRUNE, keep_rows, keep_seconds, PRUNE_ROWS, is_syncing
+            )
         count = int(status.rpartition(" ")[2])
         pruned += count
         if count < PRUNE_ROWS:

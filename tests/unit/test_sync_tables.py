@@ -224,6 +224,12 @@ def test_keys_of_several_fields_cannot_be_confused() -> None:
     assert len({first, second, third}) == 3
 
 
+def test_a_key_of_one_field_is_that_field_and_keeps_its_order() -> None:
+    identifiers = ["88.118/A", "88.118/A%B", "88.118/A&B", "88.118/A|B"]
+
+    assert [TABLES["9"].key_of({"identifier": each}) for each in identifiers] == identifiers
+
+
 def test_no_verdict_repeats_what_a_row_says_of_a_person() -> None:
     """Reasons are logged and shown: each personal value is made wrong in turn, and looked for."""
     people = ("entity.organisation.legal_person", "entity.organisation.contact")
