@@ -16,6 +16,7 @@ from typing import Any
 
 from node.config import Settings
 from node.counters import Counters
+from node.ledger.lanefile import Durability
 from node.ledger.logfiles import LogFiles
 from node.ledger.role import DIRECTORY as LEDGER
 from node.readpath import ReadPath
@@ -68,7 +69,7 @@ class Worker:
             self.client,
             self.tally,
             spawn,
-            hot_entries=settings.hot_entries,
+            hot_entries=_hot_entries(settings),
             memory_entries=settings.memory_entries,
         )
         self.siblings = Siblings(directory, settings.workers, slot)
@@ -282,6 +283,12 @@ async def serve_worker(
                 await stop.wait()
         finally:
             await worker.close()
+
+
+def _hot_entries(settings: Settings) -> int:
+    """How many ready replies to keep: none where each answer waits until the disk has its record."""
+    is_strict = settings.ledger and settings.ledger_durability == Durability.STRICT
+    return 0 if is_strict else settings.hot_entries
 
 
 def _signer(key: ServerKey) -> Sign:

@@ -68,6 +68,9 @@ class Caches:
         bounds = {"max_entries": hot_entries, "max_bytes": hot_entries * HOT_BYTES_PER_ENTRY}
         self.hot_wire = HotWire(self.freshness, **bounds)
         self.hot_http = HotHttp(self.freshness, **bounds)
+        if hot_entries >= memory_entries:  # else a record stays where there is more room
+            for table in self.hot_tables:
+                table.on_first = self.memory.drop
 
     @property
     def hot_tables(self) -> tuple[HotTable, ...]:

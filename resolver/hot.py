@@ -6,7 +6,9 @@ leaves such tuples alone) and a table is two dicts, young and old, that approxim
 1. an entry is made only from a reply that went the ordinary way, for the stored spelling (replies echo the spelling);
 2. `drop(key)` removes every entry of a changed record, and a reply read before that change is not let in; nor is one
    that was decided before everything, or all below a prefix, was dropped (`era`);
-3. what a front end does not fully understand has no entry, and goes the ordinary way.
+3. what a front end does not fully understand has no entry, and goes the ordinary way;
+4. whoever keeps the record itself is told of the first reply made from it (`on_first`), and may let it go: most records
+   are asked for in one way only, and then nobody needs them twice.
 """
 
 import re
@@ -74,7 +76,8 @@ class HotTable:
 
     def __init__(self, freshness: Freshness, *, max_entries: int, max_bytes: int) -> None:
         """The bounds hold for both generations together; `max_entries` 0 keeps nothing."""
-        self.subject_of: Callable[[bytes], Any] = _no_subject  # that of the worker's recorder
+        self.subject_of: Callable[[bytes], Any] = _nobody  # that of the worker's recorder
+        self.on_first: Callable[[bytes], object] = _nobody
         self.era = 0  # counts what was dropped without looking at serials
         self._freshness = freshness
         self._max_entries = max_entries // 2
@@ -105,8 +108,20 @@ class HotTable:
 
     def put(self, request: bytes, ready: Ready, era: int) -> None:
         """Keep a reply, unless its record has changed since it was read; `era` is that of when it was asked for."""
-        if self._max_entries and era == self.era and ready[6] >= self._freshness.floor(ready[5]):
+        key = ready[5]
+        if self._max_entries and era == self.era and ready[6] >= self._freshness.floor(key):
+            is_first = not self._replies(request, key)
             self._insert(request, self._thrifty(ready))
+            if is_first:
+                self.on_first(key)
+
+    def _replies(self, request: bytes, key: bytes) -> bool:
+        """True when a reply made from this record is kept already, and it is not that of this request, out of date."""
+        known = self.young.get(request) or self._old.get(request)
+        if known is not None:
+            return known[0] > perf_counter_ns()
+        places = (self.young, self._old, self._young_index, self._old_index)
+        return any(key in place for place in places)
 
     def _thrifty(self, ready: Ready) -> Ready:
         """Return the same entry with one object for what many have alike: less memory, and it stays in the cache."""
@@ -314,8 +329,8 @@ def _leaves_answer(name: bytes, value: bytes) -> bool:
     return name in _PASSIVE and _NO_TEXT.search(value) is None
 
 
-def _no_subject(_key: bytes) -> None:
-    """Nobody records."""
+def _nobody(_key: bytes) -> None:
+    """Nobody records, or keeps records."""
 
 
 def _requests(indexed: bytes | tuple[bytes, ...]) -> tuple[bytes, ...]:

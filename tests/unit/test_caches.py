@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from node.readpath import Caches
+from resolver.answer import Tier
 from resolver.hot import HotTable, Ready
 from resolver.observe import CELL_COUNT, Event, Gauge, Tally, event_cell, gauge_cell
 from resolver.source import NEWEST
@@ -70,6 +71,37 @@ async def test_an_answer_read_ahead_of_the_feed_takes_the_older_replies_away(
     assert list(ready_keys(caches)) == [{b"88.1/B"}] * 2
 
 
+async def test_a_record_that_has_a_ready_reply_is_let_go(caches: Caches) -> None:
+    await caches.memory.lookup(b"88.1/A")
+    await caches.memory.lookup(b"88.1/B")
+
+    keep_ready(caches, b"88.1/A")
+
+    assert len(caches.memory) == 1
+
+
+async def test_a_record_that_is_needed_beside_its_ready_replies_stays(
+    caches: Caches, store: MemoryStore
+) -> None:
+    """Else whoever asks in a way that has no ready replies would have the store read each time."""
+    keep_ready(caches, b"88.1/A")
+    await caches.memory.lookup(b"88.1/A")
+
+    keep_ready(caches, b"88.1/A")
+    store.is_down = True
+
+    assert (await caches.memory.lookup(b"88.1/A")).tier is Tier.MEMORY
+
+
+async def test_a_record_stays_where_there_is_more_room(store: MemoryStore, tally: Tally) -> None:
+    caches = Caches(store, None, tally, lambda _: None, hot_entries=99, memory_entries=100)
+    await caches.memory.lookup(b"88.1/A")
+
+    keep_ready(caches, b"88.1/A")
+
+    assert len(caches.memory) == 1
+
+
 def test_a_restart_forgets_everything(caches: Caches) -> None:
     keep_ready(caches, b"88.1/A")
 
@@ -113,7 +145,7 @@ def test_a_reply_decided_before_a_prefix_changed_comes_too_late(caches: Caches) 
 
 async def test_levels_show_how_full_everything_is(caches: Caches, tally: Tally) -> None:
     await caches.memory.lookup(b"88.1/A")
-    keep_ready(caches, b"88.1/A")
+    keep_ready(caches, b"88.1/B")
     caches.learn(5, [])
 
     caches.tick()

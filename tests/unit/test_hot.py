@@ -113,6 +113,45 @@ class TestTable:
         assert has(hot, b"199")
         assert not has(hot, b"0")
 
+    def test_who_keeps_the_record_is_told_of_its_first_reply(self) -> None:
+        hot, told = table(max_entries=6), list[bytes]()
+        hot.on_first = told.append
+        for request in (b"a1", b"b1", b"a1", b"a2"):
+            hot.put(request, ready(request[:1]), 0)
+        hot.put(b"c1", ready(b"c"), 0)  # there are two generations now
+        for request in (b"a2", b"b2"):
+            hot.put(request, ready(request[:1]), 0)
+
+        assert told == [b"a", b"b", b"c"]
+
+    def test_a_reply_under_the_key_itself_is_the_first_only_once(self) -> None:
+        hot, told = table(), list[bytes]()
+        hot.on_first = told.append
+        for request in (b"a", b"a", b"a1"):
+            hot.put(request, ready(b"a"), 0)
+
+        assert told == [b"a"]
+
+    def test_a_reply_in_place_of_one_that_is_out_of_date_is_a_first_one(self) -> None:
+        hot, told = table(), list[bytes]()
+        hot.on_first = told.append
+        hot.put(b"a1", (NOW, *ready(b"a")[1:]), 0)
+        hot.put(b"a1", ready(b"a"), 0)
+        hot.put(b"a1", ready(b"a"), 0)
+
+        assert told == [b"a", b"a"]
+
+    def test_a_reply_after_a_change_is_a_first_one_and_one_that_is_not_let_in_is_none(self) -> None:
+        hot, told = table(), list[bytes]()
+        hot.on_first = told.append
+        hot.put(b"a1", ready(b"a"), 0)
+        hot.drop(b"a")
+        hot.put(b"a1", ready(b"a"), hot.era - 1)
+        assert told == [b"a"]
+
+        hot.put(b"a1", ready(b"a"), 0)
+        assert told == [b"a", b"a"]
+
     def test_size_is_bounded(self) -> None:
         hot = table(max_entries=10_000, max_bytes=100_000)
         for number in range(100):
