@@ -22,7 +22,8 @@ class Outbox(Protocol):
     async def pending(self, after: int, until: int | None) -> Batch:
         """Return changes after a serial, in order, as many as one message takes (`fill_batch`), none above `until`.
 
-        When they are all there are, the batch ends at `until`, or at the newest serial; else at its last change's.
+        When they are all there are, the batch ends at `until`, or at the newest serial; else at its last change's, or
+        behind it at the last serial that was looked at: not all that has a serial is synced.
         When some after it were removed it begins at `kept_from`, so that the session sees it: they may be removed
         between two readings.
         """
