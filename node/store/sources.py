@@ -75,13 +75,19 @@ async def read_clients(connection: Connection, day: date) -> dict[int, Address]:
 
 
 async def put_sources(connection: Connection, day: date, sources: Iterable[Source]) -> None:
-    """Put a day's table in the place of the one before, and forget its tags; inside a transaction."""
+    """Put a day's table in the place of the one before, and forget its tags; inside a transaction.
+
+    The day is closed with that, and `daycounts` may count it.
+    """
     await connection.execute("delete from source_day where day = $1", day)
     await connection.executemany(
         "insert into source_day (day, prefix, address, requests, successes) values ($1, $2, $3, $4, $5)",
         [(day, *source) for source in sources],
     )
     await connection.execute("delete from source_client where day = $1", day)
+    await connection.execute(
+        "insert into closed_day (day) values ($1) on conflict (day) do update set told = false", day
+    )
 
 
 async def read_sources(

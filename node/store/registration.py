@@ -1,0 +1,114 @@
+"""What the registration channel has told the top-level node of enterprises, and the notices that it sent back."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from node.store.database import Database
+
+AGAIN_SECONDS = 600.0  # after which what was refused for the account's sake is tried again
+
+_DUE = """
+select o.id, o.serial, r.papers, r.details
+from object o left join registration r on r.enterprise = o.id
+where o.kind = 'enterprise'
+    and (r.serial is null or r.serial < o.serial or r.again_at <= now())
+order by o.serial, o.id limit $1
+"""
+_NOTE = """
+insert into registration as known (enterprise, serial, papers, details, code, reason, again_at)
+values ($1, $2, $3, $4, $5, $6,
+    case when $7::float8 > 0 then now() + make_interval(secs => $7) end)
+on conflict (enterprise) do update
+set serial = excluded.serial, code = excluded.code, reason = excluded.reason,
+    again_at = excluded.again_at,
+    papers = coalesce(excluded.papers, known.papers),
+    details = coalesce(excluded.details, known.details)
+"""
+_REFUSED = """
+select enterprise, code, reason from registration where code is not null order by enterprise limit $1
+"""
+_KEEP = """
+insert into notice (message_id, prefix, passed, state, message) values ($1, $2, $3, $4, $5)
+on conflict (message_id) do nothing
+"""
+_EFFECT = "update notice set effect = $2 where message_id = $1"
+_NOTICES = """
+select message_id, prefix, passed, state, message, effect from notice
+where id < $1 order by id desc limit $2
+"""
+
+
+class Due(NamedTuple):
+    """An enterprise that was changed since it was last looked at, and the digests of what was told."""
+
+    enterprise: str
+    serial: int
+    papers: bytes | None
+    details: bytes | None
+
+
+class Told(NamedTuple):
+    """What came of telling an enterprise as it was at a serial: digests when it was told, else code and reason."""
+
+    papers: bytes | None = None
+    details: bytes | None = None
+    code: int | None = None
+    reason: str = ""
+    again_seconds: float = 0.0
+
+
+class Refused(NamedTuple):
+    """An enterprise that the top-level node does not take as it is."""
+
+    enterprise: str
+    code: int
+    reason: str
+
+
+class StoredNotice(NamedTuple):
+    """A message of the top-level node's queue, and what it led to here."""
+
+    message_id: str
+    prefix: str
+    passed: bool
+    state: int | None
+    message: str
+    effect: str = ""
+
+
+class Registrations:
+    """The tables of the registration channel.  All methods raise StoreUnavailable and StoreError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def due(self, most: int) -> Sequence[Due]:
+        """Return enterprises that are to be looked at, the longest unseen first."""
+        async with self._database.connection() as connection:
+            return [Due(*row) for row in await connection.fetch(_DUE, most)]
+
+    async def note(self, due: Due, told: Told) -> None:
+        """Store what came of it."""
+        async with self._database.connection() as connection:
+            await connection.execute(_NOTE, due.enterprise, due.serial, *told)
+
+    async def refused(self, most: int = 100) -> Sequence[Refused]:
+        """Return the enterprises that somebody has to correct."""
+        async with self._database.connection() as connection:
+            return [Refused(*row) for row in await connection.fetch(_REFUSED, most)]
+
+    async def keep(self, notice: StoredNotice) -> None:
+        """Store a notice; one that is stored already stays as it is."""
+        async with self._database.connection() as connection:
+            await connection.execute(_KEEP, *notice[:-1])
+
+    async def note_effect(self, message_id: str, effect: str) -> None:
+        """Store what a notice led to."""
+        async with self._database.connection() as connection:
+            await connection.execute(_EFFECT, message_id, effect)
+
+    async def notices(self, before: int, most: int) -> Sequence[StoredNotice]:
+        """Return notices, the newest first, with numbers below `before`."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(_NOTICES, before, most)
+        return [StoredNotice(*row) for row in rows]

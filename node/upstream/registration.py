@@ -1,0 +1,264 @@
+"""Registration: enterprises and prefixes told to the top-level node over EPP, and its verdicts brought home.
+
+Laws.  Whatever is told is stored first, and what is decided is stored before it is taken off the top-level node's
+queue; so each step may be repeated after a crash.  A command is repeated under the same clTRID.  A verdict that was
+carried out already is recognised by where the prefix stands, and changes nothing.
+"""
+
+import logging
+from collections.abc import Callable
+from hashlib import sha256
+from typing import NamedTuple, Protocol
+
+from node.model.enterprise import Enterprise
+from node.model.prefix import Prefix
+from node.model.role import Role
+from node.model.rule import ModelError
+from node.model.stage import PrefixAction, Stage
+from node.registry.objects import Actor, Held, ObjectKind, Objects
+from node.store.files import Files
+from node.store.registration import (
+    AGAIN_SECONDS,
+    Due,
+    Registrations,
+    StoredNotice,
+    Told,
+)
+from node.upstream.papers import (
+    CERTIFICATE_TYPES,
+    Fingerprint,
+    change_of,
+    fingerprint,
+    in_words,
+    photos_of,
+)
+from sync.channels import epp
+from sync.message import PeerUnavailable
+
+AT_ONCE = 50  # enterprises, or prefixes, of one round
+MAX_NOTICES = 200  # of one round
+LACKING_CODE = epp.ResultCode.REQUIRED_PARAMETER_MISSING.value  # we did not even ask
+NO_REASON = "the top-level node gave no reason"
+
+log = logging.getLogger(__name__)
+
+_UNDECIDED = (Stage.APPROVED, Stage.SENT)
+_GRANTED = (Stage.GRANTED, Stage.ACTIVE, Stage.STOPPED, Stage.TO_BE_DELETED)
+
+
+class Channel(Protocol):
+    """The way to the top-level node and back."""
+
+    async def epp(self, command: bytes) -> bytes:
+        """Send a command and return the answer.  Raises PeerUnavailable."""
+
+
+class _Refused(Exception):
+    """The top-level node does not do what it was asked."""
+
+    def __init__(self, code: int, reason: str, again_seconds: float = 0.0) -> None:
+        super().__init__(reason)
+        self.told = Told(code=code, reason=reason, again_seconds=again_seconds)
+
+
+class RegistrationStanding(NamedTuple):
+    """How many commands and notices there were since the start, and what is wrong, if anything is."""
+
+    commands: int
+    notices: int
+    trouble: str
+
+
+class Registration:
+    """One round after the other, by whoever calls `round`."""
+
+    def __init__(
+        self,
+        node_prefix: str,
+        objects: Objects,
+        files: Files,
+        store: Registrations,
+        channel: Channel,
+        *,
+        key: bytes,
+        unique: Callable[[], str],
+    ) -> None:
+        """`key` is for digests of what was told; `unique` names commands as none was named before."""
+        self._node_prefix = node_prefix
+        self._objects = objects
+        self._files = files
+        self._store = store
+        self._channel = channel
+        self._key = key
+        self._unique = unique
+        self._upstream = Actor(frozenset({Role.TOP_LEVEL}), "top-level node", "epp", "epp")
+        self._system = Actor(frozenset({Role.SYSTEM}), "node", "epp", "epp")
+        self._commands = self._notices = 0
+        self._trouble = ""
+
+    def standing(self) -> RegistrationStanding:
+        """Return how it goes."""
+        return RegistrationStanding(self._commands, self._notices, self._trouble)
+
+    async def round(self) -> None:
+        """Take what was decided, then tell what is new.  Raises PeerUnavailable, StoreUnavailable, StoreError."""
+        self._trouble = ""
+        await self._take_notices()
+        for due in await self._store.due(AT_ONCE):
+            await self._store.note(due, await self._tell_enterprise(due))
+        for held in await self._objects.list(
+            ObjectKind.PREFIX, state=Stage.APPROVED, limit=AT_ONCE
+        ):
+            await self._tell_prefix(held)
+
+    async def _take_notices(self) -> None:
+        for _ in range(MAX_NOTICES):
+            answer = await self._ask(epp.PollRequest(), self._unique())
+            notice, queue = answer.data, answer.queue
+            if answer.outcome is epp.Outcome.NOTHING:
+                return
+            if not isinstance(notice, epp.Notice) or queue is None:
+                raise PeerUnavailable(f"poll was answered with {answer.code.value}")
+            await self._take(queue.message_id, notice)
+            await self._ask(epp.PollAcknowledge(queue.message_id), self._unique())
+            self._notices += 1
+
+    async def _take(self, message_id: str, notice: epp.Notice) -> None:
+        stored = StoredNotice(
+            message_id,
+            notice.prefix or "",
+            notice.is_passed,
+            notice.state,
+            notice.audit_message or "",
+        )
+        await self._store.keep(stored)
+        effect = await self._carry_out(notice)
+        await self._store.note_effect(message_id, effect)
+        log.info("the top-level node has decided", extra={"prefix": stored.prefix, "step": effect})
+
+    async def _carry_out(self, notice: epp.Notice) -> str:
+        """Return the rule of the step that a verdict led to, or why there was none."""
+        held = await self._objects.read(ObjectKind.PREFIX, notice.prefix or "")
+        if held is None or not isinstance(held.value, Prefix):
+            return "no such prefix here"
+        action = action_of(notice, held.value.stage)
+        if action is None:
+            return "nothing to change"
+        reason = notice.audit_message or NO_REASON
+        try:
+            await self._objects.step_prefix(held.id, action, self._upstream, reason=reason)
+        except ModelError as error:
+            return f"{error.rule}: {error.message}"
+        return f"prefix.{action.value}"
+
+    async def _tell_enterprise(self, due: Due) -> Told:
+        held = await self._objects.read(ObjectKind.ENTERPRISE, due.enterprise)
+        if held is None or not isinstance(held.value, Enterprise) or held.value.approved is None:
+            return Told()
+        try:
+            told = await self._put_enterprise(due, held.value)
+        except ModelError as error:
+            return Told(code=LACKING_CODE, reason=str(error))
+        except _Refused as error:
+            self._trouble = f"enterprise {due.enterprise}: {error}"
+            return error.told
+        return Told(*told)
+
+    async def _put_enterprise(self, due: Due, enterprise: Enterprise) -> Fingerprint:
+        """Tell the newest approved form, if it was not told yet.  Raises ModelError, _Refused."""
+        form = enterprise.approved or enterprise.form
+        whole = in_words(form, await self._files.read(*filter(None, photos_of(form))))
+        told = fingerprint(whole, self._key)
+        if told == (due.papers, due.details):
+            return told
+        client_id = f"ent-{due.enterprise}-{due.serial}"
+        known = enterprise.upstream_id or await self._number_of(enterprise, client_id)
+        if not known:
+            await self._create_enterprise(enterprise, whole, client_id)
+            return told
+        if told.papers == due.papers:
+            change = epp.ChangeEnterprise(self._node_prefix, known, change_of(whole))
+            await self._do(change, client_id)
+        else:
+            await self._do(epp.ReplaceEnterprise(self._node_prefix, known, whole), client_id)
+        return told
+
+    async def _number_of(self, enterprise: Enterprise, client_id: str) -> str:
+        """Return the number that the top-level node knows it by, and note it here; empty when it does not."""
+        organisation = (enterprise.approved or enterprise.form).organisation
+        command = epp.CheckEnterprise(
+            self._node_prefix,
+            CERTIFICATE_TYPES[organisation.certificate_type],
+            organisation.certificate_number,
+        )
+        answer = await self._do(command, f"{client_id}-check")
+        known = answer.data.ent_id if isinstance(answer.data, epp.Known) else None
+        if known:
+            await self._objects.note_upstream(enterprise.id, known, self._system)
+        return known or ""
+
+    async def _create_enterprise(
+        self, enterprise: Enterprise, whole: epp.Enterprise, client_id: str
+    ) -> None:
+        answer = await self._do(epp.CreateEnterprise(self._node_prefix, whole), client_id)
+        if not isinstance(answer.data, epp.Created):
+            raise PeerUnavailable("an enterprise was created, and its number is not told")
+        await self._objects.note_upstream(enterprise.id, answer.data.ent_id, self._system)
+
+    async def _tell_prefix(self, held: Held) -> None:
+        owner = await self._objects.read(ObjectKind.ENTERPRISE, held.enterprise)
+        if owner is None or not isinstance(owner.value, Enterprise) or not owner.value.upstream_id:
+            return  # the enterprise comes first
+        assert isinstance(held.value, Prefix)  # noqa: S101  its kind says so
+        command = epp.CreatePrefix(self._node_prefix, owner.value.upstream_id, held.value.prefix)
+        name = f"prefix-{sha256(held.id.encode()).hexdigest()[:16]}-{held.version}"
+        answer = await self._ask(command, name)
+        try:
+            await self._heed(held, answer)
+        except ModelError as error:  # somebody else has taken a step meanwhile
+            log.info("a prefix was left as it is", extra={"prefix": held.id, "reason": str(error)})
+
+    async def _heed(self, held: Held, answer: epp.Answer) -> None:
+        """Take the step that an answer to `create` asks for.  Raises ModelError."""
+        step, outcome = self._objects.step_prefix, answer.outcome
+        is_known = answer.code is epp.ResultCode.OBJECT_EXISTS  # from an earlier try: it decides
+        if outcome is epp.Outcome.DONE:
+            await step(held.id, PrefixAction.GRANT, self._upstream)
+        elif outcome is epp.Outcome.WAITING or is_known:
+            await step(held.id, PrefixAction.SEND, self._system)
+        elif outcome is epp.Outcome.REFUSED:
+            reason = answer.reason or answer.message or NO_REASON
+            await step(held.id, PrefixAction.REFUSE, self._upstream, reason=reason)
+        else:
+            self._trouble = f"prefix {held.id}: {answer.code.value} {answer.message}"
+
+    async def _do(self, command: epp.Command, client_id: str) -> epp.Answer:
+        """Return the answer to a command that was carried out.  Raises _Refused, PeerUnavailable."""
+        answer = await self._ask(command, client_id)
+        if answer.outcome is epp.Outcome.DONE:
+            return answer
+        reason = answer.reason or answer.message
+        if answer.outcome is epp.Outcome.REFUSED:
+            raise _Refused(answer.code.value, reason)
+        raise _Refused(answer.code.value, reason, AGAIN_SECONDS)
+
+    async def _ask(self, command: epp.Command, client_id: str) -> epp.Answer:
+        """Return the answer to a command.  Raises PeerUnavailable, also for garbage."""
+        self._commands += 1
+        data = epp.encode_command(epp.Request(command, client_id))
+        try:
+            return epp.decode_answer(await self._channel.epp(data), client_id)
+        except epp.EppError as error:
+            raise PeerUnavailable(f"the answer cannot be read: {error}") from error
+
+
+def action_of(notice: epp.Notice, stage: Stage) -> PrefixAction | None:
+    """Return what a notice asks to be done with a prefix at a stage; None when that was done, or can't be."""
+    is_normal = notice.state in (None, epp.NORMAL)
+    if stage in _UNDECIDED:
+        return PrefixAction.GRANT if notice.is_passed else PrefixAction.REFUSE
+    if stage in _GRANTED and not is_normal:
+        return PrefixAction.SUSPEND
+    if stage is Stage.SUSPENDED and notice.is_passed and is_normal:
+        return PrefixAction.LIFT
+    return None
