@@ -3,7 +3,8 @@
 Two forms: `form` is the newest that was handed in, `approved` the newest that passed review.  The approved one counts:
 it is what 表6 and the registration channel send, and a change that is still under review alters nothing outside.  So
 an enterprise whose change was refused keeps its prefixes, and one that is disabled does not (`is_admitted`); reopened,
-it has no approved form any more, and is reviewed as if it were new.
+it has no approved form any more, and is reviewed as if it were new.  The result of real-name verification goes up with
+the approved form; that of a form with another name waits with it for approval.
 
 The states are those named for the review by the public interface of a secondary node; that a form under review cannot
 be changed, so that a reviewer judges what was read, and that real-name verification comes before approval, are ours.
@@ -20,7 +21,7 @@ from node.model.field import Checked, Field
 from node.model.form import Part
 from node.model.kind import Choice, Day, Flag, Text
 from node.model.life import Law, Life, Need
-from node.model.role import APPLICANTS, OPERATORS, REVIEWERS, Role
+from node.model.role import APPLICANTS, OPERATORS, REVIEWERS, SYSTEM, TOP_LEVEL, Role
 from node.model.rule import ModelError, Rule
 
 ID = Text(32, r"[0-9A-Za-z_-]+", "e1")  # ours
@@ -137,6 +138,9 @@ class Enterprise(Checked):
     verification: Annotated[Verification | None, Field("实名核验", Part(Verification))] = None
     form: Annotated[Entity, Field("主体信息", Part(Entity))]
     approved: Annotated[Entity | None, Field("已通过的主体信息", Part(Entity))] = None
+    approved_verification: Annotated[
+        Verification | None, Field("已通过主体的实名核验", Part(Verification))
+    ] = None
 
     def check_together(self) -> None:
         if self.state in (_S.REJECTED, _S.DISABLED) and not self.reason:
@@ -172,7 +176,20 @@ class Enterprise(Checked):
             form=newest,
             verification=self.verification if is_same else None,
             approved=self._approved_after(action),
+            approved_verification=self._approved_verification_after(action),
         )
+
+    def verify(self, verification: Verification, *, roles: Collection[Role]) -> Self:
+        """Return the enterprise with the result of the verification of its newest form.  Raises ModelError."""
+        _check_role(REVIEWERS, roles, "verification")
+        is_of_approved = self.approved is not None and _who(self.approved) == _who(self.form)
+        approved = verification if is_of_approved else self.approved_verification
+        return replace(self, verification=verification, approved_verification=approved)
+
+    def note_upstream(self, upstream_id: str, *, roles: Collection[Role]) -> Self:
+        """Return the enterprise with the number that the top-level node gave it.  Raises ModelError."""
+        _check_role(TOP_LEVEL | SYSTEM, roles, "upstream_id")
+        return replace(self, upstream_id=upstream_id)
 
     def _form_after(self, action: EnterpriseAction, form: Entity | None) -> Entity:
         if (action is _A.CORRECT) != (form is not None):
@@ -183,6 +200,11 @@ class Enterprise(Checked):
         if action is _A.APPROVE:
             return self.form
         return None if action is _A.REOPEN else self.approved
+
+    def _approved_verification_after(self, action: EnterpriseAction) -> Verification | None:
+        if action is _A.APPROVE:
+            return self.verification
+        return None if action is _A.REOPEN else self.approved_verification
 
     @property
     def is_admitted(self) -> bool:
@@ -206,6 +228,12 @@ def apply(id_: str, form: Entity, *, roles: Collection[Role]) -> Enterprise:
     """Return an enterprise that has just applied, under a number of ours.  Raises ModelError."""
     state = ENTERPRISE_LIFE.next_state(None, _A.APPLY, roles=roles)
     return Enterprise(id=id_, state=state, form=form)
+
+
+def _check_role(by: Collection[Role], roles: Collection[Role], field: str) -> None:
+    if not set(by) & set(roles):
+        who = " or ".join(sorted(role.value for role in by))
+        raise ModelError(field, Rule.ROLE, f"only {who} may note this")
 
 
 def _who(form: Entity) -> tuple[object, ...]:
