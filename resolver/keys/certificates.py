@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -95,6 +96,45 @@ class Authority:
         purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
         builder = builder.add_extension(purpose, critical=False)
         return _sign(builder, self._certificate.subject, self._key)
+
+    def issue_server(self, hosts: Iterable[str], now: datetime, days: int) -> bytes:
+        """Return a new key and a certificate for these names and addresses (PEM); of negative days one that has ended."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        names = x509.SubjectAlternativeName([_general_name(host) for host in sorted(set(hosts))])
+        purpose = ExtendedKeyUsageOID.SERVER_AUTH
+        return self._issue_pair(key, _name("idnode"), purpose, _Life.of(now, days), names)
+
+    def issue_client(self, name: str, now: datetime, days: int) -> bytes:
+        """Return a new key and a client certificate (PEM) whose subject's UID is this, such as `88.118`."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.USER_ID, name)])
+        return self._issue_pair(key, subject, ExtendedKeyUsageOID.CLIENT_AUTH, _Life.of(now, days))
+
+    def _issue_pair(
+        self,
+        key: ec.EllipticCurvePrivateKey,
+        subject: x509.Name,
+        purpose: x509.ObjectIdentifier,
+        life: "_Life",
+        names: x509.SubjectAlternativeName | None = None,
+    ) -> bytes:
+        builder = _builder(subject, key.public_key(), life.start, life.end, is_authority=False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        if names is not None:
+            builder = builder.add_extension(names, critical=False)
+        return _key_pem(key) + _sign(builder, self._certificate.subject, self._key)
+
+
+class _Life(NamedTuple):
+    """From when to when a certificate is good."""
+
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def of(cls, now: datetime, days: int) -> "_Life":
+        end = now + timedelta(days=days)
+        return cls(min(now, end - timedelta(days=1)), end)
 
 
 def ensure_server_certificate(path: Path, hosts: Iterable[str], now: datetime) -> None:
