@@ -44,3 +44,4 @@ def configure(process: str, *, stream: TextIO | None = None, level: int = loggin
     handler.setFormatter(JsonLine(process))
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.captureWarnings(capture=True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line for each request to a peer

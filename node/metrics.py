@@ -33,6 +33,7 @@ from resolver.observe import (
     gauge_cell,
     latency_row,
 )
+from sync.channels.tables import TABLES
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -84,19 +85,48 @@ class LogLevels(NamedTuple):
     apart: Mapping[int, int] = MappingProxyType({})
 
 
+class TableLevels(NamedTuple):
+    """What the top-level node has not acknowledged of a table: how old the oldest change is (seconds), how many there
+    are, and how many rows it did not take."""
+
+    lag_seconds: float = 0.0
+    pending: int = 0
+    rejected: int = 0
+
+
+class SyncLevels(NamedTuple):
+    """How the sync with the top-level node stands; times are epoch seconds, 0 for never, or without such a node."""
+
+    tables: Mapping[str, TableLevels] = MappingProxyType({})
+    acknowledged_serial: int = 0
+    acknowledged_at: float = 0.0
+    answered_at: float = 0.0
+    verified_at: float = 0.0
+    certificate_end: float = 0.0
+    failures: int = 0
+    clock_skew_seconds: float = 0.0
+    is_sending: bool = False
+
+
 def exposition(
     readers: Sequence[Counters],
     index: IndexLevels | None = None,
     keeper: Counters | None = None,
     witnesses: WitnessLevels | None = None,
     ledger: LogLevels | None = None,
+    sync: SyncLevels | None = None,
 ) -> bytes:
     """Return all series in the text form (CONTENT_TYPE); `readers` are the counters of every slot, in order.
 
     Of the `keeper` only what happened is counted: it answers no resolutions.
     """
     registry = CollectorRegistry(auto_describe=False)
-    levels = _Levels(index or IndexLevels(), witnesses or WitnessLevels(), ledger or LogLevels())
+    levels = _Levels(
+        index or IndexLevels(),
+        witnesses or WitnessLevels(),
+        ledger or LogLevels(),
+        sync or SyncLevels(),
+    )
     registry.register(_Node(readers, levels, keeper))
     return generate_latest(registry)
 
@@ -105,6 +135,7 @@ class _Levels(NamedTuple):
     reverse: IndexLevels
     witnesses: WitnessLevels
     ledger: LogLevels
+    sync: SyncLevels
 
 
 class _Node(Collector):
@@ -126,6 +157,8 @@ class _Node(Collector):
         yield from _witnesses(self._of_keeper.witnesses)
         yield from _ledger(self._of_keeper.ledger)
         yield _apart(self._of_keeper.ledger.apart, len(self._readers))
+        yield from _sync(self._of_keeper.sync)
+        yield from _sync_tables(self._of_keeper.sync.tables)
         yield self._starts()
         yield from _processes(
             {f"worker-{slot}": each.process_id for slot, each in enumerate(self._readers)}
@@ -247,6 +280,54 @@ def _apart(apart: Mapping[int, int], slots: int) -> Metric:
     for slot in range(slots):
         family.add_metric([str(slot)], apart.get(slot, 0))
     return family
+
+
+_SYNC_GAUGES = (
+    ("acknowledged_serial", "Newest change that the top-level node has acknowledged."),
+    (
+        "acknowledged_timestamp_seconds",
+        "When the top-level node last acknowledged changes, in epoch seconds; 0 before the first time.",
+    ),
+    (
+        "answered_timestamp_seconds",
+        "When the top-level node last answered, in epoch seconds; 0 before the first time.",
+    ),
+    (
+        "verified_timestamp_seconds",
+        "When all rows were last compared with the top-level node's, in epoch seconds; 0 before the first time.",
+    ),
+    (
+        "certificate_end_timestamp_seconds",
+        "When the certificate that is shown to the top-level node expires, in epoch seconds; 0 without one.",
+    ),
+    ("failures", "Tries to reach the top-level node that failed in a row."),
+    ("clock_skew_seconds", "How far the top-level node's clock is ahead of ours, in seconds."),
+    ("sending", "1 while this instance speaks with the top-level node, else 0."),
+)
+
+
+def _sync(levels: SyncLevels) -> Iterator[Metric]:
+    values = levels[1:]
+    for (name, sentence), value in zip(_SYNC_GAUGES, values, strict=True):
+        yield GaugeMetricFamily(f"idnode_sync_{name}", sentence, value=float(value))
+
+
+_SYNC_TABLE_GAUGES = (
+    (
+        "lag_seconds",
+        "Age of the oldest change of the table that the top-level node has not acknowledged; 0: none waits.",
+    ),
+    ("pending", "Changes of the table that the top-level node has not acknowledged."),
+    ("rejected", "Rows of the table that the top-level node did not take."),
+)
+
+
+def _sync_tables(tables: Mapping[str, TableLevels]) -> Iterator[Metric]:
+    for place, (name, sentence) in enumerate(_SYNC_TABLE_GAUGES):
+        family = GaugeMetricFamily(f"idnode_sync_{name}", sentence, labels=["table"])
+        for table in TABLES:
+            family.add_metric([table], float(tables.get(table, TableLevels())[place]))
+        yield family
 
 
 def _processes(process_ids: dict[str, int]) -> Iterator[Metric]:

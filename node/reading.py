@@ -144,3 +144,11 @@ def secondary_prefix(text: str) -> str:
     if not _SECONDARY.fullmatch(text.strip()):
         raise ValueError("must be the prefix of a secondary node, such as 88.118")
     return text.strip()
+
+
+def https_url(text: str) -> str:
+    """Return a URL that begins with https:// and names a host, or nothing."""
+    url = url_of("https")(text)
+    if url and not urlsplit(url).hostname:
+        raise ValueError("must name a host, such as https://top.example:9650")
+    return url

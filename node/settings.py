@@ -20,6 +20,7 @@ from node.reading import (
     certificate,
     directory,
     file_path,
+    https_url,
     identities,
     networks,
     one_of,
@@ -287,7 +288,7 @@ class Settings:
     sync_url: Annotated[
         str,
         Reading(
-            url_of("https"),
+            https_url,
             "Top-level node to be in step with, such as https://top.example:9650; empty means none.",
         ),
     ] = ""
