@@ -25,6 +25,7 @@ _SHARE = f"{_READ} for share"
 _LOCK_OF = f"""
 select {_COLUMNS} from object where kind = $1 and enterprise = $2 order by id for update
 """  # noqa: S608  a constant
+_OWNER = "select enterprise from object where kind = $1 and id = $2"
 _LIST = f"""
 select {_COLUMNS} from object
 where kind = $1 and id > $2 and ($3::text is null or enterprise = $3)
@@ -163,6 +164,12 @@ async def lock_object(
 async def lock_objects_of(connection: Connection, kind: str, enterprise: str) -> list[ObjectRow]:
     """Return all objects of a kind that are an enterprise's, and hold them."""
     return [ObjectRow(*row) for row in await connection.fetch(_LOCK_OF, kind, enterprise)]
+
+
+async def owner_of(connection: Connection, kind: str, key: str) -> str | None:
+    """Return whose an object is; None: there is no such object.  It stays whose it is."""
+    owner: str | None = await connection.fetchval(_OWNER, kind, key)
+    return owner
 
 
 async def insert_object(connection: Connection, row: ObjectRow) -> bool:

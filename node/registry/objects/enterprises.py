@@ -1,9 +1,19 @@
 """Enterprises: the use cases of an enterprise's life, each with all that it does to its prefixes."""
 
-from node.model.enterprise import EnterpriseAction, Verification
+from collections.abc import Callable
+
+from node.model.enterprise import (
+    ENTERPRISE_LIFE,
+    Enterprise,
+    EnterpriseAction,
+    Verification,
+    apply,
+)
 from node.model.entity import Entity
+from node.model.prefix import Prefix
 from node.registry.objects.desk import Desk
-from node.registry.objects.held import Actor, Held
+from node.registry.objects.held import Actor, Held, ObjectKind
+from node.registry.objects.transaction import Deed, Transaction
 
 
 class Enterprises(Desk):
@@ -21,7 +31,10 @@ class Enterprises(Desk):
         id: str | None = None,  # noqa: A002  as callers say it
     ) -> Held:
         """Hand in the first form of an enterprise, under a number of ours (made up when None)."""
-        raise NotImplementedError
+        number = self._unique().hex if id is None else id
+        applied = apply(number, form, roles=actor.roles)
+        deed = Deed(ENTERPRISE_LIFE.rule_of(EnterpriseAction.APPLY), actor)
+        return await self._take(deed, lambda step: step.put(applied, None))
 
     async def step_enterprise(
         self,
@@ -34,7 +47,12 @@ class Enterprises(Desk):
         if_version: int | None = None,
     ) -> Held:
         """Take a step; disabling and enabling stop and start all its prefixes with it."""
-        raise NotImplementedError
+
+        def after(before: Enterprise) -> Enterprise:
+            return before.take(action, roles=actor.roles, reason=reason, form=form)
+
+        deed = Deed(ENTERPRISE_LIFE.rule_of(action), actor, reason)
+        return await self._change(number, deed, after, if_version)
 
     async def verify_enterprise(
         self,
@@ -45,8 +63,43 @@ class Enterprises(Desk):
         if_version: int | None = None,
     ) -> Held:
         """Note the result of real-name verification of the newest form."""
-        raise NotImplementedError
+
+        def after(before: Enterprise) -> Enterprise:
+            return before.verify(verification, roles=actor.roles)
+
+        return await self._change(number, Deed("enterprise.verify", actor), after, if_version)
 
     async def note_upstream(self, number: str, upstream_id: str, actor: Actor) -> Held:
-        """Note the number that the top-level node gives to an enterprise (entId)."""
-        raise NotImplementedError
+        """Note the number that the top-level node gives to an enterprise (entId).  The same again is no step."""
+
+        def after(before: Enterprise) -> Enterprise:
+            return before.note_upstream(upstream_id, roles=actor.roles)
+
+        return await self._change(number, Deed("enterprise.note_upstream", actor), after, None)
+
+    async def _change(
+        self,
+        number: str,
+        deed: Deed,
+        after: Callable[[Enterprise], Enterprise],
+        if_version: int | None,
+    ) -> Held:
+        async def work(step: Transaction) -> Held:
+            held = await step.hold(ObjectKind.ENTERPRISE, number, if_version=if_version)
+            assert isinstance(held.value, Enterprise)  # noqa: S101  its kind says so
+            changed = after(held.value)
+            if changed == held.value:
+                return held
+            done = await step.put(changed, held)
+            if changed.is_admitted != held.value.is_admitted:
+                await _answer_prefixes(step, changed)
+            return done
+
+        return await self._take(deed, work)
+
+
+async def _answer_prefixes(step: Transaction, enterprise: Enterprise) -> None:
+    """Stop or start all prefixes of an enterprise."""
+    for held in await step.hold_all(ObjectKind.PREFIX, enterprise.id):
+        assert isinstance(held.value, Prefix)  # noqa: S101  its kind says so
+        step.answer(held.value, enterprise)

@@ -41,7 +41,10 @@ class Actor(NamedTuple):
 
 
 class Held(NamedTuple):
-    """An object as it stands.  `enterprise` is whose it is, empty for the node's own; `state` the state of its life."""
+    """An object as it stands.
+
+    `enterprise` is whose it is, empty for the node's own; `state` that of its life, `kept` or `gone` of what has none.
+    """
 
     kind: ObjectKind
     id: str
@@ -53,7 +56,10 @@ class Held(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One step of an object's history: its version and state afterwards, and never what is personal."""
+    """One step of an object's history: its version and state afterwards, and never what is personal.
+
+    `action` is the name of the rule that allowed it: `prefix.activate`.
+    """
 
     version: int
     at: datetime

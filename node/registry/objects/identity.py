@@ -1,4 +1,4 @@
-"""Identity: the canonical id of each object, in which two spellings of one name are equal."""
+"""Identity: the kind and the canonical id of each object, in which two spellings of one name are equal."""
 
 from node.model.application import Application
 from node.model.enterprise import Enterprise
@@ -9,6 +9,20 @@ from node.model.site import Route
 from node.model.template import Template
 from node.registry.objects.held import ObjectKind, Value
 from sync.channels.tables import TABLES
+
+_KINDS: dict[type[Value], ObjectKind] = {
+    Operator: ObjectKind.OPERATOR,
+    Route: ObjectKind.ROUTE,
+    Enterprise: ObjectKind.ENTERPRISE,
+    Prefix: ObjectKind.PREFIX,
+    Template: ObjectKind.TEMPLATE,
+    Application: ObjectKind.APPLICATION,
+}
+
+
+def kind_of(value: Value) -> ObjectKind:
+    """Return what a value is."""
+    return _KINDS[type(value)]
 
 
 def template_id(name: str, version: str) -> str:
@@ -23,9 +37,8 @@ def application_id(enterprise: str, name: str) -> str:
 
 def route_id(route: Route) -> str:
     """Return the id of a route of the node's own: `vaa|88.118`."""
-    return TABLES["2"].key_of(
-        {"identifier_type": route.identifier_type.value, "prefix": route.prefix}
-    )
+    row = {"identifier_type": route.identifier_type.value, "prefix": route.prefix}
+    return TABLES["2"].key_of(row)
 
 
 def canonical_id(kind: ObjectKind, key: str) -> str:
@@ -39,7 +52,7 @@ def canonical_id(kind: ObjectKind, key: str) -> str:
 
 
 def id_of(value: Value, enterprise: str = "") -> str:
-    """Return the id of an object."""
+    """Return the id of an object; `enterprise` says whose an application is."""
     match value:
         case Operator() | Prefix():
             return canonical(value.prefix)

@@ -1,12 +1,25 @@
 """Prefixes: the use cases of an enterprise prefix; each is one transaction, with what it does to resolution."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from node.model.hosting import HostingAction
+from node.model.enterprise import Enterprise
+from node.model.hosting import HOSTING_LIFE, HostingAction
+from node.model.prefix import Prefix, apply
+from node.model.prefixname import canonical
+from node.model.rule import ModelError
 from node.model.site import IdentifierType, Site
-from node.model.stage import PrefixAction
+from node.model.stage import PREFIX_LIFE, PrefixAction
 from node.registry.objects.desk import Desk
-from node.registry.objects.held import Actor, Held
+from node.registry.objects.held import Actor, Held, ObjectKind, ObjectMissing
+from node.registry.objects.transaction import Deed, Transaction, Whose
+from node.store.answering import lock_answers
+from node.store.objects import hold_prefix_names, owner_of
+
+APPLY = PREFIX_LIFE.rule_of(PrefixAction.APPLY)
+CONFIGURE = PREFIX_LIFE.rule_of(PrefixAction.CONFIGURE)
+
+After = Callable[[Prefix, Enterprise], Prefix]
 
 
 class Prefixes(Desk):
@@ -21,7 +34,15 @@ class Prefixes(Desk):
         identifier_type: IdentifierType = IdentifierType.VAA,
     ) -> Held:
         """Apply for a prefix below the node's own.  A name is given once, and none that is homed by hand."""
-        raise NotImplementedError
+
+        async def work(step: Transaction) -> Held:
+            owner = _enterprise(await step.hold(ObjectKind.ENTERPRISE, enterprise, share=True))
+            applied = apply(prefix, self._secondary, owner, roles=actor.roles)
+            applied = replace(applied, identifier_type=identifier_type)
+            await _check_free(step, applied)
+            return await step.put(applied, None, Whose(owner=owner))
+
+        return await self._take(Deed(APPLY, actor), work)
 
     async def step_prefix(
         self,
@@ -33,7 +54,12 @@ class Prefixes(Desk):
         if_version: int | None = None,
     ) -> Held:
         """Take a step of a prefix's life; sites are the business of `configure_prefix`."""
-        raise NotImplementedError
+
+        def after(before: Prefix, owner: Enterprise) -> Prefix:
+            return before.take(action, owner, roles=actor.roles, reason=reason)
+
+        deed = Deed(PREFIX_LIFE.rule_of(action), actor, reason)
+        return await self._change_prefix(prefix, deed, after, if_version)
 
     async def configure_prefix(
         self,
@@ -44,7 +70,11 @@ class Prefixes(Desk):
         if_version: int | None = None,
     ) -> Held:
         """Delegate a prefix to the enterprise's servers."""
-        raise NotImplementedError
+
+        def after(before: Prefix, _: Enterprise) -> Prefix:
+            return before.configure(tuple(sites), roles=actor.roles)
+
+        return await self._change_prefix(prefix, Deed(CONFIGURE, actor), after, if_version)
 
     async def step_hosting(
         self,
@@ -58,4 +88,45 @@ class Prefixes(Desk):
         if_version: int | None = None,
     ) -> Held:
         """Take a step about hosting; `sites` are where an active prefix goes when hosting ends."""
-        raise NotImplementedError
+
+        def after(before: Prefix, _: Enterprise) -> Prefix:
+            given = tuple(sites)
+            return before.take_hosting(
+                action, roles=actor.roles, reason=reason, server=server, sites=given
+            )
+
+        deed = Deed(HOSTING_LIFE.rule_of(action), actor, reason)
+        return await self._change_prefix(prefix, deed, after, if_version)
+
+    async def _change_prefix(
+        self, prefix: str, deed: Deed, after: After, if_version: int | None
+    ) -> Held:
+        """The owner is held before the prefix, as everybody does; a prefix never changes hands."""
+
+        async def work(step: Transaction) -> Held:
+            name = canonical(prefix)
+            number = await owner_of(step.connection, ObjectKind.PREFIX.value, name)
+            if number is None:
+                raise ObjectMissing(ObjectKind.PREFIX, name)
+            owner = _enterprise(await step.hold(ObjectKind.ENTERPRISE, number, share=True))
+            held = await step.hold(ObjectKind.PREFIX, name, if_version=if_version)
+            assert isinstance(held.value, Prefix)  # noqa: S101  its kind says so
+            return await step.put(after(held.value, owner), held, Whose(owner=owner))
+
+        return await self._take(deed, work)
+
+
+def _enterprise(held: Held) -> Enterprise:
+    assert isinstance(held.value, Enterprise)  # noqa: S101  its kind says so
+    return held.value
+
+
+async def _check_free(step: Transaction, applied: Prefix) -> None:
+    """Raise ModelError for a name that is homed or delegated by hand: to take it over would silence it."""
+    name = canonical(applied.prefix).encode()
+    known = await hold_prefix_names(step.connection, [name])
+    facts = await lock_answers(step.connection, [], [name])
+    if name in facts.prefixes and name not in known:
+        raise ModelError(
+            "prefix", APPLY, "this prefix is homed or delegated here by hand; let it go first"
+        )

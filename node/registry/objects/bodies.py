@@ -1,0 +1,59 @@
+"""Bodies: an object's value as its row has it: JSON without what is personal, and that sealed for its place."""
+
+from typing import Final
+
+import orjson
+
+from node.model.application import Application
+from node.model.enterprise import Enterprise
+from node.model.field import Checked
+from node.model.form import read
+from node.model.operator import Operator
+from node.model.personal import join, split
+from node.model.prefix import Prefix
+from node.model.site import Route
+from node.model.template import Template
+from node.registry.objects.held import Held, ObjectKind, Value
+from node.store.objects import ObjectRow
+from resolver.keys.seal import Seal
+
+_CLASSES: Final[dict[ObjectKind, type[Checked]]] = {
+    ObjectKind.OPERATOR: Operator,
+    ObjectKind.ROUTE: Route,
+    ObjectKind.ENTERPRISE: Enterprise,
+    ObjectKind.PREFIX: Prefix,
+    ObjectKind.TEMPLATE: Template,
+    ObjectKind.APPLICATION: Application,
+}
+
+
+def pack(value: Value, kind: ObjectKind, key: str, seal: Seal) -> tuple[str, bytes | None]:
+    """Return the open part of a value as JSON, and the personal part sealed (None: there is none)."""
+    open_part, personal = split(value)
+    sealed = seal.seal(_place(kind, key), 0, orjson.dumps(personal)) if personal else None
+    return orjson.dumps(open_part).decode(), sealed
+
+
+def unpack(row: ObjectRow, seal: Seal) -> Held:
+    """Return the object that a row holds.  Raises ModelError, SealError: it was written by another version or key."""
+    kind = ObjectKind(row.kind)
+    whole = orjson.loads(row.body)
+    if row.personal is not None:
+        whole = join(whole, orjson.loads(seal.open(_place(kind, row.id), 0, row.personal)))
+    value = read(_CLASSES[kind], whole)
+    assert isinstance(value, Value)  # noqa: S101  what the classes are
+    return Held(kind, row.id, row.enterprise, row.state, row.version, row.changed_at, value)
+
+
+def state_of(value: Value, *, is_kept: bool = True) -> str:
+    """Return the state of a value's life; what has none is `kept`, or `gone`."""
+    match value:
+        case Enterprise() | Template() | Application():
+            return value.state.value
+        case Prefix():
+            return value.stage.value
+    return "kept" if is_kept else "gone"
+
+
+def _place(kind: ObjectKind, key: str) -> bytes:
+    return f"object {kind.value} {key}".encode()
