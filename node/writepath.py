@@ -4,16 +4,22 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import Any
 from uuid import uuid4
 
+from node.address import PublicAddress
 from node.config import Settings
+from node.model.rule import ModelError
+from node.model.site import IpType, Site
+from node.registry.objects import Objects
 from node.registry.preparation import Policy
 from node.registry.registrar import RecordRegistrar
 from node.sealing import load_seal
 from node.store.database import Database
 from node.store.keys import RecordKeys
 from node.store.listing import LIST_CONNECTIONS, LIST_SESSION
+from node.store.synced import SyncedRows
 from node.store.tokens import TokenTable
 from node.store.writing import SESSION
 from resolver.authentication import Authenticator
@@ -38,7 +44,7 @@ async def tell_nobody(changes: Iterable[tuple[bytes, int]]) -> None:
 
 
 class WritePath:
-    """The registrar of one process, its keys, and who proves to be whom with them."""
+    """The registrar of one process, the objects of the model, its keys, and who proves to be whom with them."""
 
     def __init__(
         self,
@@ -71,6 +77,16 @@ class WritePath:
             count=tally.happened,
             case_sensitive=settings.case_sensitive,
             clock=time.time,
+        )
+        self.objects = Objects(
+            self.database,
+            self.seal,
+            SyncedRows(self.seal),
+            secondary=settings.node_prefix,
+            here=sites_of(settings.announced),
+            clock=time.time,
+            unique=uuid4,
+            on_written=on_written,
         )
         tokens = TokenTable(self.database)
         self.authenticator = Authenticator(
@@ -111,6 +127,20 @@ def policy_of(settings: Settings) -> Policy:
             return None
 
     return Policy(tuple(_reference(name) for name in settings.server_admins), canonical)
+
+
+def sites_of(address: PublicAddress) -> tuple[Site, ...]:
+    """Return where this node answers, as the routes of what it hosts say it; nowhere, if nobody else could ask there."""
+    ports = {
+        "tcp_port": address.native_port or None,
+        "udp_port": address.native_port or None,
+        "http_port": address.http_port or None,
+    }
+    try:
+        version = IpType(str(ip_address(address.host).version))
+        return (Site(ip_type=version, ip=address.host, **ports),)
+    except ModelError:  # of this machine alone, or no port yet
+        return ()
 
 
 def _reference(name: str) -> Reference:
