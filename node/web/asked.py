@@ -7,6 +7,7 @@ that is answered here may be kept by anybody.
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
+import orjson
 from fastapi import Request
 from fastapi.responses import Response
 
@@ -17,9 +18,10 @@ from resolver.problem import PROBLEM_TYPE, Problem
 from resolver.registrar import Caller
 from resolver.service import Resolver
 from resolver.source import SourceUnavailable
-from resolver.target import Parameters, TargetError, decode_path, parse_query
+from resolver.target import Parameters, TargetError, decode_path, parse_query, read_body
 from resolver.wire import ResponseCode
 
+JSON_TYPE = "application/json"
 RETRY_AFTER_SECONDS = 1
 BUSY = "The database cannot be reached at the moment; a write may have been carried out, the same Idempotency-Key tells"
 NO_LOGIN_HERE = "Credentials are taken over TLS, or from this machine; use one of them"
@@ -117,6 +119,19 @@ class AdminDesk:
         if status == 401:
             return self._login.challenge(request.scope)
         return (("Retry-After", str(RETRY_AFTER_SECONDS)),) if status == 503 else ()
+
+
+async def read_json(request: Request, most_bytes: int) -> object:
+    """Return the JSON of a request.  Raises Told, TargetError, and BodyTooLarge, which the listener answers."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != JSON_TYPE:
+        problem = Problem(415, "unsupported_media_type", "Send the body as application/json")
+        raise Told(problem, responseCode=int(ResponseCode.PROTOCOL_ERROR))
+    body = await read_body(request.stream(), most_bytes)
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise TargetError(f"the body is no JSON: {error}") from error
 
 
 def told(code: ResponseCode, message: str = "", **members: object) -> Told:

@@ -18,7 +18,8 @@ Kinds of problems (`type` is `/docs#kind`): `bad_request`, `invalid_identifier`,
 `not_responsible`, `gone`, `authentication_needed`, `not_permitted`, `unavailable`; of writes also `login_failed`,
 `record_exists`, `value_exists`, `invalid_value`, `condition_failed`, `not_supported`, `unsupported_media_type`; of
 look-ups of many `too_many_items`, in reverse `too_broad`; of bulk work `no_such_job`, `no_results`, `no_such_export`,
-`content_too_large`, `insufficient_storage`; of tokens `no_such_token`; of the audit log `no_such_record`;
+`content_too_large`, `insufficient_storage`; of tokens `no_such_token`; of the audit log `no_such_record`; of
+enterprises and what is theirs `no_such_object`, `object_exists`, `rule_broken`, `step_refused`, `step_not_yours`;
 and the names of HTTP statuses, for requests that reach no route."""
 
 JsonObject = dict[str, object]
@@ -33,10 +34,14 @@ class Operation:
     responses: dict[int | str, str] = field(default_factory=dict)
     body: JsonObject | None = None
     tag: str = "Handle JSON API"
+    contents: dict[int | str, JsonObject] = field(default_factory=dict)  # of the responses
 
     def extra(self) -> JsonObject:
         """Return the members that FastAPI merges into the document."""
-        responses = {str(status): {"description": text} for status, text in self.responses.items()}
+        responses = {
+            str(status): {"description": text, **self._content(status)}
+            for status, text in self.responses.items()
+        }
         found: JsonObject = {
             "tags": [self.tag],
             "parameters": list(self.parameters),
@@ -45,6 +50,9 @@ class Operation:
         if self.body is not None:
             found["requestBody"] = self.body
         return found
+
+    def _content(self, status: int | str) -> JsonObject:
+        return {"content": self.contents[status]} if status in self.contents else {}
 
 
 def in_path(name: str, about: str) -> JsonObject:

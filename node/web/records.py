@@ -16,7 +16,7 @@ import orjson
 from fastapi import Request
 from fastapi.responses import Response
 
-from node.web.asked import Act, AdminDesk, Asked, Told, told
+from node.web.asked import JSON_TYPE, Act, AdminDesk, Asked, Told, read_json, told
 from resolver.answer import Question
 from resolver.handlejson import values_from_json, values_to_json
 from resolver.handlejson.fields import MAX_INDEX, expect_list, read_number
@@ -26,12 +26,11 @@ from resolver.precondition import KEYS_HONOURED, etag, read_precondition, read_r
 from resolver.problem import Problem
 from resolver.registrar import Operation, Registrar, Revision, Verdict, Write
 from resolver.service import Resolver
-from resolver.target import TargetError, read_body
+from resolver.target import TargetError
 from resolver.tombstone import tombstone_of
 from resolver.wire import MAX_VALUES, HandleValue, ResponseCode
 
 RECORDS, HISTORY, REVERT = b"/v1/records", b"/v1/history", b"/v1/revert"
-JSON_TYPE = "application/json"
 MAX_NAMES = 1_000  # of one page
 MAX_REVISIONS = 100
 MAX_BODY_BYTES = 1 << 20  # a record of 262,144 bytes, escaped and described
@@ -100,7 +99,7 @@ class RecordsApi:
         if mint and asked.name.find("/") == len(asked.name) - 1:
             asked = replace(asked, name=asked.name[:-1])  # `88.1/` means the prefix itself
         overwrite = asked.parameters.flag(b"overwrite", absent=not mint)
-        content = await _body(asked.request)
+        content = await read_json(asked.request, MAX_BODY_BYTES)
         values = _read_values(content.get("values") if isinstance(content, dict) else content)
         write = self._write(asked, Operation.CREATE)
         return await self._carry_out(
@@ -108,7 +107,7 @@ class RecordsApi:
         )
 
     async def _patch(self, asked: Asked) -> Response:
-        patch = _read_patch(await _body(asked.request))
+        patch = _read_patch(await read_json(asked.request, MAX_BODY_BYTES))
         write = self._write(asked, patch.operation)
         return await self._carry_out(
             asked,
@@ -204,19 +203,6 @@ class _Patch(NamedTuple):
     values: tuple[HandleValue, ...] = ()
     indexes: tuple[int, ...] = ()
     overwrite: bool = False
-
-
-async def _body(request: Request) -> object:
-    """Return the JSON of a request.  Raises Told, HandleJsonError, and BodyTooLarge, which the listener answers."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != JSON_TYPE:
-        problem = Problem(415, "unsupported_media_type", "Send the values as application/json")
-        raise Told(problem, responseCode=int(ResponseCode.PROTOCOL_ERROR))
-    body = await read_body(request.stream(), MAX_BODY_BYTES)
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise TargetError(f"the body is no JSON: {error}") from error
 
 
 def _read_values(content: object) -> tuple[HandleValue, ...]:

@@ -4,8 +4,7 @@ Law of the order: `/{handle}` takes everything, so it is last; the first segment
 """
 
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from fastapi import FastAPI, Request
@@ -28,11 +27,12 @@ from node.web.docs import Docs
 from node.web.exports import ExportApi
 from node.web.health import Check, Health
 from node.web.jobs import JobsApi
-from node.web.operations import Operation
+from node.web.operations import JsonObject
 from node.web.problems import CATCH_ALL, install
 from node.web.receipts import Receipts
 from node.web.records import RecordsApi
 from node.web.reverse import ReverseApi
+from node.web.row import Endpoint, Row, Section
 from node.web.sources import SourcesApi
 from node.web.straight import Straight
 from node.web.tokens import TokensApi
@@ -55,18 +55,7 @@ from resolver.service import Resolver
 GZIP_LEVEL = 5
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-Endpoint = Callable[[Request], Awaitable[Response]]
 Readiness = Callable[[], list[Check]]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table; without an operation it is left out of the OpenAPI document."""
-
-    methods: str
-    path: str
-    endpoint: Endpoint
-    operation: Operation | None = None
 
 
 def build_app(
@@ -121,8 +110,12 @@ def build_admin_app(
     exports: ExportApi | None = None,
     audit: AuditApi | None = None,
     sources: SourcesApi | None = None,
+    sections: Sequence[Section] = (),
 ) -> FastAPI:
-    """Return the application of the admin listener; `collector_text` gives the metrics of all workers."""
+    """Return the application of the admin listener; `collector_text` gives the metrics of all workers.
+
+    `sections` are rows that workers do not have, such as those of enterprises (`object_section`).
+    """
     app = _bare_app()
 
     async def metrics(_request: Request) -> Response:
@@ -145,6 +138,9 @@ def build_admin_app(
         _add(app, _log_rows(audit))
     if sources is not None:
         _add(app, _source_rows(sources))
+    for section in sections:
+        _add(app, section.rows)
+    _describe(app, [section.schemas for section in sections])
     return app
 
 
@@ -343,6 +339,20 @@ def _bare_app() -> FastAPI:
     )
     install(app)
     return app
+
+
+def _describe(app: FastAPI, named: Sequence[JsonObject]) -> None:
+    """Put schemas into the OpenAPI document, for its operations to name."""
+    make = app.openapi
+
+    def document() -> JsonObject:
+        found = make()
+        schemas = found.setdefault("components", {}).setdefault("schemas", {})
+        for each in named:
+            schemas.update(each)
+        return found
+
+    app.openapi = document  # type: ignore[method-assign]  # the framework's own way to extend it
 
 
 def _add(app: FastAPI, rows: tuple[Row, ...]) -> None:
