@@ -73,6 +73,7 @@ VERBS = (
     Verb("key", "node.cli.key", "make and show keys, and certify them for TLS"),
     Verb("record", "node.cli.record", "read and change records, see their history, undo"),
     Verb("token", "node.cli.token", "make, list and revoke API tokens"),
+    Verb("sync", "node.cli.sync", "see and steer the sync with the top-level node"),
     Verb("audit", "node.cli.audit", "verify a ledger offline, and make what auditors are given"),
     Verb("witness", "node.cli.witness", "watch other people's logs, and cosign them"),
     Verb("resolve", "node.cli.resolve", "ask a node for an identifier, and show what it says"),

@@ -1,4 +1,4 @@
-"""`idnode key`: make keys of administrators, show public halves, and certify keys for TLS.
+"""`idnode key`: make keys of administrators and of this node, show public halves, and certify keys for TLS.
 
 All of it is done on this machine; a record learns of a key when its value is written there (`idnode record add`).
 Laws: a file that is there is never written over; a private or secret key goes to a file of its owner alone, and to the
@@ -24,6 +24,7 @@ from resolver.keys import ServerKey
 from resolver.keys.certificates import AUTHORITY_CERTIFICATE_FILE, AUTHORITY_FILE, Authority
 from resolver.keys.files import load_private, make_secret, write_new
 from resolver.keys.private import KeyKind, make_private, public_half, to_pem
+from resolver.keys.signing import SigningKey, SigningKind
 from resolver.wire import (
     DsaPublicKey,
     HandleValue,
@@ -37,6 +38,11 @@ from resolver.wire import (
 DEFAULT_INDEX = 300  # where administrators' keys stand by custom
 DEFAULT_BITS = 2048
 DEFAULT_DAYS = 365
+_SIGNING_KINDS = {
+    "ed25519": SigningKind.ED25519,
+    "rsa": SigningKind.RSA,
+    "sm2": SigningKind.SM2,
+}
 SECRET = "secret"  # noqa: S105  the word for a kind of key
 
 _EPILOG = """\
@@ -285,6 +291,43 @@ def _describe(key: PublicKey) -> str:
     return "Diffie-Hellman"
 
 
+def _add_sync_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--file", type=Path, metavar="FILE", required=True, help="where the key is written"
+    )
+    parser.add_argument(
+        "--kind",
+        choices=sorted(_SIGNING_KINDS),
+        default="ed25519",
+        help="how it signs; default: ed25519",
+    )
+    parser.add_argument(
+        "--bits", type=int, default=DEFAULT_BITS, help="of an RSA key; default: 2048"
+    )
+
+
+def _sync(arguments: argparse.Namespace) -> None:
+    public_file = arguments.file.with_suffix(".pub")
+    if public_file == arguments.file:
+        raise ValueError("--file names the private key; .pub is for the public half beside it")
+    for path in (arguments.file, public_file):
+        _expect_free(path)
+    key = SigningKey.make(_SIGNING_KINDS[arguments.kind], arguments.bits)
+    write_new(arguments.file, key.pem)
+    write_new(public_file, key.public.pem, _PUBLIC_MODE)
+    made: Json = {
+        "file": str(arguments.file),
+        "public": str(public_file),
+        "key_id": key.key_id,
+        "algorithm": key.algorithm,
+    }
+    if arguments.output is Form.JSON:
+        print_json(made)
+    else:
+        print_rows(Form.TABLE, ("", ""), [(name, value) for name, value in made.items()])
+        print(key.public.pem.decode(), end="")
+
+
 WORDS = (
     Word("make", "make a key, and the value that its record needs", _add_make_arguments, _make),
     Word("show", "show the public half of a key", _add_show_arguments, _show),
@@ -293,5 +336,11 @@ WORDS = (
         "issue a TLS client certificate for an administrator's key",
         _add_certificate_arguments,
         _certificate,
+    ),
+    Word(
+        "sync",
+        "make a key that signs what is said to the top-level node",
+        _add_sync_arguments,
+        _sync,
     ),
 )
