@@ -5,7 +5,16 @@ from fastapi.responses import Response
 
 from node.model.application import Application
 from node.model.rule import ModelError, Rule
-from node.registry.objects import Actor, Held, ObjectKind, ObjectMissing, Objects, application_id
+from node.registry.objects import (
+    Actor,
+    Held,
+    ObjectExists,
+    ObjectKind,
+    ObjectMissing,
+    Objects,
+    VersionMoved,
+    application_id,
+)
 from node.web.asked import Asked
 from node.web.objectdesk import ObjectDesk, enterprise_of, if_version_of, key_of, read_form
 from node.web.objectforms import ApplicationStep
@@ -37,9 +46,13 @@ class ApplicationsApi:
 
     async def _register(self, asked: Asked, actor: Actor) -> Response:
         application = await read_form(Application, asked)
-        held = await self._objects.put_application(
-            application, actor, enterprise=enterprise_of(asked), if_version=NEW
-        )
+        whose = enterprise_of(asked)
+        try:
+            held = await self._objects.put_application(
+                application, actor, enterprise=whose, if_version=NEW
+            )
+        except VersionMoved as moved:
+            raise ObjectExists(ObjectKind.APPLICATION, moved.held.id) from None
         return tell(held)
 
     async def _put(self, asked: Asked, actor: Actor) -> Response:

@@ -100,9 +100,8 @@ def _one(kind: ObjectKind) -> tuple[JsonObject, ...]:
 
 
 def _list(kind: ObjectKind, *filters: JsonObject) -> Operation:
-    words = {"enum": [*STATES[kind]], **TEXT} if kind in STATES else None
-    state = (in_query("state", "Those in this state.", words),) if words else ()
     pages = (
+        in_query("state", "Those in this state.", {"enum": [*STATES[kind]], **TEXT}),
         in_query("after", "Those after this id; the answer before gives it as `after`.", TEXT),
         in_query("limit", "So many at most; 100 when left out.", _LIMIT),
     )
@@ -110,7 +109,7 @@ def _list(kind: ObjectKind, *filters: JsonObject) -> Operation:
         {200: list_content(kind)}, _READING, {200: "The list; `after` when there may be more"}
     )
     summary = f"The {PLURALS[kind]}, in the order of their ids; personal data is masked"
-    return _operation(kind, summary, answers, (*state, *filters, *pages))
+    return _operation(kind, summary, answers, (*filters, *pages))
 
 
 def _show(kind: ObjectKind) -> Operation:
@@ -232,7 +231,11 @@ PUT_OPERATOR = _change(
     example("operator"),
     statuses=(200, 201),
 )
-LIST_ROUTES = _list(ObjectKind.ROUTE)
+LIST_ROUTES = _operation(
+    ObjectKind.ROUTE,
+    "Where this node answers",
+    _Answers({200: list_content(ObjectKind.ROUTE)}, _READING, {200: "The routes"}),
+)
 PUT_ROUTES = _operation(
     ObjectKind.ROUTE,
     "Say where this node answers: these routes, and no others",

@@ -96,8 +96,8 @@ def _own_rows(api: OwnDataApi) -> tuple[Row, ...]:
         Row("GET", operator, api.show_operator, operations.SHOW_OPERATOR),
         Row("HEAD", operator, api.show_operator),
         Row("PUT", operator, api.put_operator, operations.PUT_OPERATOR),
-        Row("GET", routes, api.routes.list, operations.LIST_ROUTES),
-        Row("HEAD", routes, api.routes.list),
+        Row("GET", routes, api.list_routes, operations.LIST_ROUTES),
+        Row("HEAD", routes, api.list_routes),
         Row("PUT", routes, api.put_routes, operations.PUT_ROUTES),
     )
 

@@ -90,7 +90,10 @@ def list_content(kind: ObjectKind) -> JsonObject:
 def history_content() -> JsonObject:
     """Return the content of an answer that is a history."""
     who = ("1:88.118/ADMIN", "token", "http 127.0.0.1", "")
-    steps = [Step(1, _AT, "apply", "submitted", *who), Step(2, _AT, "verify", "submitted", *who)]
+    steps = [
+        Step(1, _AT, "enterprise.apply", "submitted", *who),
+        Step(2, _AT, "enterprise.verify", "submitted", *who),
+    ]
     return _content(ref(HISTORY), {"id": "e1", "steps": [step_json(step) for step in steps]})
 
 
@@ -143,9 +146,9 @@ def _held(kind: ObjectKind) -> Held:
     enterprise = Enterprise(id="e1", state=EnterpriseState.SUBMITTED, form=form)
     prefix = Prefix(prefix="88.118.8", enterprise="e1", stage=Stage.WAITING)
     found: dict[ObjectKind, tuple[str, str, str, Value]] = {
-        ObjectKind.OPERATOR: (operator.prefix, "", "", operator),
-        ObjectKind.ROUTE: (f"{IdentifierType.VAA}|88.118", "", "", route),
-        ObjectKind.ENTERPRISE: ("e1", "e1", EnterpriseState.SUBMITTED, enterprise),
+        ObjectKind.OPERATOR: (operator.prefix, "", "kept", operator),
+        ObjectKind.ROUTE: (f"{IdentifierType.VAA}|88.118", "", "kept", route),
+        ObjectKind.ENTERPRISE: ("e1", "", EnterpriseState.SUBMITTED, enterprise),
         ObjectKind.PREFIX: ("88.118.8", "e1", Stage.WAITING, prefix),
         ObjectKind.TEMPLATE: (
             template_id(template.name, template.version),

@@ -21,10 +21,13 @@ from resolver.httplogin import origin_of
 from resolver.precondition import read_precondition
 from resolver.problem import Problem
 from resolver.registrar import MUST_EXIST, Caller
+from resolver.source import SourceUnavailable
 
 MAX_BODY_BYTES = 1 << 20  # a template of 512 attributes, escaped and described
 ROLES: Final = frozenset({Role.OPERATOR, Role.REVIEWER, Role.ENTERPRISE})
 """An operator does his own work, that of reviewers, and what enterprises have him do."""
+
+BUSY = "The database cannot be reached at the moment; a step may have been taken: look before you take it again"
 
 _OF_THE_STANDING = frozenset(
     {
@@ -54,6 +57,8 @@ class ObjectDesk:
                 return await act(asked, _actor(asked, caller))
             except (ModelError, ObjectMissing, ObjectExists, VersionMoved) as error:
                 raise told_of(error) from None  # the cause holds the form
+            except SourceUnavailable:
+                raise Told(Problem(503, "unavailable", BUSY)) from None
 
         return await self._desk.serve(request, root, carry_out)
 

@@ -5,7 +5,16 @@ from fastapi.responses import Response
 
 from node.model.rule import ModelError, Rule
 from node.model.template import Template
-from node.registry.objects import Actor, Held, ObjectKind, ObjectMissing, Objects, template_id
+from node.registry.objects import (
+    Actor,
+    Held,
+    ObjectExists,
+    ObjectKind,
+    ObjectMissing,
+    Objects,
+    VersionMoved,
+    template_id,
+)
 from node.web.asked import Asked
 from node.web.objectdesk import ObjectDesk, enterprise_of, if_version_of, key_of, read_form
 from node.web.objectforms import TemplateStep
@@ -37,9 +46,13 @@ class TemplatesApi:
 
     async def _create(self, asked: Asked, actor: Actor) -> Response:
         template = await read_form(Template, asked)
-        held = await self._objects.put_template(
-            template, actor, enterprise=enterprise_of(asked), if_version=NEW
-        )
+        whose = enterprise_of(asked)
+        try:
+            held = await self._objects.put_template(
+                template, actor, enterprise=whose, if_version=NEW
+            )
+        except VersionMoved as moved:
+            raise ObjectExists(ObjectKind.TEMPLATE, moved.held.id) from None
         return tell(held)
 
     async def _put(self, asked: Asked, actor: Actor) -> Response:
