@@ -33,6 +33,7 @@ from node.tls import is_on
 from node.web.asked import AdminDesk
 from node.web.audit import AuditApi
 from node.web.health import Check
+from node.web.object_rows import object_section
 from node.web.operators import OperatorDesk
 from node.web.records import RecordsApi
 from node.web.routes import build_admin_app
@@ -81,6 +82,7 @@ async def serve_keeper(
             exports=keeper.bulk.exports,
             audit=keeper.audit,
             sources=keeper.sources,
+            sections=keeper.sections,
         )
         try:
             await keeper.prepare()
@@ -125,6 +127,7 @@ class Keeper:
         desk = AdminDesk(self.writing.login, self.service)
         operators = Operators(policy_of(settings), self.writing.keys)
         for_operators = OperatorDesk(desk, operators)
+        self.sections = [object_section(self.writing.objects, for_operators)]
         tokens = Tokens(self.writing.database, case_sensitive=settings.case_sensitive)
         self.tokens = TokensApi(tokens, for_operators)
         self.bulk = Bulk(settings, self.writing, self.service, for_operators)
