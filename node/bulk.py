@@ -1,6 +1,9 @@
 """Bulk: what the keeper has for jobs and exports, put together once."""
 
+from collections.abc import Sequence
+
 from node.config import Settings
+from node.counters import Counters
 from node.registry.jobfiles import JobFiles
 from node.registry.jobrun import Means
 from node.registry.jobrunner import JobRunner
@@ -10,6 +13,7 @@ from node.web.exports import ExportApi
 from node.web.jobs import JobsApi
 from node.web.operators import OperatorDesk
 from node.writepath import WritePath, policy_of
+from resolver.observe import Gauge, gauge_cell
 from resolver.service import Resolver
 
 
@@ -17,8 +21,14 @@ class Bulk:
     """The runner of jobs, and the two interfaces."""
 
     def __init__(
-        self, settings: Settings, writing: WritePath, service: Resolver, desk: OperatorDesk
+        self,
+        settings: Settings,
+        writing: WritePath,
+        service: Resolver,
+        desk: OperatorDesk,
+        answering: Sequence[Counters],
     ) -> None:
+        """`answering` are the counters of all processes that answer, this one's too."""
         files = JobFiles(settings.data_dir)
         means = Means(
             files,
@@ -28,7 +38,7 @@ class Bulk:
             settings.seal_path,
             case_sensitive=settings.case_sensitive,
         )
-        self.runner = JobRunner(writing.database, means)
+        self.runner = JobRunner(writing.database, means, lambda: _heard_upto(answering))
         self.jobs = JobsApi(Jobs(writing.database, files), desk, self.runner.wake)
         self.exports = ExportApi(
             settings.database_url,
@@ -36,3 +46,8 @@ class Bulk:
             service.identify,
             case_sensitive=settings.case_sensitive,
         )
+
+
+def _heard_upto(answering: Sequence[Counters]) -> int:
+    """Return the newest change that all of these processes have taken in."""
+    return min(each.cells[gauge_cell(Gauge.FEED_SERIAL)] for each in answering)

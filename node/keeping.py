@@ -130,7 +130,8 @@ class Keeper:
         self.sections = [object_section(self.writing.objects, for_operators)]
         tokens = Tokens(self.writing.database, case_sensitive=settings.case_sensitive)
         self.tokens = TokensApi(tokens, for_operators)
-        self.bulk = Bulk(settings, self.writing, self.service, for_operators)
+        answering = (own, *readers)
+        self.bulk = Bulk(settings, self.writing, self.service, for_operators, answering)
         spawn(self.reading.records.run())
         spawn(self.reading.feed.run())
         types = SearchedTypes.of(settings.reverse_types)

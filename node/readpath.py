@@ -94,6 +94,7 @@ class Caches:
             self._drop_below(prefixes)
         if self.redis:
             self.redis.changed()
+        self._tally.level(Gauge.FEED_SERIAL, upto)
 
     def written(self, changes: Iterable[tuple[bytes, int]]) -> None:
         """Take in (canonical key, serial) of what was just written here: nothing older is given from now on.
@@ -115,6 +116,7 @@ class Caches:
             table.clear()
         if self.redis:
             self.redis.serve(epoch)
+        self._tally.level(Gauge.FEED_SERIAL, serial)
 
     def tick(self) -> None:
         """Once a second: renew what replies carry of the time, and say how full everything is."""
@@ -126,7 +128,6 @@ class Caches:
         level(Gauge.HOT_BYTES, sum(table.size_bytes for table in self.hot_tables))
         level(Gauge.MEMORY_ENTRIES, len(self.memory))
         level(Gauge.MEMORY_BYTES, self.memory.size_bytes)
-        level(Gauge.FEED_SERIAL, self.freshness.seen)
         level(Gauge.REDIS_UP, int(self.redis is not None and self.redis.is_up))
 
     def _drop_ready(self, key: bytes) -> bool:

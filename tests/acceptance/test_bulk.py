@@ -128,6 +128,20 @@ def test_a_job_is_handed_in_watched_and_its_results_fetched(bulk: Bulk) -> None:
     assert shown.status_code == 200
 
 
+def test_what_a_job_wrote_is_answered_by_every_process_once_it_is_done(bulk: Bulk) -> None:
+    http = bulk.settings.http_listen[0]
+    for number in range(100, 105):
+        name = f"88.118.{number}/new"
+        before = httpx.get(f"http://{http}/v1/resolve/{name}").status_code
+        home = {"handle": f"0.NA/88.118.{number}", "values": []}
+        bulk.finished(bulk.submit(ndjson(home, {"handle": name, "values": [URL]}), format="ndjson"))
+
+        shown = httpx.get(f"http://{http}/v1/resolve/{name}")
+        looked_up = bulk.client.get(f"/v1/records/{name}")
+
+        assert (before, shown.status_code, looked_up.status_code) == (404, 200, 200), shown.text
+
+
 @pytest.mark.parametrize(
     ("parameters", "status"),
     [

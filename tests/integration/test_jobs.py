@@ -14,6 +14,7 @@ from node.store.jobs import JOB_LOCK, JobFormat, JobKind, JobState, advance_job
 from resolver.registrar import Caller
 from tests.support.jobs import JobBench, Json, lines
 from tests.support.servers import PostgresServer
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.db
 
@@ -292,6 +293,28 @@ async def test_one_job_runs_at_a_time_and_another_machine_stands_by(
     done, _ = await bench.look(job)
     assert done.state is JobState.DONE
     assert not bench.files.has_upload(job.asked.file)
+
+
+async def test_a_job_ends_when_what_it_wrote_has_been_heard(bench: JobBench) -> None:
+    asked, heard = [], [2]
+    bench.heard_upto = lambda: asked.append(1) or heard[0]  # type: ignore[func-returns-value]
+    job = await bench.hand_in(lines(PREFIX, record("x"), record("y")))
+    carrying_out = asyncio.create_task(bench.carry_out())
+    await until(lambda: bool(asked))
+    assert await bench.scalar("select serial from change_counter") == 4
+    assert await bench.scalar("select state from job") == "running"
+    heard[0] = 4
+    await carrying_out
+    assert (await bench.look(job))[0].state is JobState.DONE
+
+
+async def test_a_job_ends_though_somebody_hears_nothing(
+    bench: JobBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobrunner, "HEARD_SECONDS", 0.05)
+    bench.heard_upto = lambda: 0
+    job, _ = await bench.do(lines(PREFIX))
+    assert job.state is JobState.DONE
 
 
 async def test_a_job_is_cancelled_between_rows_and_what_is_done_stays(

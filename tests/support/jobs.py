@@ -1,6 +1,8 @@
 """A runner of jobs on a test's database, and a hand that gives it files."""
 
 import asyncio
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ class JobBench:
     def __init__(self, database: Database, directory: Path) -> None:
         self.database = database
         self.files = JobFiles(directory)
+        self.heard_upto: Callable[[], int] = lambda: sys.maxsize  # nobody answers who could be late
         self.jobs = Jobs(database, self.files)
         self.sealing_key = directory / "sealing.key"
         self.runner = self.another_runner()
@@ -51,7 +54,7 @@ class JobBench:
         policy = Policy((GROUP,), canonical)
         operators = Operators(policy, RecordKeys(self.database, seal))
         means = Means(files, policy, operators, seal, self.sealing_key, case_sensitive=False)
-        return JobRunner(self.database, means)
+        return JobRunner(self.database, means, lambda: self.heard_upto())
 
     async def hand_in(
         self,

@@ -143,6 +143,14 @@ def test_a_reply_decided_before_a_prefix_changed_comes_too_late(caches: Caches) 
     assert len(hot) == 0
 
 
+def test_what_has_been_heard_is_shown_at_once(caches: Caches, tally: Tally) -> None:
+    caches.restart("epoch", 7)
+    heard = [tally.cells[gauge_cell(Gauge.FEED_SERIAL)]]
+    caches.learn(9, [(8, b"88.1/A"), (9, b"88.1/B")])
+    heard.append(tally.cells[gauge_cell(Gauge.FEED_SERIAL)])
+    assert heard == [7, 9]
+
+
 async def test_levels_show_how_full_everything_is(caches: Caches, tally: Tally) -> None:
     await caches.memory.lookup(b"88.1/A")
     keep_ready(caches, b"88.1/B")
