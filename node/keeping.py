@@ -29,6 +29,7 @@ from node.store.changes import prune_changes
 from node.store.database import Database, StoreError, StoreUnavailable
 from node.store.tokens import prune_sessions
 from node.store.writing import forget_replays
+from node.syncing import Syncing
 from node.tls import is_on
 from node.web.asked import AdminDesk
 from node.web.audit import AuditApi
@@ -68,10 +69,20 @@ async def serve_keeper(
         keeper = Keeper(settings, run_directory, own, readers, spawn)
 
         def checks() -> list[Check]:
-            return checks_of([each.cells for each in readers]) + keeper.checks()
+            return (
+                checks_of([each.cells for each in readers])
+                + keeper.checks()
+                + keeper.syncing.checks()
+            )
 
         def metrics() -> bytes:
-            return exposition(readers, keeper.reverse.levels, own, *keeper.ledger_levels())
+            return exposition(
+                readers,
+                keeper.reverse.levels,
+                own,
+                *keeper.ledger_levels(),
+                keeper.syncing.levels(),
+            )
 
         app = build_admin_app(
             metrics,
@@ -82,7 +93,7 @@ async def serve_keeper(
             exports=keeper.bulk.exports,
             audit=keeper.audit,
             sources=keeper.sources,
-            sections=keeper.sections,
+            sections=[*keeper.sections, keeper.syncing.section],
         )
         try:
             await keeper.prepare()
@@ -90,6 +101,7 @@ async def serve_keeper(
                 ready()
                 await stop.wait()
                 http.should_exit = True
+                await keeper.syncing.end()
                 await keeper.end_ledger()
         finally:
             await keeper.close()
@@ -149,7 +161,9 @@ class Keeper:
             self.ledger = LedgerRole(self.database, conduct, readers, self.tally)
             spawn(self.ledger.run())
             spawn(Daily(self.database, conduct.directory).run())
-        spawn(_prune_for_ever(self.database, self.bulk.runner))
+        self.syncing = Syncing(settings, self.database, self.writing.seal, for_operators, spawn)
+        is_syncing = self.syncing.role is not None
+        spawn(_prune_for_ever(self.database, self.bulk.runner, is_syncing=is_syncing))
 
     async def prepare(self) -> None:
         """Make the operator token; while the database is away that is done later, and the rest now."""
@@ -209,11 +223,11 @@ class Keeper:
         return True
 
 
-async def _prune_for_ever(database: Database, runner: JobRunner) -> None:
+async def _prune_for_ever(database: Database, runner: JobRunner, *, is_syncing: bool) -> None:
     """Drop what nobody needs any more: changes that every worker has read long ago, old replays, sessions and jobs."""
     while True:
         with suppress(StoreError, StoreUnavailable):  # the next round does it
-            await prune_changes(database)
+            await prune_changes(database, is_syncing=is_syncing)
             await prune_sessions(database)
             await runner.prune()
             async with database.connection() as connection:

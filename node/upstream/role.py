@@ -7,7 +7,7 @@ node: changes wait in the outbox, and are sent when the cause is removed.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from random import SystemRandom
@@ -101,8 +101,7 @@ class SyncRole:
     async def run(self) -> None:
         """Be the one that sends whenever nobody else is, until told to end."""
         try:
-            while not self._ending.is_set():
-                await self._pause(await self._try())
+            await first_of(self._try_for_ever(), _set(self._ending))
         finally:
             self._ended.set()
             await self._database.close()
@@ -159,6 +158,10 @@ class SyncRole:
             raise NotSending(f"this instance does not send: {self._reason}")
         return self._link
 
+    async def _try_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(await self._try())
+
     async def _try(self) -> float:
         """Send as long as it goes well; return how long to wait before the next try."""
         try:
@@ -208,7 +211,6 @@ class SyncRole:
                 _hold(connection),
                 until_replaced(self._files, mark),
                 _set(self._anew),
-                _set(self._ending),
                 *[beside(transport) for beside in self._besides],
             )
         finally:
@@ -237,12 +239,6 @@ class SyncRole:
                 self._wanted_at = now
                 sender.verify()
             await asyncio.sleep(DUE_SECONDS)
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait, unless told to end."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._ending.wait()
 
     def _say(self, state: State, reason: str) -> None:
         if (state, reason) != (self._state, self._reason):

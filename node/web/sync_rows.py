@@ -1,7 +1,7 @@
 """Rows of the route table for the sync with the top-level node, and what the OpenAPI document says of them."""
 
 from node.web.operations import TEXT, JsonObject, Operation, in_query
-from node.web.row import Row
+from node.web.row import Row, Section
 from node.web.sync import SyncApi
 
 _TAG = "Sync with the top-level node"
@@ -51,9 +51,9 @@ _SNAPSHOT = Operation(
 )
 
 
-def sync_rows(api: SyncApi) -> tuple[Row, ...]:
+def sync_section(api: SyncApi) -> Section:
     """Return the rows."""
-    return (
+    rows = (
         Row("GET", "/v1/sync", api.show, _SHOW),
         Row("HEAD", "/v1/sync", api.show),
         Row("GET", "/v1/sync/rejected", api.rejected, _REJECTED),
@@ -62,3 +62,4 @@ def sync_rows(api: SyncApi) -> tuple[Row, ...]:
         Row("POST", "/v1/sync/verify", api.verify, _VERIFY),
         Row("POST", "/v1/sync/snapshot", api.snapshot, _SNAPSHOT),
     )
+    return Section(rows)
