@@ -130,7 +130,7 @@ def policy_of(settings: Settings) -> Policy:
 
 
 def sites_of(address: PublicAddress) -> tuple[Site, ...]:
-    """Return where this node answers, as the routes of what it hosts say it; nowhere, if nobody else could ask there."""
+    """Return where this node answers, as routes of what it hosts say it; nowhere, if nobody else could ask there."""
     ports = {
         "tcp_port": address.native_port or None,
         "udp_port": address.native_port or None,

@@ -17,7 +17,7 @@ from node.registry.chunks import MAX_LINE_BYTES, Chunk, RowError
 from node.registry.encoding import ValueReader, join_record, spelling_of
 from node.registry.merging import WITHHELD, Order, split_withheld
 from node.registry.resultlines import begin_line
-from node.store.load import PackedRow, RecordRow, pack_row
+from node.store.load import PackedRow, RecordRow, pack_row, unpack_row
 from node.store.prefixes import PrefixRow, PrefixState
 from resolver.identifier import PREFIX_HANDLE, Identifier, Scheme
 from resolver.keys.seal import Seal, SealError
@@ -72,6 +72,21 @@ class Batch:
     prefixes: dict[bytes, PrefixRow] = field(default_factory=dict)  # by canonical name
     errors: list[RowError] = field(default_factory=list)
     under: Counter[tuple[bytes, ...]] = field(default_factory=Counter)
+
+    def refuse_prefix(self, name: bytes, reason: str) -> None:
+        """Take out the rows that home or delegate a prefix, and say why."""
+        key = PREFIX_HANDLE + name
+        del self.prefixes[name]
+        if key in self.rows:
+            del self.begins[list(self.rows).index(key)]
+            handle = unpack_row(self.records.pop(key)).handle.decode()
+            self.errors.append(RowError(self.rows.pop(key), handle, reason))
+            self.orders.pop(key, None)
+        for row, handle in list(self.bare.items()):
+            if handle.encode().upper() == key:
+                del self.bare[row]
+                self.errors.append(RowError(row, handle, reason))
+        self.errors.sort()
 
 
 def encode_chunk(chunk: Chunk, rules: LoadRules) -> Batch:

@@ -4,7 +4,7 @@ What a question needs and has not been read raises `Unread`; what is not allowed
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from node.store.prefixes import PrefixState
@@ -36,7 +36,7 @@ class Facts:
     """What has been read: records by canonical key (None: there is none; absent: not read), and prefixes.
 
     `now` is an epoch second; `to_values` what a REVERT goes back to (None: there is no such version, or no record
-    then).
+    then); `kept` how the model has the prefixes that it knows answered (None: by nobody), read for HOME and UNHOME.
     """
 
     records: Mapping[bytes, RecordState | None]
@@ -45,6 +45,7 @@ class Facts:
     server_admins: tuple[Reference, ...]
     canonical: Canonical
     to_values: Values | None = None
+    kept: Mapping[bytes, PrefixState | None] = field(default_factory=dict)
 
     def alive(self, key: bytes) -> RecordState | None:
         """Return the record if it has been read and is there."""

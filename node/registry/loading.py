@@ -9,8 +9,10 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
+from node.model.stage import PrefixAction
 from node.registry.batches import Batch
 from node.registry.merging import Difference, Merged, Pair, merge
+from node.registry.rules import kept_message
 from node.store.database import Connection, OwnConnection, StoreUnavailable, store_errors
 from node.store.load import (
     Author,
@@ -27,6 +29,7 @@ from node.store.load import (
     read_seen,
     unpack_row,
 )
+from node.store.objects import hold_prefix_names
 from node.store.prefixes import write_prefixes
 
 MAX_TRIES = 20  # while others write the same records
@@ -74,6 +77,7 @@ class BatchWriter:
         """Write a batch.  Raises StoreUnavailable, StoreError."""
         for _ in range(MAX_TRIES):
             with store_errors():
+                await self._refuse_kept(batch)
                 found = await self._sort_out(batch)
                 if and_also is None and not (found.fresh or found.merged or batch.prefixes):
                     return Effect()
@@ -86,6 +90,7 @@ class BatchWriter:
     async def plan(self, batch: Batch) -> Effect:
         """Return what `write` would do.  Raises StoreUnavailable, StoreError."""
         with store_errors():
+            await self._refuse_kept(batch)
             found = await self._sort_out(batch)
         changed = {
             each.row.key: each.difference
@@ -105,6 +110,8 @@ class BatchWriter:
             written = {step.key for step in put}
             await mark_loaded(connection, [row for row in rows if row.key not in written])
             await add_records(connection, found.fresh)
+            if await self._kept(batch):  # the model has just come to know one
+                raise KeyTaken
             added = [row.key for row in found.fresh]
             homed = await write_prefixes(connection, list(batch.prefixes.values()))
             prefixes = [batch.prefixes[name] for name in homed]
@@ -118,6 +125,18 @@ class BatchWriter:
                 await and_also(connection, effect)
             await announce(connection, added, put, prefixes, self._author)
         return effect
+
+    async def _refuse_kept(self, batch: Batch) -> None:
+        """Refuse rows that would home or delegate a prefix in another way than the model has it; see `rules`."""
+        for name in await self._kept(batch):
+            batch.refuse_prefix(name, kept_message(PrefixAction.ACTIVATE))
+
+    async def _kept(self, batch: Batch) -> list[bytes]:
+        if not batch.prefixes:
+            return []
+        kept = await hold_prefix_names(self._connection, list(batch.prefixes))
+        rows = batch.prefixes
+        return [name for name, state in kept.items() if rows[name].state is not state]
 
     async def _sort_out(self, batch: Batch) -> _Sorted:
         """Part rows that are not stored from those stored from another line, and drop the rest."""

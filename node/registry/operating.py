@@ -30,6 +30,7 @@ from node.registry.rules import Plan, decide
 from node.store.changes import ChangeKind, append_changes
 from node.store.database import Connection, OwnConnection, StoreUnavailable, store_errors
 from node.store.load import KeyTaken, load_transaction
+from node.store.objects import hold_prefix_names
 from node.store.prefixes import PrefixState
 from node.store.writing import append_prefix_version, commit, set_prefix
 from resolver.keys.seal import Seal
@@ -138,7 +139,11 @@ class OperationWriter:
 
     async def _decide(self, rows: list[RowWrite]) -> tuple[BatchFacts, list[_Decided]]:
         intakes = [take_in(row.write, self._seal) for row in rows]
+        on_prefixes = [row.write for row in rows if row.write.operation in _ON_PREFIXES]
+        names = [name for write in on_prefixes for name in write.identifier.prefixes[:1]]
+        kept = await hold_prefix_names(self._connection, names) if names else {}
         facts = await read_batch(self._connection, intakes, int(self._clock()))
+        facts.kept = kept
         self._lay_over(facts)
         decided = []
         for row, intake in zip(rows, intakes, strict=True):

@@ -80,6 +80,7 @@ class BatchFacts:
     now: int
     records: dict[bytes, RecordState | None] = field(default_factory=dict)
     prefixes: dict[bytes, PrefixState] = field(default_factory=dict)
+    kept: dict[bytes, PrefixState | None] = field(default_factory=dict)
     replays: dict[tuple[str, str], tuple[bytes, bytes]] = field(default_factory=dict)
     to_values: dict[tuple[bytes, int], Values | None] = field(default_factory=dict)
 
@@ -93,6 +94,7 @@ class BatchFacts:
             policy.server_admins,
             policy.canonical,
             self.to_values.get((intake.key, write.to_version)),
+            self.kept,
         )
 
     def for_reading(self, policy: Policy) -> Facts:

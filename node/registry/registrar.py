@@ -21,6 +21,7 @@ from node.registry.rules import Plan, decide
 from node.registry.writequeue import OnWritten, Spawn, WriteQueue
 from node.store.changes import ChangeKind, append_changes
 from node.store.database import Connection, Database, StoreError, StoreUnavailable
+from node.store.objects import hold_prefix_names
 from node.store.writing import append_prefix_version, set_prefix
 from resolver.access import Missing
 from resolver.identifier import IdentifierError
@@ -116,6 +117,7 @@ class RecordRegistrar(RecordReader, Registrar):
 
     async def _plan_prefix(self, connection: Connection, write: Write) -> Plan | Verdict:
         facts, intake = BatchFacts(int(self._clock())), take_in(write, self._seal)
+        facts.kept = await hold_prefix_names(connection, write.identifier.prefixes[:1])
         await read_more(connection, facts, intake.keys, write.identifier.prefixes)
         for _ in range(MAX_ROUNDS):
             found = decide(write, facts.of(intake, self._policy))

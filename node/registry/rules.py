@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
+from node.model.stage import PREFIX_LIFE, PrefixAction
 from node.registry.facts import (
     Facts,
     RecordState,
@@ -160,6 +161,8 @@ def _home(write: Write, facts: Facts) -> Plan:
     if not is_server_admin(_proven(write, Scope.OPERATE), facts):
         raise no_right()
     is_change = facts.prefixes.get(name) is not PrefixState.HOMED
+    if is_change:
+        _check_not_kept(name, facts, PrefixAction.ACTIVATE)
     verdict = Verdict(ResponseCode.SUCCESS, created=is_change)
     return Plan(verdict, is_change=is_change, prefix=PrefixState.HOMED)
 
@@ -170,6 +173,7 @@ def _unhome(write: Write, facts: Facts) -> Plan:
         raise no_right()
     if name not in facts.prefixes:
         raise not_here()
+    _check_not_kept(name, facts, PrefixAction.STOP)
     return Plan(Verdict(ResponseCode.SUCCESS))
 
 
@@ -319,6 +323,18 @@ def _prefix_name(write: Write) -> bytes:
             "Name a prefix: 0.NA/ and at most 255 bytes, such as 0.NA/88.118",
         )
     return name
+
+
+def _check_not_kept(name: bytes, facts: Facts, instead: PrefixAction) -> None:
+    """A prefix that the model knows is homed and let go by the steps of its life alone, never by hand."""
+    if name in facts.kept:
+        raise Refused(ResponseCode.INSUFFICIENT_PERMISSIONS, kept_message(instead))
+
+
+def kept_message(instead: PrefixAction) -> str:
+    """Say why a prefix that the model knows is not homed or let go by hand; it begins with the name of the rule."""
+    law = PREFIX_LIFE.law_of(instead)
+    return f"{PREFIX_LIFE.rule_of(instead)}: {law.sentence}; it is an enterprise's, and not homed or let go by hand"
 
 
 def _stamped(values: Values, before: Values, now: int) -> Values:
