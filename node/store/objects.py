@@ -193,6 +193,8 @@ async def add_steps(
     connection: Connection, steps: Sequence[StepLine], serial: int, who: WhoAndWhy
 ) -> None:
     """Write the versions of steps, and the serial into their objects; `who.operation` counts for nothing."""
+    if not steps:  # nothing was to be changed
+        return
     lines = [
         (
             *(each.after.kind, each.after.id, each.after.version, each.after.changed_at),

@@ -146,6 +146,9 @@ class Registrar:
         return _Said(ResultCode.COMPLETED, Created(added))
 
     async def _create_prefix(self, asked: CreatePrefix, client_id: str, server_id: str) -> _Said:
+        found = await self._registry.find_prefix(asked.prefix)
+        if found and (found.client_id, found.ent_id) == (client_id, asked.ent_id):
+            return _created(found.state)  # asked again: the answer was lost
         await self._expect_free(asked.shr_prefix, asked.prefix)
         self._expect_known(asked.ent_id)
         now, wait = self._clock(), self.policy.decide_seconds
@@ -154,8 +157,7 @@ class Registrar:
         added = Prefix(asked.prefix, asked.ent_id, state, client_id, server_id, now, due, decided)
         if not await self._registry.add_prefix(added):
             raise EppError(ResultCode.OBJECT_EXISTS, f"{asked.prefix} is taken")
-        is_done = state is PrefixState.GRANTED
-        return _Said(ResultCode.COMPLETED if is_done else ResultCode.COMPLETED_ACTION_PENDING)
+        return _created(state)
 
     async def _change(
         self, ent_id: str, form: dict[str, object], name: str = "", credit_code: str = ""
@@ -209,6 +211,11 @@ class Registrar:
             raise EppError(
                 ResultCode.OBJECT_DOES_NOT_EXIST, f"no enterprise is {ent_id}; create it first"
             )
+
+
+def _created(state: PrefixState) -> _Said:
+    is_done = state is PrefixState.GRANTED
+    return _Said(ResultCode.COMPLETED if is_done else ResultCode.COMPLETED_ACTION_PENDING)
 
 
 def _plain(form: Enterprise | EnterpriseChange) -> dict[str, object]:

@@ -5,6 +5,7 @@ queue; so each step may be repeated after a crash.  A command is repeated under 
 carried out already is recognised by where the prefix stands, and changes nothing.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from hashlib import sha256
@@ -16,6 +17,7 @@ from node.model.role import Role
 from node.model.rule import ModelError
 from node.model.stage import PrefixAction, Stage
 from node.registry.objects import Actor, Held, ObjectKind, Objects
+from node.store.database import StoreError, StoreUnavailable
 from node.store.files import Files
 from node.store.registration import (
     AGAIN_SECONDS,
@@ -35,6 +37,7 @@ from node.upstream.papers import (
 from sync.channels import epp
 from sync.message import PeerUnavailable
 
+ROUND_SECONDS = 2.0  # between two looks at the queue
 AT_ONCE = 50  # enterprises, or prefixes, of one round
 MAX_NOTICES = 200  # of one round
 LACKING_CODE = epp.ResultCode.REQUIRED_PARAMETER_MISSING.value  # we did not even ask
@@ -78,7 +81,6 @@ class Registration:
         objects: Objects,
         files: Files,
         store: Registrations,
-        channel: Channel,
         *,
         key: bytes,
         unique: Callable[[], str],
@@ -88,21 +90,32 @@ class Registration:
         self._objects = objects
         self._files = files
         self._store = store
-        self._channel = channel
+        self._channel: Channel | None = None
         self._key = key
         self._unique = unique
         self._upstream = Actor(frozenset({Role.TOP_LEVEL}), "top-level node", "epp", "epp")
         self._system = Actor(frozenset({Role.SYSTEM}), "node", "epp", "epp")
         self._commands = self._notices = 0
-        self._trouble = ""
+        self._troubles: list[str] = []
+        self._said = ""
 
     def standing(self) -> RegistrationStanding:
         """Return how it goes."""
-        return RegistrationStanding(self._commands, self._notices, self._trouble)
+        return RegistrationStanding(self._commands, self._notices, self._said)
 
-    async def round(self) -> None:
+    async def keep(self, channel: Channel) -> None:
+        """Go round after round until cancelled; what fails is told once, and tried again."""
+        while True:
+            try:
+                await self.round(channel)
+            except (PeerUnavailable, StoreUnavailable, StoreError) as error:
+                self._say(str(error))
+            await asyncio.sleep(ROUND_SECONDS)
+
+    async def round(self, channel: Channel) -> None:
         """Take what was decided, then tell what is new.  Raises PeerUnavailable, StoreUnavailable, StoreError."""
-        self._trouble = ""
+        self._channel = channel
+        self._troubles = []
         await self._take_notices()
         for due in await self._store.due(AT_ONCE):
             await self._store.note(due, await self._tell_enterprise(due))
@@ -110,6 +123,12 @@ class Registration:
             ObjectKind.PREFIX, state=Stage.APPROVED, limit=AT_ONCE
         ):
             await self._tell_prefix(held)
+        self._say("; ".join(self._troubles))
+
+    def _say(self, trouble: str) -> None:
+        if trouble and trouble != self._said:
+            log.warning("the registration channel waits", extra={"reason": trouble})
+        self._said = trouble
 
     async def _take_notices(self) -> None:
         for _ in range(MAX_NOTICES):
@@ -160,7 +179,7 @@ class Registration:
         except ModelError as error:
             return Told(code=LACKING_CODE, reason=str(error))
         except _Refused as error:
-            self._trouble = f"enterprise {due.enterprise}: {error}"
+            self._troubles.append(f"enterprise {due.enterprise}: {error}")
             return error.told
         return Told(*told)
 
@@ -230,7 +249,7 @@ class Registration:
             reason = answer.reason or answer.message or NO_REASON
             await step(held.id, PrefixAction.REFUSE, self._upstream, reason=reason)
         else:
-            self._trouble = f"prefix {held.id}: {answer.code.value} {answer.message}"
+            self._troubles.append(f"prefix {held.id}: {answer.code.value} {answer.message}")
 
     async def _do(self, command: epp.Command, client_id: str) -> epp.Answer:
         """Return the answer to a command that was carried out.  Raises _Refused, PeerUnavailable."""
@@ -244,6 +263,7 @@ class Registration:
 
     async def _ask(self, command: epp.Command, client_id: str) -> epp.Answer:
         """Return the answer to a command.  Raises PeerUnavailable, also for garbage."""
+        assert self._channel is not None  # noqa: S101  only `round` gets here
         self._commands += 1
         data = epp.encode_command(epp.Request(command, client_id))
         try:

@@ -1,0 +1,306 @@
+"""The registration channel over a real database, against the simulator's registrar: what is told and brought home."""
+
+import time
+from collections.abc import AsyncIterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from node.model.enterprise import Enterprise, EnterpriseAction, Verification
+from node.model.entity import Entity
+from node.model.form import read
+from node.model.prefix import Prefix
+from node.model.role import Role
+from node.model.stage import PrefixAction, Stage
+from node.registry.objects import Actor, Held, ObjectKind, Objects
+from node.store.database import Database
+from node.store.files import File, Files
+from node.store.registration import Registrations
+from node.store.synced import SyncedRows
+from node.toplevel.database import Database as TopLevelFile
+from node.toplevel.registrar import Policy, Registrar
+from node.toplevel.registry import SCHEMA, Registry
+from node.upstream.registration import Registration, action_of
+from node.web.examples import example
+from sync.channels import epp
+from sync.message import PeerUnavailable
+from tests.support.registry import SEAL
+
+pytestmark = pytest.mark.db
+
+PREFIX = "88.118.9"
+EVERYBODY = Actor(frozenset({Role.OPERATOR, Role.REVIEWER}), "operator", "token", "test")
+PHOTO = File("image/png", b"\x89PNG\r\n\x1a\n a paper")
+
+
+class Line:
+    """The way to the top-level node; it may lose answers, or be cut."""
+
+    def __init__(self, registrar: Registrar) -> None:
+        self._registrar = registrar
+        self.commands: list[str] = []
+        self.is_cut = False
+        self.loses = ""
+
+    async def epp(self, command: bytes) -> bytes:
+        if self.is_cut:
+            raise PeerUnavailable("cut")
+        said = type(epp.decode_command(command).command).__name__
+        self.commands.append(said)
+        answer = await self._registrar.answer(command)
+        if said == self.loses:
+            self.loses = ""
+            raise PeerUnavailable("the answer is lost")
+        return answer
+
+    def told(self) -> list[str]:
+        """What was said since this was asked last, but for polls."""
+        said, self.commands = self.commands, []
+        return [each for each in said if not each.startswith("Poll")]
+
+
+class Office:
+    """A node's side, and the top-level node's."""
+
+    def __init__(self, database: Database, registry: Registry) -> None:
+        self.registry = registry
+        self.registrar = Registrar(registry, "88.118", time.time)
+        self.line = Line(self.registrar)
+        self.files = Files(database, SEAL)
+        self.store = Registrations(database)
+
+        async def tell(_: object) -> None:
+            """Nobody else is here."""
+
+        self.objects = Objects(
+            database,
+            SEAL,
+            SyncedRows(SEAL),
+            secondary="88.118",
+            here=(),
+            clock=time.time,
+            unique=uuid4,
+            on_written=tell,
+        )
+        self.registration = Registration(
+            "88.118",
+            self.objects,
+            self.files,
+            self.store,
+            key=b"k" * 32,
+            unique=lambda: uuid4().hex,
+        )
+
+    async def round(self) -> None:
+        await self.registration.round(self.line)
+
+    async def admit(self, form: dict[str, Any]) -> str:
+        """Have an enterprise reviewed and approved, and return its number."""
+        held = await self.objects.apply_enterprise(read(Entity, form), EVERYBODY)
+        await self.approve(held.id)
+        return held.id
+
+    async def approve(self, number: str) -> None:
+        passed = read(Verification, example("verification"))
+        await self.objects.verify_enterprise(number, passed, EVERYBODY)
+        for action in (EnterpriseAction.BEGIN_REVIEW, EnterpriseAction.APPROVE):
+            await self.objects.step_enterprise(number, action, EVERYBODY)
+
+    async def correct(self, number: str, form: dict[str, Any]) -> None:
+        await self.objects.step_enterprise(
+            number, EnterpriseAction.CORRECT, EVERYBODY, form=read(Entity, form)
+        )
+        await self.approve(number)
+
+    async def apply(self, number: str, prefix: str = PREFIX) -> None:
+        """Have a prefix applied for, and approved here."""
+        await self.objects.apply_prefix(prefix, number, EVERYBODY)
+        for action in (PrefixAction.BEGIN_REVIEW, PrefixAction.APPROVE):
+            await self.objects.step_prefix(prefix, action, EVERYBODY)
+
+    async def enterprise(self, number: str) -> Enterprise:
+        return _value(await self.objects.read(ObjectKind.ENTERPRISE, number), Enterprise)
+
+    async def prefix(self, prefix: str = PREFIX) -> Prefix:
+        return _value(await self.objects.read(ObjectKind.PREFIX, prefix), Prefix)
+
+    async def decide(self, *, passed: bool, message: str = "", prefix: str = PREFIX) -> None:
+        await self.registry.decide(prefix, passed=passed, message=message)
+
+
+def _value(held: Held | None, kind: type[Any]) -> Any:
+    assert held is not None
+    assert isinstance(held.value, kind)
+    return held.value
+
+
+@pytest.fixture
+async def office(database: Database, tmp_path: Path) -> AsyncIterator[Office]:
+    file = TopLevelFile.open(tmp_path / "registry.db", SCHEMA)
+    try:
+        yield Office(database, await Registry.open(file, time.time))
+    finally:
+        file.close()
+
+
+@pytest.fixture
+async def form(office: Office) -> dict[str, Any]:
+    """A form with the photos that the channel asks for."""
+    await office.files.put("licence", PHOTO)
+    await office.files.put("card", PHOTO)
+    form: dict[str, Any] = deepcopy(example("enterprise"))
+    form["organisation"]["certificate_photo"] = "licence"
+    form["organisation"]["legal_person"]["photo_front"] = "card"
+    return form
+
+
+async def test_an_enterprise_is_told_once_and_its_prefix_decided_by_poll(
+    office: Office, form: dict[str, Any]
+) -> None:
+    number = await office.admit(form)
+    await office.apply(number)
+    await office.round()
+    assert office.line.told() == ["CheckEnterprise", "CreateEnterprise", "CreatePrefix"]
+    assert (await office.enterprise(number)).upstream_id
+    assert (await office.prefix()).stage is Stage.SENT
+
+    await office.round()
+    assert office.line.told() == []
+    await office.decide(passed=True)
+    await office.round()
+    assert (await office.prefix()).stage is Stage.GRANTED
+    [notice] = await office.store.notices(2**60, 10)
+    assert (notice.prefix, notice.passed, notice.effect) == (PREFIX, True, "prefix.grant")
+    assert office.registration.standing().notices == 1
+
+
+async def test_a_refusal_brings_its_reason_and_the_corrected_application_is_sent_again(
+    office: Office, form: dict[str, Any]
+) -> None:
+    number = await office.admit(form)
+    await office.apply(number)
+    await office.round()
+    await office.decide(passed=False, message="请补充材料")
+    await office.round()
+    refused = await office.prefix()
+    assert (refused.stage, refused.reason) == (Stage.REFUSED, "请补充材料")
+
+    await office.objects.step_prefix(PREFIX, PrefixAction.CORRECT, EVERYBODY)
+    for action in (PrefixAction.BEGIN_REVIEW, PrefixAction.APPROVE):
+        await office.objects.step_prefix(PREFIX, action, EVERYBODY)
+    office.registrar.policy = Policy(decide_seconds=0)
+    await office.round()
+    assert (await office.prefix()).stage is Stage.GRANTED
+
+
+async def test_what_papers_lack_is_told_and_the_corrected_form_is_sent(
+    office: Office, form: dict[str, Any]
+) -> None:
+    lacking = deepcopy(form)
+    del lacking["organisation"]["certificate_photo"]
+    number = await office.admit(lacking)
+    await office.apply(number)
+    await office.round()
+    [refused] = await office.store.refused()
+    assert refused.enterprise == number
+    assert "organisation.certificate_photo" in refused.reason
+    assert office.line.told() == []
+    assert (await office.prefix()).stage is Stage.APPROVED
+
+    await office.correct(number, form)
+    await office.round()
+    assert await office.store.refused() == []
+    assert (await office.prefix()).stage is Stage.SENT
+
+
+async def test_details_change_alone_and_papers_with_the_whole(
+    office: Office, form: dict[str, Any]
+) -> None:
+    number = await office.admit(form)
+    await office.round()
+    office.line.told()
+    moved = deepcopy(form)
+    moved["organisation"]["address"] = "健康东街2号"
+    await office.correct(number, moved)
+    await office.round()
+    assert office.line.told() == ["ChangeEnterprise"]
+
+    renamed = deepcopy(moved)
+    renamed["organisation"]["name"] = "潍坊新示例轴承有限公司"
+    await office.correct(number, renamed)
+    await office.round()
+    assert office.line.told() == ["ReplaceEnterprise"]
+
+
+@pytest.mark.parametrize("lost", ["CreateEnterprise", "CreatePrefix", "PollAcknowledge"])
+async def test_a_lost_answer_costs_nothing_but_time(
+    office: Office, form: dict[str, Any], lost: str
+) -> None:
+    number = await office.admit(form)
+    await office.apply(number)
+    office.line.loses = lost
+    for _ in range(2):
+        try:
+            await office.round()
+        except PeerUnavailable:
+            continue
+    found = await office.registry.find_prefix(PREFIX)
+    assert found is not None
+    await office.decide(passed=True)
+    for _ in range(2):
+        try:
+            await office.round()
+        except PeerUnavailable:
+            continue
+    assert (await office.enterprise(number)).upstream_id == found.ent_id
+    assert (await office.prefix()).stage is Stage.GRANTED
+    assert len(await office.store.notices(2**60, 10)) == 1
+
+
+async def test_an_answer_of_a_prefix_granted_at_once_may_be_lost(
+    office: Office, form: dict[str, Any]
+) -> None:
+    office.registrar.policy = Policy(decide_seconds=0)
+    await office.apply(await office.admit(form))
+    office.line.loses = "CreatePrefix"
+    with pytest.raises(PeerUnavailable):
+        await office.round()
+    await office.round()
+    assert (await office.prefix()).stage is Stage.GRANTED
+
+
+async def test_a_top_level_node_that_is_away_leaves_all_as_it_is(
+    office: Office, form: dict[str, Any]
+) -> None:
+    number = await office.admit(form)
+    office.line.is_cut = True
+    with pytest.raises(PeerUnavailable):
+        await office.round()
+    office.line.is_cut = False
+    await office.round()
+    assert (await office.enterprise(number)).upstream_id
+
+
+@pytest.mark.parametrize(
+    ("stage", "passed", "state", "action"),
+    [
+        (Stage.SENT, True, 1, PrefixAction.GRANT),
+        (Stage.APPROVED, True, None, PrefixAction.GRANT),
+        (Stage.SENT, False, None, PrefixAction.REFUSE),
+        (Stage.GRANTED, True, 1, None),
+        (Stage.ACTIVE, True, 0, PrefixAction.SUSPEND),
+        (Stage.ACTIVE, False, None, None),
+        (Stage.SUSPENDED, True, 1, PrefixAction.LIFT),
+        (Stage.SUSPENDED, True, 0, None),
+        (Stage.REFUSED, False, None, None),
+        (Stage.REMOVED, True, 1, None),
+    ],
+)
+def test_a_notice_means_what_the_stage_lets_it_mean(
+    stage: Stage, passed: bool, state: int | None, action: PrefixAction | None
+) -> None:
+    notice = epp.Notice("abc", "def", "E1", PREFIX, state, 1 if passed else 2, None)
+    assert action_of(notice, stage) is action
