@@ -160,7 +160,8 @@ class SyncRole:
 
     async def _try_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(await self._try())
+            pause = await self._try()
+            await asyncio.sleep(pause)
 
     async def _try(self) -> float:
         """Send as long as it goes well; return how long to wait before the next try."""

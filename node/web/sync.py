@@ -85,7 +85,9 @@ class SyncApi:
 
     async def _retry(self, asked: Asked, _caller: Caller) -> Response:
         role = self._must_be_on()
-        count = await send_again(self._database, table=_table(asked), key=_text(asked, b"key"))
+        count = await send_again(
+            self._database, self._seal, table=_table(asked), key=_text(asked, b"key")
+        )
         role.hint()
         return _json({"sent": count})
 

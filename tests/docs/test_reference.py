@@ -19,9 +19,12 @@ from node.metrics import exposition
 from node.web.audit import AuditApi
 from node.web.exports import ExportApi
 from node.web.jobs import JobsApi
+from node.web.object_rows import object_section
 from node.web.records import RecordsApi
 from node.web.routes import build_admin_app, build_app
 from node.web.sources import SourcesApi
+from node.web.sync import SyncApi
+from node.web.sync_rows import sync_section
 from node.web.tokens import TokensApi
 from node.web.witness import WitnessApi, build_witness_app
 from resolver.answer import Answer, Question, Status, Tier
@@ -128,6 +131,7 @@ def test_every_route_of_the_admin_listener_is_documented() -> None:
         exports=exports,
         audit=audit,
         sources=SourcesApi(NOTHING, NOTHING),
+        sections=[sync_section(SyncApi(NOTHING, NOTHING, NOTHING, NOTHING))],
     )
     assert documented_routes("Admin listener") == served_routes(app)
 
