@@ -8,18 +8,18 @@ from node.store.database import Database
 AGAIN_SECONDS = 600.0  # after which what was refused for the account's sake is tried again
 
 _DUE = """
-select o.id, o.serial, r.papers, r.details
+select o.id, o.version, r.papers, r.details
 from object o left join registration r on r.enterprise = o.id
 where o.kind = 'enterprise'
-    and (r.serial is null or r.serial < o.serial or r.again_at <= now())
-order by o.serial, o.id limit $1
+    and (r.version is null or r.version < o.version or r.again_at <= now())
+order by o.changed_at, o.id limit $1
 """
 _NOTE = """
-insert into registration as known (enterprise, serial, papers, details, code, reason, again_at)
+insert into registration as known (enterprise, version, papers, details, code, reason, again_at)
 values ($1, $2, $3, $4, $5, $6,
     case when $7::float8 > 0 then now() + make_interval(secs => $7) end)
 on conflict (enterprise) do update
-set serial = excluded.serial, code = excluded.code, reason = excluded.reason,
+set version = excluded.version, code = excluded.code, reason = excluded.reason,
     again_at = excluded.again_at,
     papers = coalesce(excluded.papers, known.papers),
     details = coalesce(excluded.details, known.details)
@@ -42,13 +42,13 @@ class Due(NamedTuple):
     """An enterprise that was changed since it was last looked at, and the digests of what was told."""
 
     enterprise: str
-    serial: int
+    version: int
     papers: bytes | None
     details: bytes | None
 
 
 class Told(NamedTuple):
-    """What came of telling an enterprise as it was at a serial: digests when it was told, else code and reason."""
+    """What came of telling an enterprise as it was at a version: digests when it was told, else code and reason."""
 
     papers: bytes | None = None
     details: bytes | None = None
@@ -90,7 +90,7 @@ class Registrations:
     async def note(self, due: Due, told: Told) -> None:
         """Store what came of it."""
         async with self._database.connection() as connection:
-            await connection.execute(_NOTE, due.enterprise, due.serial, *told)
+            await connection.execute(_NOTE, due.enterprise, due.version, *told)
 
     async def refused(self, most: int = 100) -> Sequence[Refused]:
         """Return the enterprises that somebody has to correct."""

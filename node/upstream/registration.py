@@ -190,7 +190,7 @@ class Registration:
         told = fingerprint(whole, self._key)
         if told == (due.papers, due.details):
             return told
-        client_id = f"ent-{due.enterprise}-{due.serial}"
+        client_id = f"ent-{due.enterprise}-{due.version}"
         known = enterprise.upstream_id or await self._number_of(enterprise, client_id)
         if not known:
             await self._create_enterprise(enterprise, whole, client_id)

@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import pytest
@@ -131,7 +131,10 @@ class Office:
         await self.registry.decide(prefix, passed=passed, message=message)
 
 
-def _value(held: Held | None, kind: type[Any]) -> Any:
+Kind = TypeVar("Kind", Enterprise, Prefix)
+
+
+def _value(held: Held | None, kind: type[Kind]) -> Kind:
     assert held is not None
     assert isinstance(held.value, kind)
     return held.value

@@ -9,7 +9,7 @@ create table file (
 -- What the top-level node was told of an enterprise over the registration channel, or why not.
 create table registration (
     enterprise text collate "C" primary key,
-    serial bigint not null,             -- of the newest step of the enterprise that was looked at
+    version int not null,               -- of the enterprise when it was last looked at
     papers bytea,                       -- keyed digests of what was told: what is reviewed anew when it changes,
     details bytea,                      -- and the rest; null: nothing was told yet
     code int,                           -- of the answer that refused it; null: all is well
