@@ -76,6 +76,7 @@ VERBS = (
     Verb("sync", "node.cli.sync", "see and steer the sync with the top-level node"),
     Verb("audit", "node.cli.audit", "verify a ledger offline, and make what auditors are given"),
     Verb("witness", "node.cli.witness", "watch other people's logs, and cosign them"),
+    Verb("toplevel", "node.cli.toplevel", "run a simulated top-level node, to try a node against"),
     Verb("resolve", "node.cli.resolve", "ask a node for an identifier, and show what it says"),
 )
 

@@ -1,8 +1,8 @@
 """Judging: what the top-level node takes, and what it rejects, with a code for the program and a reason for a person.
 
-In this order: what a person has it reject (`faults.Refusal`); the table's own verdict on a row; rules across rows,
-ours since the real ones are not public: a route (表7) needs a prefix that EPP granted, and an enterprise (表6) that names
-its `entId` must be known by it.  A deletion is rejected by hand only.
+In this order: what a person has it reject (`faults.Refusal`); the table's own verdict on a row; rules across rows, ours
+since the real ones are not public.  A route (表7) needs a prefix that EPP granted; an enterprise (表6) that
+names its `entId` must be known by it.  A deletion is rejected by hand only.
 """
 
 from collections.abc import Callable

@@ -12,7 +12,6 @@ In the data directory:
 As the real one's business system does, this one makes a key pair for the node that it hands papers to.
 """
 
-import re
 import ssl
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -35,7 +34,6 @@ RENEW_DAYS = 30
 MAX_KEY_FILES = 64
 
 _PUBLIC_MODE = 0o644
-_KEY_FILE = re.compile(r"[0-9a-f]{64}\.pem")
 
 
 class Papers:

@@ -95,6 +95,7 @@ class Registry:
         self._clock = clock
         self._granted: set[str] = set()
         self._ent_ids: set[str] = set()
+        self.learned = 0  # how often an enterprise or a granted prefix was added
 
     @classmethod
     async def open(cls, database: Database, clock: Callable[[], float]) -> "Registry":
@@ -158,6 +159,7 @@ class Registry:
         if number is None:
             return None
         self._ent_ids.add(f"{ENT_ID}{number}")
+        self.learned += 1
         return f"{ENT_ID}{number}"
 
     async def change_enterprise(
@@ -195,6 +197,7 @@ class Registry:
         taken = await self._database.write(lambda c: c.execute(sql, added).rowcount == 1)
         if taken and added.state is PrefixState.GRANTED:
             self._granted.add(added.prefix)
+            self.learned += 1
         return taken
 
     async def decide(self, prefix: str, *, passed: bool, message: str) -> None:
@@ -218,6 +221,7 @@ class Registry:
         await self._database.write(work)
         if passed:
             self._granted.add(prefix)
+            self.learned += 1
 
     async def due(self) -> list[str]:
         """Return the prefixes whose applications are due by now."""

@@ -1,0 +1,154 @@
+"""Listeners: the channel (HTTPS, certificates on both sides), the page (plain HTTP), and the Handle protocol."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from node.address import Endpoint
+from node.errors import Kind, RegistryError
+from node.ledger.submission import ADD_PATH
+from node.sockets import open_listener
+from node.toplevel.channel import CLOSE, Channel
+from node.toplevel.desk import Desk
+from node.toplevel.mischief import Door
+from node.toplevel.native import Answers, TcpAnswers, UdpAnswers
+from node.toplevel.page import Page
+from node.toplevel.views import Views
+from node.toplevel.watch import Watch
+from resolver.freshness import Freshness
+from resolver.frontends.fast import FastHttp, HttpServer
+from resolver.hot import HotHttp
+from resolver.observe import CELL_COUNT, Tally
+from resolver.recorder import NoRecorder
+from sync.transport import EPP_PATH, HEARTBEAT_PATH, MESSAGES_PATH
+
+MAX_CONNECTIONS = 1_000
+MAX_CONNECTIONS_OF_ONE = 200
+REQUEST_SECONDS = 60  # for a request to arrive
+IDLE_SECONDS = 75
+DRAIN_SECONDS = 2.0
+PORT_TRIES = 20  # for one that is free for UDP and TCP
+
+
+class _Http(FastHttp):
+    """A connection that can be broken by what answers on it."""
+
+    def on_message_begin(self) -> None:
+        """Called by the parser."""
+        super().on_message_begin()
+        cast("dict[str, object]", self.scope)[CLOSE] = self.transport.abort
+
+
+def make_door() -> Door:
+    """Return the limits of one listener."""
+    return Door(
+        Tally([0] * CELL_COUNT),
+        connections_max=MAX_CONNECTIONS,
+        connections_per_source=MAX_CONNECTIONS_OF_ONE,
+        request_seconds=REQUEST_SECONDS,
+        idle_seconds=IDLE_SECONDS,
+        udp_answers_per_second=0,
+        udp_answers_burst=0,
+    )
+
+
+def channel_app(channel: Channel) -> Starlette:
+    """Return the application of the channel."""
+    routes = (
+        Route(MESSAGES_PATH, channel.messages, methods=["POST"]),
+        Route(EPP_PATH, channel.epp, methods=["POST"]),
+        Route(HEARTBEAT_PATH, channel.heartbeat, methods=["POST"]),
+    )
+    return _app(routes)
+
+
+def page_app(page: Page, views: Views, desk: Desk, watch: Watch) -> Starlette:
+    """Return the application of the page."""
+    routes = (
+        Route("/", page.page),
+        Route("/static/{name}", page.file),
+        Route("/state", views.state),
+        Route("/tables/{number}", views.table),
+        Route("/digests", views.digests),
+        Route("/faults", views.faults),
+        Route("/faults", desk.faults, methods=["POST"]),
+        Route("/epp", views.epp),
+        Route("/epp/decisions", desk.decisions, methods=["POST"]),
+        Route("/epp/policy", desk.policy, methods=["POST"]),
+        Route("/corrections", desk.corrections, methods=["POST"]),
+        Route("/snapshots", views.snapshots),
+        Route("/snapshots", desk.snapshots, methods=["POST"]),
+        Route("/restore", desk.restore, methods=["POST"]),
+        Route("/keys", views.keys),
+        Route("/keys", desk.keys, methods=["POST"]),
+        Route("/logs", desk.logs, methods=["POST"]),
+        Route("/bootstrap.json", views.bootstrap),
+        Route("/resolve/{identifier:path}", views.resolve),
+        Route(ADD_PATH, watch.add_checkpoint, methods=["POST"]),
+        Route("/{origin_hash}/checkpoint", watch.checkpoint),
+        Route("/healthz", views.alive),
+    )
+    return _app(routes)
+
+
+@asynccontextmanager
+async def serving_http(
+    app: Starlette, endpoint: Endpoint, door: Door, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Endpoint]:
+    """Serve an application, and say where.  Raises RegistryError when the address cannot be had."""
+    listener, true = open_listener(endpoint)
+    members = {
+        "hot": HotHttp(Freshness(), max_entries=1, max_bytes=1),  # nothing is ever in it
+        "guard": door,
+        "tally": Tally([0] * CELL_COUNT),
+        "recorder": NoRecorder(),
+    }
+    server = HttpServer.of(
+        app,
+        type("ToplevelHttp", (_Http,), members),
+        idle_seconds=IDLE_SECONDS,
+        drain_seconds=DRAIN_SECONDS,
+        tls=tls,
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield true
+    finally:
+        server.should_exit = True
+        door.end()
+        await serving
+
+
+@asynccontextmanager
+async def serving_native(answers: Answers, endpoint: Endpoint) -> AsyncIterator[Endpoint]:
+    """Serve the Handle protocol, UDP and TCP on one port.  Raises RegistryError."""
+    loop, tcp = asyncio.get_running_loop(), TcpAnswers(answers)
+    for _ in range(PORT_TRIES):
+        listener, true = open_listener(endpoint)
+        try:
+            transport, _protocol = await loop.create_datagram_endpoint(
+                lambda: UdpAnswers(answers), local_addr=(true.host, true.port)
+            )
+            break
+        except OSError as error:
+            listener.close()
+            failure: Any = error
+    else:
+        raise RegistryError(Kind.IN_USE, f"{endpoint} cannot be had by UDP: {failure}.")
+    server = await asyncio.start_server(tcp.serve, sock=listener)
+    try:
+        yield true
+    finally:
+        transport.close()
+        server.close()
+
+
+def _app(routes: tuple[Route, ...]) -> Starlette:
+    app = Starlette(routes=routes)
+    app.router.redirect_slashes = False
+    return app
