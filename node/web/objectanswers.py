@@ -133,6 +133,7 @@ def _held_schema(kind: ObjectKind) -> JsonObject:
     if kind is ObjectKind.PREFIX:
         properties["status"] = {**_COUNT, "maximum": 5, "description": "The public number."}
         properties["hosting"] = {"type": "integer", "minimum": 1, "maximum": 4}
+        properties["hosting_actions"] = {"type": "array", "items": TEXT}
     return {"type": "object", "required": required, "properties": properties}
 
 

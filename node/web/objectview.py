@@ -16,6 +16,7 @@ from fastapi.responses import Response
 from node.model.application import APPLICATION_LIFE, Application
 from node.model.enterprise import ENTERPRISE_LIFE, Enterprise
 from node.model.form import write, write_masked
+from node.model.hosting import HOSTING_LIFE
 from node.model.prefix import Prefix
 from node.model.stage import PREFIX_LIFE
 from node.model.template import TEMPLATE_LIFE, Template
@@ -162,10 +163,12 @@ def _actions(held: Held) -> list[str]:
 
 
 def _numbers(held: Held) -> Json:
-    """The public numbers of a prefix: its status, 0 to 5, and how it is hosted, 1 to 4."""
+    """The public numbers of a prefix: its status, 0 to 5, and how it is hosted, 1 to 4; with the steps about that."""
     if not isinstance(held.value, Prefix):
         return {}
-    return {"status": held.value.status.value, "hosting": held.value.hosting.value}
+    hosting = held.value.hosting
+    steps = [action.value for action in HOSTING_LIFE.actions_from(hosting, ROLES)]
+    return {"status": held.value.status.value, "hosting": hosting.value, "hosting_actions": steps}
 
 
 def step_json(step: Step) -> Json:

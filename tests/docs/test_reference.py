@@ -131,7 +131,10 @@ def test_every_route_of_the_admin_listener_is_documented() -> None:
         exports=exports,
         audit=audit,
         sources=SourcesApi(NOTHING, NOTHING),
-        sections=[sync_section(SyncApi(NOTHING, NOTHING, NOTHING, NOTHING))],
+        sections=[
+            object_section(NOTHING, NOTHING),
+            sync_section(SyncApi(NOTHING, NOTHING, NOTHING, NOTHING)),
+        ],
     )
     assert documented_routes("Admin listener") == served_routes(app)
 
