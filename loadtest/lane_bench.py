@@ -139,11 +139,11 @@ def _together(counter: Counter) -> Work:
 
 def _http(counter: Counter) -> Work:
     asker = counter.http_asker(_SOURCE, Headers(b"gateway/2.1")).asker
-    subject, append, nonce = counter.subject(_KEY), counter.append, counter.random_nonce
+    subject, append, nonces = counter.subject(_KEY), counter.append, counter.nonces
 
     def work(turns: range) -> None:
         for _ in turns:
-            append(asker, subject, _HTTP, nonce(), perf_counter_ns())
+            append(asker, subject, _HTTP, next(nonces), perf_counter_ns())
 
     return work
 

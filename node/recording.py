@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from secrets import token_hex
@@ -28,7 +27,7 @@ from node.ledger.receipt import Name
 from node.ledger.record import Proto, RecordFlag
 from node.ledger.role import DIRECTORY, Conduct
 from node.ledger.sources import SourceNotes
-from node.ledger.tags import DayKeys
+from node.ledger.tags import DayKeys, short_sha256
 from node.settings import Settings
 from resolver.answer import Status, Tier
 from resolver.identifier import Scheme
@@ -93,8 +92,7 @@ class Recording(Recorder):
         self._notes = notes
         self._counter = counter
         self._numbers = numbers
-        self._append, self._append_all = counter.append, counter.append_all
-        self._random_nonce = counter.random_nonce
+        self._lane, self._nonces = counter.lane, counter.nonces
         self._announced = AnnouncedFile(directory, robots())
         self._told = _mark(directory)
         self._head = NewestHead(LogFiles(directory))
@@ -118,13 +116,14 @@ class Recording(Recorder):
     def native(self, party: Party, asked: bytes, subject: Subject, cell: int, now_ns: int) -> int:
         """See `Recorder`."""
         try:
-            return self._append(party, subject, self._named[cell], sha256(asked).digest(), now_ns)
+            nonce = short_sha256(asked).digest()
+            return self._lane.append(party, subject, self._named[cell], nonce, now_ns)
         except NotCounted:
             return REFUSED
 
     def natives(self, answers: Sequence[Answered], now_ns: int) -> int:
         """See `Recorder`."""
-        return self._append_all(answers, self._named, now_ns)
+        return self._lane.append_all(answers, self._named, now_ns)
 
     def party(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> Party:
         """See `Recorder`."""
@@ -139,15 +138,15 @@ class Recording(Recorder):
     def once(self, party: Party) -> Party:
         """See `Recorder`."""
         asker, nonce, outcomes = party
-        return asker, self._counter.random_nonce() if nonce is None else nonce, outcomes
+        return asker, next(self._nonces) if nonce is None else nonce, outcomes
 
     def http(self, party: Party, subject: Subject, cell: int, now_ns: int) -> int:
         """See `Recorder`."""
         asker, nonce, outcomes = party
         if nonce is None:
-            nonce = self._random_nonce()
+            nonce = next(self._nonces)
         try:
-            return self._append(asker, subject, outcomes[cell], nonce, now_ns)
+            return self._lane.append(asker, subject, outcomes[cell], nonce, now_ns)
         except NotCounted:
             return REFUSED
 

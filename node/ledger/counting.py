@@ -9,9 +9,8 @@ An Asker may be kept with a connection, a Subject with a ready reply.  What is r
 one begins anew.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from functools import partial
 from itertools import chain, repeat
 from os import urandom
 from struct import Struct
@@ -101,7 +100,7 @@ class Counter:
         self.lane = lane
         self.append = lane.append
         self.append_all = lane.append_all
-        self.random_nonce: Callable[[], bytes] = _nonces()
+        self.nonces = _nonces()
         self._askers: dict[str, Asker] = {}
         self._subjects: dict[bytes, Subject] = {}
         lane.renewed = self._renewed
@@ -180,8 +179,9 @@ class Counter:
                 self._http_askers[who] = found
         return found
 
-    def _renew_asker(self, asker: Asker, now_ns: int) -> None:
+    def _renew_asker(self, asker: Asker, now_us: int) -> None:
         """Raises OSError and LaneError when there is no key for the day."""
+        now_ns = now_us * 1_000
         self._see_minute(now_ns)
         who, policy = asker.who, self._policy
         address, day = packed_address(who.address), day_of(now_ns)
@@ -197,8 +197,8 @@ class Counter:
         asker.head, asker.excess = int(kind), int(Class.SUSPECT if is_counted else kind)
         asker.budget = self._budget(network_of(address)) if is_counted else Budget(UNLIMITED)
         asker.rule = policy.no | campaign << 16
-        asker.tail = self._numbers.agent_no(who.agent) << 16
-        asker.until_ns = self._minute_end_ns
+        asker.agent_no = self._numbers.agent_no(who.agent)
+        asker.until_us = self._minute_end_ns // 1_000
 
     def _renewed(self, subject: Subject) -> Subject:
         """Called when the asker's minute is the present one.  Raises as `_decided` does."""
@@ -238,11 +238,11 @@ class Counter:
     def _forget(self) -> None:
         """The clock was set back: what was decided holds until a time that is too far away."""
         for asker in (*self._askers.values(), *self._http_askers.values()):
-            asker.until_ns = 0
+            asker.until_us = 0
         self.lane.stamp += 1
 
 
-def _nonces() -> Callable[[], bytes]:
+def _nonces() -> Iterator[bytes]:
     """Return a source of nonces: they need to differ, and may be guessed."""
     drawn = (_NONCE.iter_unpack(urandom(_DRAWN_BYTES)) for _ in repeat(None))
-    return partial(next, chain.from_iterable(chain.from_iterable(drawn)))
+    return chain.from_iterable(chain.from_iterable(drawn))

@@ -17,7 +17,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
@@ -45,10 +44,11 @@ from node.ledger.record import (
     RecordFlag,
 )
 from node.ledger.recovery import settle_epochs
+from node.ledger.tags import short_sha256
 from resolver.observe import Event
 
 LONGEST_EPOCH_NS = 40 * 86_400 * 10**9  # mono_ms would wrap after 49 days
-STEP_NS = 10**9  # by which the clocks may come apart
+STEP_US = 10**6  # by which the clocks may come apart
 LOCK_SECONDS = 2.0  # how long a killed predecessor, or the sealer, may hold a lane
 _LOCK_POLL_SECONDS = 0.02
 _US = 1_000
@@ -96,10 +96,10 @@ class Lane:
         self._mapping: mmap.mmap | bytearray = bytearray()  # no room for anything
         self._capacity = 0
         self._seed = 0
-        self._opened_ns = 0
+        self._opened_ns = self._opened_us = 0
         self._lost = Uncounted()
         self._clock_flag = 0
-        self._ahead_ns = self._opened_ahead_ns = self._ahead()
+        self._ahead_us = self._opened_ahead_us = self._ahead()
         self._waiting: deque[tuple[int, int, asyncio.Future[None]]] = deque()
         self._flusher = Flusher(
             self._progress, self._make_file, self._synced, clocks, terms.durability
@@ -143,9 +143,10 @@ class Lane:
         before.  Raises NotCounted when the lane fails closed.
         """
         try:
-            wall_ns = now_ns + self._ahead_ns
-            if wall_ns >= asker.until_ns:
-                asker.renew(asker, wall_ns)
+            now_us = now_ns // 1_000
+            t_us = now_us + self._ahead_us
+            if t_us >= asker.until_us:
+                asker.renew(asker, t_us)
             stamp, id_tag, prefix_no, marks, _ = subject
             if stamp != self.stamp:
                 _, id_tag, prefix_no, marks, _ = self.renewed(subject)
@@ -155,17 +156,18 @@ class Lane:
             seq = self.seq + 1
             body = _pack(
                 seq,
-                wall_ns // 1_000,
-                (now_ns - self._opened_ns) // 1_000_000,
+                t_us,
+                (now_us - self._opened_us) // 1_000,
                 (asker.head if left >= 0 else asker.excess) + head,
                 id_tag,
                 asker.tags,
                 prefix_no,
                 asker.rule,
-                asker.tail | flags | marks | self._clock_flag,
+                flags + marks + self._clock_flag,
+                asker.agent_no,
                 nonce,
             )
-            _store(self._mapping, (seq << 6) + _FIRST_AT, body, crc32(body, self._seed))
+            _store(self._mapping, seq * RECORD_BYTES + _FIRST_AT, body, crc32(body, self._seed))
         except _TROUBLE as error:
             return self._append_late(asker, subject, outcome, nonce, now_ns, error)
         budget.left = left
@@ -180,15 +182,15 @@ class Lane:
         The number in an answer says which of `outcomes` it is.  Returns how many of the answers, from the first on,
         may be given: all, unless the lane fails closed.
         """
-        wall_ns = now_ns + self._ahead_ns
-        t_us, mono_ms = wall_ns // 1_000, (now_ns - self._opened_ns) // 1_000_000
+        now_us = now_ns // 1_000
+        t_us, mono_ms = now_us + self._ahead_us, (now_us - self._opened_us) // 1_000
         mapping, seed, clock_flag = self._mapping, self._seed, self._clock_flag
         stamp_now, first = self.stamp, self.seq
-        seq, at = first, (first << 6) + _FIRST_AT
+        seq, at = first, first * RECORD_BYTES + _FIRST_AT
         try:
             for asker, asked, (stamp, id_tag, prefix_no, marks, key), number in answers:
-                if wall_ns >= asker.until_ns:
-                    asker.renew(asker, wall_ns)
+                if t_us >= asker.until_us:
+                    asker.renew(asker, t_us)
                     stamp_now = self.stamp
                 if stamp != stamp_now:
                     old = stamp, id_tag, prefix_no, marks, key
@@ -206,8 +208,9 @@ class Lane:
                     asker.tags,
                     prefix_no,
                     asker.rule,
-                    asker.tail | flags | marks | clock_flag,
-                    sha256(asked).digest(),
+                    flags + marks + clock_flag,
+                    asker.agent_no,
+                    short_sha256(asked).digest(),
                 )
                 _store(mapping, at, body, crc32(body, seed))
                 budget.left = left
@@ -241,13 +244,13 @@ class Lane:
         """
         while self._flusher.told:
             self._happened(self._flusher.told.popleft())
-        step_ns = self._compare_clocks()
+        step_us = self._compare_clocks()
         file = self._file
         if file is None or file.is_damaged or self._is_old():
             self._flusher.wants_next = True
             if self._flusher.next is not None:
                 self._advance()
-        return step_ns <= -STEP_NS
+        return step_us <= -STEP_US
 
     def close(self) -> None:
         """Have the disk take everything, say that this was the end, and let the lane go."""
@@ -274,7 +277,7 @@ class Lane:
             return self.append(asker, subject, outcome, nonce, max(now_ns, self._opened_ns))
         if self.terms.fails_closed:
             raise NotCounted("the answer could not be recorded") from error
-        self._leave_uncounted((now_ns + self._ahead_ns) // _US, error)
+        self._leave_uncounted(now_ns // _US + self._ahead_us, error)
         return 0
 
     def _append_each(
@@ -282,7 +285,7 @@ class Lane:
     ) -> int:
         """Return how many, from the first on, are counted or may go uncounted."""
         for done, (asker, asked, subject, number) in enumerate(answers):
-            nonce, now_ns = sha256(asked).digest(), max(now_ns, self._opened_ns)
+            nonce, now_ns = short_sha256(asked).digest(), max(now_ns, self._opened_ns)
             try:
                 self.append(asker, subject, outcomes[number], nonce, now_ns)
             except NotCounted:
@@ -308,7 +311,8 @@ class Lane:
         self._file, self._mapping = file, file.mapping
         self.epoch, self._capacity = file.header.epoch, file.header.capacity
         self._seed, self._opened_ns = file.seed, file.opened_ns
-        self._opened_ahead_ns = file.header.created_us * _US - file.opened_ns  # as it was made
+        self._opened_us = file.opened_ns // _US
+        self._opened_ahead_us = file.header.created_us - self._opened_us  # as it was made
         self._flag_clock()
         if before is not None:
             self._flusher.retired.append(Retired(before, last))
@@ -354,27 +358,27 @@ class Lane:
                 future.set_exception(NotCounted("the disk does not take the record"))
 
     def _ahead(self) -> int:
-        """Return by how much the wall clock is ahead of the monotonic one, in ns."""
+        """Return by how much the wall clock is ahead of the monotonic one, in µs."""
         before, wall, after = (
             self._clocks.monotonic_ns(),
             self._clocks.wall_ns(),
             self._clocks.monotonic_ns(),
         )
-        return wall - (before + after) // 2
+        return (wall - (before + after) // 2) // _US
 
     def _compare_clocks(self) -> int:
-        """Follow the wall clock; return by how much it was set, in ns."""
-        ahead_ns = self._ahead()
-        step_ns, self._ahead_ns = ahead_ns - self._ahead_ns, ahead_ns
-        if abs(step_ns) >= STEP_NS:
+        """Follow the wall clock; return by how much it was set, in µs."""
+        ahead_us = self._ahead()
+        step_us, self._ahead_us = ahead_us - self._ahead_us, ahead_us
+        if abs(step_us) >= STEP_US:
             self._happened(Event.LEDGER_CLOCK_STEPPED)
-            log.warning("the wall clock was set", extra={"seconds": step_ns / 1e9})
+            log.warning("the wall clock was set", extra={"seconds": step_us / 1e6})
         self._flag_clock()
-        return step_ns
+        return step_us
 
     def _flag_clock(self) -> None:
         """Say in records whether the clocks have come apart since the file was made, which mono_ms counts from."""
-        has_stepped = abs(self._ahead_ns - self._opened_ahead_ns) >= STEP_NS
+        has_stepped = abs(self._ahead_us - self._opened_ahead_us) >= STEP_US
         self._clock_flag = int(RecordFlag.CLOCK_STEPPED) if has_stepped else 0
 
     def _is_old(self) -> bool:

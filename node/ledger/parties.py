@@ -2,13 +2,13 @@
 
 Front ends may keep an Asker or a Subject for as long as they like.  The lane has an Asker decided afresh in the first
 record of every clock minute, and a Subject when it bears another stamp than the lane: after midnight, when the keys
-change, and when the dictionary has changed.  Times are nanoseconds since 1970 UTC.
+change, and when the dictionary has changed.  Times are microseconds since 1970 UTC, as in a record.
 """
 
 from collections.abc import Callable
 
 from node.ledger.classes import Identity
-from node.ledger.record import MAX_FLAGS, MAX_PROTO, MAX_RESULT
+from node.ledger.record import MAX_FLAGS, MAX_PROTO, MAX_RESULT, RecordFlag
 
 
 class Budget:
@@ -20,16 +20,17 @@ class Budget:
         self.left = left
 
 
-UNLIMITED = 2**62
+UNLIMITED = 2**30 - 1  # nobody has so many in a minute; greater numbers cost more
 
 
 class Asker:
-    """A caller.  `head`, `tags`, `rule` and `tail` are parts of its records, see `node.ledger.lane`.
+    """A caller.  `head`, `tags`, `rule` and `agent_no` are parts of its records, see `node.ledger.lane`.
 
     `excess` is what is added to `head` when `budget` is used up.  `day` is that of `tags`.
     """
 
     __slots__ = (
+        "agent_no",
         "budget",
         "day",
         "excess",
@@ -37,18 +38,17 @@ class Asker:
         "renew",
         "rule",
         "tags",
-        "tail",
-        "until_ns",
+        "until_us",
         "who",
     )
 
     def __init__(self, who: Identity, renew: "Callable[[Asker, int], None]") -> None:
-        """`renew(asker, now)` decides everything else, and until when it holds; it is called before the first use."""
+        """`renew(asker, now_us)` decides everything else, and until when it holds; called before the first use."""
         self.who = who
         self.renew = renew
-        self.until_ns = 0
+        self.until_us = 0
         self.day = -1
-        self.head = self.excess = self.rule = self.tail = 0
+        self.head = self.excess = self.rule = self.agent_no = 0
         self.tags = b""
         self.budget = _NO_LIMIT
 
@@ -77,11 +77,13 @@ number of its outcome."""
 def outcome(proto: int, result: int, flags: int) -> Outcome:
     """Return an outcome: a `Proto`, a Handle response code, `RecordFlag`s but for those that others know.
 
-    Raises ValueError when one does not fit its field.
+    Raises ValueError when one does not fit its field, or somebody else knows the flag: the lane adds theirs.
     """
-    if not (0 <= proto <= MAX_PROTO and 0 <= result <= MAX_RESULT and 0 <= flags <= MAX_FLAGS):
+    fits = 0 <= proto <= MAX_PROTO and 0 <= result <= MAX_RESULT and 0 <= flags <= MAX_FLAGS
+    if not fits or flags & _OF_OTHERS:
         raise ValueError(f"no record holds protocol {proto}, result {result}, flags {flags}")
     return int(proto << 8 | result << 16), int(flags)
 
 
+_OF_OTHERS = int(RecordFlag.CLOCK_STEPPED | RecordFlag.PREFIX)
 _NO_LIMIT = Budget(UNLIMITED)

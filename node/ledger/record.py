@@ -25,9 +25,9 @@ UNKNOWN_PREFIX = 0  # no registered prefix
 PENDING_PREFIX = 0xFFFF_FFFF  # its number was not known yet
 OTHER_AGENT = 0xFFFF  # a user agent without a row in the dictionary
 
-BODY_LAYOUT = struct.Struct("<QQIIQ12sIII4s")
-"""The same 60 bytes in ten pieces, for who appends: seq, t_us, mono_ms, `head`, id_tag, client and net tag, prefix_no,
-`rule`, `tail`, nonce (the first four of as many bytes as there are)."""
+BODY_LAYOUT = struct.Struct("<QQIIQ12sIIHH4s")
+"""The same 60 bytes in eleven pieces, for who appends: seq, t_us, mono_ms, `head`, id_tag, client and net tag,
+prefix_no, `rule`, flags, ua, nonce (the first four of as many bytes as there are)."""
 
 CRC_LAYOUT = struct.Struct("<60sI")
 TAGS_LAYOUT = struct.Struct("<QI")  # client_tag, net_tag

@@ -737,7 +737,7 @@ def test_client_behind_a_trusted_proxy_is_told_apart_from_it(lanes: Path) -> Non
     for forwarded in ("", ADDRESS):
         who = counter.http_asker("127.0.0.1", Headers(b"gateway/2.1", forwarded))
         now_ns = ledger.time.monotonic_ns
-        ledger.lane.append(who.asker, counter.subject(KEY), FOUND, counter.random_nonce(), now_ns)
+        ledger.lane.append(who.asker, counter.subject(KEY), FOUND, next(counter.nonces), now_ns)
     probe, client = ledger.records()
     ledger.lane.close()
 
@@ -750,7 +750,13 @@ def test_client_behind_a_trusted_proxy_is_told_apart_from_it(lanes: Path) -> Non
 
 
 def test_number_that_fits_no_record_is_refused_before_anything_is_counted() -> None:
-    for proto, result, flags in ((256, 1, 0), (1, 65_536, 0), (1, 1, -1)):
+    theirs = (RecordFlag.CLOCK_STEPPED, RecordFlag.PREFIX)  # which lane and subject add
+    for proto, result, flags in (
+        (256, 1, 0),
+        (1, 65_536, 0),
+        (1, 1, -1),
+        *((1, 1, flag | RecordFlag.SUCCESS) for flag in theirs),
+    ):
         with pytest.raises(ValueError, match="no record holds"):
             outcome(proto, result, flags)
 

@@ -81,12 +81,12 @@ def test_decode_inverts_encode() -> None:
     assert list(decode_all(data)) == [record(1), record(2), record(3)]
 
 
-def test_the_ten_pieces_that_are_appended_are_the_same_bytes() -> None:
+def test_the_eleven_pieces_that_are_appended_are_the_same_bytes() -> None:
     one = record(7)
 
     tags = TAGS_LAYOUT.pack(one.client_tag, one.net_tag)
     head = one.class_ | one.proto << 8 | one.result << 16
-    rule, tail = one.policy | one.campaign << 16, one.flags | one.ua << 16
+    rule = one.policy | one.campaign << 16
     pieces = (
         one.seq,
         one.t_us,
@@ -96,7 +96,8 @@ def test_the_ten_pieces_that_are_appended_are_the_same_bytes() -> None:
         tags,
         one.prefix_no,
         rule,
-        tail,
+        one.flags,
+        one.ua,
         one.nonce.to_bytes(4, "little") + b"of which no more counts",
     )
 
