@@ -4,7 +4,8 @@
 
 For each fast path: processor time of the worker an answer, from the generators of the bench, which ask as much as the
 worker can take; and the latency of single questions at a fixed, moderate rate, counted from when each was due.
-Differences are those of medians; those of the best rounds are printed as well.  Answers come from memory.
+What it adds is the median over the rounds, each of which asks both nodes one right after the other, in turns this and
+that one first; what the best rounds differ by is printed as well.  Answers come from memory.
 """
 
 import argparse
@@ -116,8 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
     with open_stand(chosen.nice) as stand:
         cost = Cost(Comparison(stand, chosen.seconds).paths())
-        for _ in range(chosen.rounds):
-            for row in cost.scenarios():
+        for turn in range(chosen.rounds):
+            for row in cost.scenarios()[:: -1 if turn % 2 else 1]:
                 row.runs.append(row.measure())
     print(*cost.lines(), CONDITIONS, sep="\n")
     for target in cost.targets():

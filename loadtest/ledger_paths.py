@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from statistics import median
 
 from loadtest.figures import Measured, Scenario, Target
 
@@ -26,8 +27,12 @@ class Path:
 
     @property
     def cost_us(self) -> float:
-        """Worker µs an answer that the ledger adds: the difference of the medians."""
-        return self.on.middle(_worker_us) - self.off.middle(_worker_us)
+        """Worker µs an answer that the ledger adds: the median of what each round differs by.
+
+        Both runs of a round follow each other, so what slows the machine for longer than that weighs on both.
+        """
+        pairs = zip(self.on.runs, self.off.runs, strict=False)
+        return median([on.worker_us - off.worker_us for on, off in pairs] or [0.0])
 
     @property
     def best_us(self) -> float:

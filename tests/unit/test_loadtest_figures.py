@@ -9,6 +9,7 @@ import pytest
 
 from loadtest import cpu
 from loadtest.figures import Measured, Scenario, Target, speed_targets
+from loadtest.ledger_paths import Path
 from loadtest.run import Run
 
 
@@ -97,3 +98,14 @@ def test_awake_ends_its_spinner() -> None:
         assert cpu.command(spinner)
 
     assert cpu.command(spinner) == ""
+
+
+def test_ledger_adds_what_the_runs_of_a_round_differ_by_however_slow_the_round() -> None:
+    seconds = (0.70, 1.40, 0.70, 0.90, 1.40)  # for 100,000 answers without the ledger
+    off = _scenario("off", *(_measured(100_000, each) for each in seconds))
+    on = _scenario("on", *(_measured(100_000, each + 0.10) for each in seconds[:4]))
+
+    path = Path("tcp", "TCP", on, off, _scenario("calm on"), _scenario("calm off"))
+
+    assert path.cost_us == pytest.approx(1.0)  # the fifth round is not over
+    assert path.best_us == pytest.approx(1.0)
