@@ -59,7 +59,7 @@ from stand left join lateral (
     from (
         select serial, kind, number, key, body, coalesce(octet_length(body), 0) as size from change
         where serial > stand.first and serial <= stand.last order by serial limit $3
-    ) as some
+    ) as several
 ) line on line.bytes_before < {MAX_BATCH_BYTES}
 left join lateral (
     select version, operation from version
@@ -92,8 +92,8 @@ on conflict (number, key) do update
     set serial = excluded.serial, code = excluded.code, reason = excluded.reason, at = now()
 """
 _RESTART = """
-update sync_peer set is_complete = false, epoch = counter.epoch, session = coalesce($1, session)
-from change_counter counter where $1 is not null or sync_peer.epoch = counter.epoch
+update sync_peer set is_complete = false, epoch = counter.epoch, session = coalesce($1::text, session)
+from change_counter counter where $1::text is not null or sync_peer.epoch = counter.epoch
 """
 _COMPLETE = """
 update sync_peer set is_complete = true from change_counter counter

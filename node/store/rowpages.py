@@ -23,7 +23,7 @@ select number, key, body, found from (
         select number, key, body from sync_row
         where (number, key) > ($1, $2) and (number, key) < ($3, $4)
         order by number, key limit $5
-    ) as some
+    ) as several
 ) as line
 where bytes_before < {MAX_BATCH_BYTES} order by number, key
 """  # noqa: S608  a constant

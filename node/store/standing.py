@@ -103,7 +103,8 @@ async def read_sync_standing(database: Database) -> SyncStanding:
     async with database.connection() as connection:
         rows = await connection.fetch(_STANDING, MASTERS, COUNTED_CHANGES)
     tables = [TableStanding(*row[5:]) for row in rows if row["number"] is not None]
-    return SyncStanding(*rows[0][:5], tuple(tables))
+    session, serial, acknowledged, acknowledged_at, is_complete = rows[0][:5]
+    return SyncStanding(session, serial, acknowledged, acknowledged_at, is_complete, tuple(tables))
 
 
 async def list_rejections(
