@@ -1,19 +1,14 @@
 """What the keeper does once a day: addresses taken in, days closed through the log's writer, sources put in a table."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from ipaddress import ip_address
 from pathlib import Path
-from threading import Event, Thread
 
 import pytest
 
 from node.daily import Daily
 from node.ledger.closing import DAYS
-from node.ledger.inbox import Inbox, Told
-from node.ledger.leaf import Leaf
 from node.ledger.logfiles import LogFiles
 from node.ledger.report.figures import LedgerMonth
 from node.ledger.sample import Sample
@@ -31,33 +26,12 @@ from node.store.sources import (
     read_clients,
     read_sources,
 )
+from tests.support.writer import keeper
 
 pytestmark = pytest.mark.db
 
 DAY, NEXT = date(2026, 10, 31), 1_793_462_400_000_000  # and when it is over, µs
 ONE, OTHER, SIX = map(ip_address, ("203.0.113.7", "198.51.100.1", "2001:db8::1"))
-
-
-@contextmanager
-def keeper(directory: Path, sample: Sample) -> Iterator[None]:
-    """Answer what is asked of the log's writer, as the keeper's role does."""
-    inbox, stop = Inbox(directory), Event()
-    inbox.make(0.0)
-
-    def serve() -> None:
-        while not stop.wait(0.01):
-            for request in inbox.requests():
-                leaf: Leaf | None = request.leaf
-                assert leaf is not None
-                inbox.tell(request, Told(sample.append(leaf), 0))
-
-    thread = Thread(target=serve)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 @pytest.fixture
