@@ -175,7 +175,9 @@ class TopLevel:
         )
 
 
-async def run_toplevel(plan: Plan, announce: Callable[[Running], None], stop: asyncio.Event) -> None:
+async def run_toplevel(
+    plan: Plan, announce: Callable[[Running], None], stop: asyncio.Event
+) -> None:
     """Run until told to stop.  Raises RegistryError when it cannot start."""
     try:
         async with running(plan) as found:

@@ -147,7 +147,7 @@ class Channel:
                 self.skew_seconds = error.skew_seconds
             self._journal.note("unsigned", str(error), is_fault=True)
             return _problem(HTTPStatus.UNAUTHORIZED, error.fault, str(error))
-        self.skew_seconds = verified.skew_seconds
+        self.skew_seconds = _told_skew(request, verified.skew_seconds, self._clock())
         return None
 
     async def _message(self, body: bytes) -> Said:
@@ -241,6 +241,15 @@ async def _body_of(request: Request, limit: int) -> bytes | Said:
         return _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", str(error))
     except TimeoutError:
         return _problem(HTTPStatus.REQUEST_TIMEOUT, "too_slow", "it did not arrive in time")
+
+
+def _told_skew(request: Request, signed: float, now: float) -> float:
+    """How far the sender's clock is ahead: as signed, to a second; finer when `Idnode-Time` says the same."""
+    try:
+        told = float(request.headers.get(TIME_HEADER, "")) - now
+    except ValueError:
+        return signed
+    return round(told, 3) if abs(told - signed) <= 1 else signed
 
 
 def _problem(status: HTTPStatus, kind: str, detail: str = "") -> Said:

@@ -98,7 +98,7 @@ class Authority:
         return _sign(builder, self._certificate.subject, self._key)
 
     def issue_server(self, hosts: Iterable[str], now: datetime, days: int) -> bytes:
-        """Return a new key and a certificate for these names and addresses (PEM); of negative days one that has ended."""
+        """Return a new key and its certificate (PEM) for names and addresses; of negative days one that has ended."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([_general_name(host) for host in sorted(set(hosts))])
         purpose = ExtendedKeyUsageOID.SERVER_AUTH
