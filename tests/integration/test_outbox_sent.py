@@ -120,13 +120,15 @@ async def test_a_walk_under_writes_finds_no_difference_where_there_is_none(
     await write_at_once(office, registrar, 0)
     async with sending(outbox, peer) as sender, asyncio.TaskGroup() as tasks:
         await rest(outbox, peer)
-        writing = tasks.create_task(write_for_ever(office, registrar))
+        enough = asyncio.Event()
+        writing = tasks.create_task(write_until(enough, office, registrar))
         async with asyncio.timeout(60):
             for number in range(1, WALKS + 1):
                 sender.verify()
                 while len(await walks_of(office)) == number:  # noqa: ASYNC110 - nobody tells
                     await asyncio.sleep(QUICK)
-        writing.cancel()
+        enough.set()
+        await writing
         await rest(outbox, peer)
     walks = (await walks_of(office))[1:]
     assert [repaired for repaired, *_ in walks] == [0] * WALKS
@@ -134,9 +136,9 @@ async def test_a_walk_under_writes_finds_no_difference_where_there_is_none(
     await assert_equal(office, peer)
 
 
-async def write_for_ever(office: Office, registrar: RecordRegistrar) -> None:
+async def write_until(enough: asyncio.Event, office: Office, registrar: RecordRegistrar) -> None:
     random = Random(1)  # noqa: S311  a walk, not a secret
-    while True:
+    while not enough.is_set():
         await asyncio.gather(write_records(registrar, random, 3), write_rows(office, random, 3))
 
 
