@@ -2,20 +2,15 @@
 
 import argparse
 import re
-import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-import orjson
 
 from node.cli.access import check_identity
+from node.cli.forms import read_json_file
 from node.errors import Kind, RegistryError
 from resolver.handlejson import HandleJsonError, values_from_json
 from resolver.handlejson.fields import MAX_INDEX
 from resolver.wire import AdminData, HandleValue, encode_admin
 
-STANDARD_INPUT = "-"
-MAX_FILE_BYTES = 16 * 1024 * 1024
 FIRST_ADMIN_INDEX = 100  # where Handle clients put administrators
 ALL_RIGHTS = 0xFFF
 
@@ -88,18 +83,5 @@ def _value(text: str) -> dict[str, object]:
 
 def _file(name: str) -> object:
     """Return the list of values in a file: an array, an object that holds one, or one value."""
-    try:
-        if name == STANDARD_INPUT:
-            data = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
-        else:
-            with Path(name).open("rb") as file:
-                data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise RegistryError(Kind.INVALID, f"{name} cannot be read: {error.strerror}") from error
-    if len(data) > MAX_FILE_BYTES:
-        raise RegistryError(Kind.INVALID, f"{name} is longer than {MAX_FILE_BYTES} bytes")
-    try:
-        content = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise RegistryError(Kind.INVALID, f"{name} is no JSON: {error}") from error
+    content = read_json_file(name)
     return content.get("values", [content]) if isinstance(content, dict) else content

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from node.cli.access import add_access_arguments, client_for, refusal
 from node.cli.output import add_output_argument
@@ -22,8 +22,14 @@ class Word(NamedTuple):
     act: Act
 
 
-def add_words(parser: argparse.ArgumentParser, words: Sequence[Word], epilog: str) -> None:
-    """Add the words to the parser of their verb, each with the options of output and access."""
+Below: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def add_words(parser: argparse.ArgumentParser, words: Sequence[Word], epilog: str) -> Below:
+    """Add the words to the parser of their verb, each with the options of output and access.
+
+    Returns what further words, which ask nobody, can be added to.
+    """
     parser.epilog = epilog
     below = parser.add_subparsers(dest="word", metavar="WORD", title="words", required=True)
     for word in words:
@@ -35,6 +41,7 @@ def add_words(parser: argparse.ArgumentParser, words: Sequence[Word], epilog: st
         word.add_arguments(each)
         add_output_argument(each)
         add_access_arguments(each)
+    return below
 
 
 def run_word(arguments: argparse.Namespace, words: Sequence[Word]) -> int:

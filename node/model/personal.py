@@ -67,6 +67,11 @@ def personal_fields(kind: type[Checked], above: str = "") -> Iterator[tuple[str,
             yield from personal_fields(inner.of, f"{path}.")
 
 
+def has_personal(kind: type[Checked]) -> bool:
+    """True when values of a class may hold personal data."""
+    return next(personal_fields(kind), None) is not None
+
+
 def personal_texts(value: Checked) -> Iterator[str]:
     """Yield the personal data that a value holds, so that a test can look for what must not leak."""
     for field in fields_of(type(value)):

@@ -8,10 +8,12 @@ from node.model.enterprise import Verification
 from node.model.entity import Entity
 from node.model.field import Checked
 from node.model.operator import Operator
+from node.model.personal import has_personal
 from node.model.template import Template
 from node.registry.objects import ObjectKind
 from node.web.examples import example
 from node.web.objectanswers import (
+    CLASSES,
     body_of,
     held_content,
     history_content,
@@ -113,9 +115,10 @@ def _list(kind: ObjectKind, *filters: JsonObject) -> Operation:
 
 
 def _show(kind: ObjectKind) -> Operation:
+    personal = in_query("personal", "Show personal data, too; the log says who asked.", FLAG)
     parameters = (
         *_one(kind),
-        in_query("personal", "Show personal data, too; the log says who asked.", FLAG),
+        *((personal,) if has_personal(CLASSES[kind]) else ()),
         in_header("If-None-Match", "The ETag of what the caller has."),
     )
     answers = _Answers({200: held_content(kind), 304: {}}, _READING_ONE)

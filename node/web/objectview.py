@@ -17,6 +17,7 @@ from node.model.application import APPLICATION_LIFE, Application
 from node.model.enterprise import ENTERPRISE_LIFE, Enterprise
 from node.model.form import write, write_masked
 from node.model.hosting import HOSTING_LIFE
+from node.model.personal import has_personal
 from node.model.prefix import Prefix
 from node.model.stage import PREFIX_LIFE
 from node.model.template import TEMPLATE_LIFE, Template
@@ -108,7 +109,7 @@ def show(asked: Asked, actor: Actor, held: Held) -> Response:
     headers = {"ETag": etag(held.version)}
     if asked.request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
-    personal = asked.parameters.flag(b"personal")
+    personal = asked.parameters.flag(b"personal") and has_personal(type(held.value))
     if personal:
         told = {"caller": actor.caller, "kind": held.kind.value, "object": held.id}
         log.warning("personal data is read", extra=told)

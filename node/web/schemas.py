@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from node.model.field import Checked, NamedField, fields_of
 from node.model.form import Part
 from node.model.kind import Choice, Day, Flag, Kind, Many, Number, Text
-from node.model.personal import personal_fields
+from node.model.personal import has_personal
 from node.web.operations import TEXT, JsonObject
 
 SHOWN = "Shown"
@@ -23,8 +23,7 @@ def ref(name: str) -> JsonObject:
 
 def name_of(of: type[Checked], *, shown: bool = False) -> str:
     """Return the name of a class's schema."""
-    is_masked = shown and any(True for _ in personal_fields(of))
-    return of.__name__ + (SHOWN if is_masked else "")
+    return of.__name__ + (SHOWN if shown and has_personal(of) else "")
 
 
 def schemas_of(classes: Iterable[type[Checked]], *, shown: bool = False) -> JsonObject:
