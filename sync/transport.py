@@ -10,6 +10,7 @@ in `Idnode-Time` (POSIX seconds, with decimals; else `Date` is taken), by which 
 by it.  All of this is our proposal.
 """
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterable, Callable, Mapping
 from email.utils import parsedate_to_datetime
@@ -38,8 +39,12 @@ TIME_HEADER = "Idnode-Time"
 JSON_TYPE, EPP_TYPE = "application/json", "application/epp+xml; charset=utf-8"
 EXCHANGE_SECONDS = 30.0
 KEPT_SECONDS = 4.0  # that an idle connection is kept: servers close theirs after five or more
+ENDING_SECONDS = 1.0
+HTTPS_PORT = 443
 MAX_QUOTED = 300  # characters of a peer's sentence that go into ours
 
+_WORDLESS = "the peer ends TLS without a word: it may not accept our certificate"
+_BROKEN = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 _ALERTS = {
     "CERTIFICATE_EXPIRED": "it has expired",
     "CERTIFICATE_REVOKED": "it was revoked",
@@ -82,6 +87,7 @@ class HttpsTransport:
             raise ValueError("a peer is reached by https://host:port")
         self._url = f"https://{parts.netloc}"
         self._root = parts.path.rstrip("/")
+        self._tls = tls
         self._signer = signer
         self._clock = clock
         self._nonce = nonce
@@ -136,7 +142,8 @@ class HttpsTransport:
             ) as response:
                 body = await _read(response.aiter_bytes())
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ssl.SSLError) as error:
-            raise PeerUnavailable(self._explain(error)) from error
+            ending = await self._ending() if isinstance(error, _BROKEN) else ""
+            raise PeerUnavailable(ending or self._explain(error)) from error
         return Answer(response.status_code, body), response.headers
 
     def _check(self, answer: Answer, headers: httpx.Headers, nonce: str) -> None:
@@ -160,8 +167,34 @@ class HttpsTransport:
             half = max(0.0, now - asked_at) / 2
             self.clocks = Clocks(round(told - (now - half), 3), round(half, 3))
 
+    async def _ending(self) -> str:
+        """Return why the peer ends TLS, if it does as soon as it has seen our certificate; else nothing.
+
+        Since TLS 1.3 it says so when we have begun to write already, and then resets the connection, whereby its words
+        are lost; so they are listened for where nothing is written.  Some peers end it without a word.
+        """
+        parts, writer = urlsplit(self._url), None
+        try:
+            async with asyncio.timeout(ENDING_SECONDS):
+                reader, writer = await asyncio.open_connection(
+                    parts.hostname, parts.port or HTTPS_PORT, ssl=self._tls
+                )
+                await reader.read(1)
+        except ssl.SSLError as error:
+            return self._explain(error)
+        except ConnectionError:
+            pass
+        except OSError:  # a time-out: it waits for a request, as it should
+            return ""
+        finally:
+            if writer is not None:
+                writer.transport.abort()
+        return _WORDLESS if writer is not None else ""
+
     def _explain(self, error: Exception) -> str:
         """Say in a sentence why there is no answer."""
+        if isinstance(error, httpx.TimeoutException):
+            return f"no answer within {self._seconds:g} seconds ({type(error).__name__})"
         tls = next((each for each in _chain(error) if isinstance(each, ssl.SSLError)), None)
         if isinstance(tls, ssl.SSLCertVerificationError):
             return f"the peer's certificate is not accepted: {tls.verify_message}"
@@ -171,11 +204,9 @@ class HttpsTransport:
             if found is not None:
                 return f"the peer does not accept our certificate: {found}"
             return f"TLS fails: {reason.lower().replace('_', ' ') or tls}"
-        if isinstance(error, httpx.TimeoutException):
-            return f"no answer within {self._seconds:g} seconds ({type(error).__name__})"
         if isinstance(error, httpx.ConnectError):
             return f"no connection: {error}"
-        return f"the connection broke: {error or type(error).__name__}"
+        return f"the connection broke: {str(error) or type(error).__name__}"
 
 
 async def _read(chunks: AsyncIterable[bytes]) -> bytes:
