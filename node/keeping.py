@@ -93,7 +93,7 @@ async def serve_keeper(
             exports=keeper.bulk.exports,
             audit=keeper.audit,
             sources=keeper.sources,
-            sections=[*keeper.sections, keeper.syncing.section],
+            sections=[*keeper.sections, *keeper.syncing.sections],
         )
         try:
             await keeper.prepare()
@@ -153,15 +153,17 @@ class Keeper:
         self.ledger: LedgerRole | None = None
         self.audit: AuditApi | None = None
         self.sources: SourcesApi | None = None
+        ledger: Path | None = None
         if settings.ledger:
             conduct = conduct_of(settings, origin_of(settings))
-            files = LogFiles(conduct.directory)
+            ledger, files = conduct.directory, LogFiles(conduct.directory)
             self.audit = AuditApi(files, conduct.origin, self.database, needs_nonce=False)
             self.sources = SourcesApi(self.database, for_operators)
             self.ledger = LedgerRole(self.database, conduct, readers, self.tally)
             spawn(self.ledger.run())
             spawn(Daily(self.database, conduct.directory).run())
-        self.syncing = Syncing(settings, self.database, self.writing.seal, for_operators, spawn)
+        objects, seal = self.writing.objects, self.writing.seal
+        self.syncing = Syncing(settings, self.database, objects, seal, for_operators, spawn, ledger)
         is_syncing = self.syncing.role is not None
         spawn(_prune_for_ever(self.database, self.bulk.runner, is_syncing=is_syncing))
 

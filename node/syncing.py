@@ -1,33 +1,74 @@
 """Syncing: what the keeper has for the national top-level node, put together once."""
 
+from pathlib import Path
+from secrets import token_hex, token_urlsafe
+
 from node.config import Settings
 from node.metrics import SyncLevels
+from node.registry.objects import Objects
 from node.serving import Spawn
 from node.store.database import Database
+from node.store.files import Files
+from node.store.registration import Registrations
+from node.store.synced import SyncedRows
+from node.upstream.counting import DayCounts
 from node.upstream.levels import LevelsReader
+from node.upstream.registration import Registration
 from node.upstream.role import SyncRole
+from node.web.files import FilesApi
 from node.web.health import Check
 from node.web.operators import OperatorDesk
+from node.web.registration import RegistrationApi
+from node.web.registration_rows import registration_section
 from node.web.row import Section
 from node.web.sync import OFF, SyncApi
 from node.web.sync_rows import sync_section
 from resolver.keys.seal import Seal
+
+REGISTRATION_LABEL = b"registration"
+ID_BYTES = 16
 
 
 class Syncing:
     """The role, its levels, and the interface for operators, which is there without a top-level node too."""
 
     def __init__(
-        self, settings: Settings, database: Database, seal: Seal, desk: OperatorDesk, spawn: Spawn
+        self,
+        settings: Settings,
+        database: Database,
+        objects: Objects,
+        seal: Seal,
+        desk: OperatorDesk,
+        spawn: Spawn,
+        ledger: Path | None,
     ) -> None:
+        """`ledger` is the directory of the ledger, if there is one."""
         self.role: SyncRole | None = None
         self._levels: LevelsReader | None = None
+        files, store = Files(database, seal), Registrations(database)
+        registration = Registration(
+            settings.node_prefix,
+            objects,
+            files,
+            store,
+            key=seal.derive(REGISTRATION_LABEL),
+            unique=lambda: token_hex(ID_BYTES),
+        )
         if settings.sync_url:
-            self.role = SyncRole(settings, seal)
+            self.role = SyncRole(settings, seal, besides=[registration.keep])
             self._levels = LevelsReader(database, self.role)
             spawn(self.role.run())
             spawn(self._levels.run())
-        self.section: Section = sync_section(SyncApi(database, seal, self.role, desk))
+            if ledger is not None:
+                counts = DayCounts(database, SyncedRows(seal), ledger, settings.node_prefix)
+                spawn(counts.run())
+        self.sections: tuple[Section, ...] = (
+            sync_section(SyncApi(database, seal, self.role, desk)),
+            registration_section(
+                RegistrationApi(store, desk, lambda: registration.standing().trouble),
+                FilesApi(files, desk, lambda: token_urlsafe(ID_BYTES)),
+            ),
+        )
 
     def levels(self) -> SyncLevels:
         """What the metrics show."""

@@ -34,7 +34,7 @@ on conflict (message_id) do nothing
 _EFFECT = "update notice set effect = $2 where message_id = $1"
 _NOTICES = """
 select message_id, prefix, passed, state, message, effect from notice
-where id < $1 order by id desc limit $2
+order by id desc limit $1
 """
 
 
@@ -107,8 +107,8 @@ class Registrations:
         async with self._database.connection() as connection:
             await connection.execute(_EFFECT, message_id, effect)
 
-    async def notices(self, before: int, most: int) -> Sequence[StoredNotice]:
-        """Return notices, the newest first, with numbers below `before`."""
+    async def notices(self, most: int) -> Sequence[StoredNotice]:
+        """Return the newest notices, the newest first."""
         async with self._database.connection() as connection:
-            rows = await connection.fetch(_NOTICES, before, most)
+            rows = await connection.fetch(_NOTICES, most)
         return [StoredNotice(*row) for row in rows]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from node.ledger.closing import DAYS
 from node.ledger.day import DayDetail
-from node.store.database import Database
+from node.store.database import Database, StoreError, StoreUnavailable
 from node.store.daycounts import (
     registered_on,
     sources_of_day,
@@ -16,6 +16,10 @@ from node.store.daycounts import (
 )
 from node.store.synced import SyncedRows
 from node.upstream.daycounts import rows_of_day
+
+ROUND_SECONDS = 60.0
+
+_FAILURES = (StoreUnavailable, StoreError, ValueError, OSError)  # ValueError: of a file, and Fault
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +35,19 @@ class DayCounts:
         self._rows = rows
         self._days = directory / DAYS
         self._node_prefix = node_prefix
+
+    async def run(self) -> None:
+        """Go on until cancelled; what fails is told once, and tried a minute later."""
+        said = ""
+        while True:
+            try:
+                await self.round()
+                said = ""
+            except _FAILURES as error:
+                if str(error) != said:
+                    log.warning("a day is not counted yet", extra={"reason": str(error)})
+                said = str(error)
+            await asyncio.sleep(ROUND_SECONDS)
 
     async def round(self) -> None:
         """Make what is due.  Raises StoreUnavailable, StoreError; ValueError, OSError for a day's file; Fault."""

@@ -1,0 +1,55 @@
+"""Rows of the route table for the registration channel and the photos that it asks for."""
+
+from node.web.files import FilesApi
+from node.web.operations import JsonObject, Operation, in_path
+from node.web.registration import RegistrationApi
+from node.web.row import Row, Section
+
+_TAG = "Registration at the top-level node"
+_PHOTOS = ("image/jpeg", "image/png", "image/bmp")
+_BYTES: JsonObject = {"schema": {"type": "string", "format": "binary"}}
+_PROBLEMS: dict[int | str, str] = {
+    401: "Log in; or the login was not accepted",
+    403: "For the operator and the administrators of this server; or a login over plain HTTP",
+    503: "The database cannot be reached at the moment",
+}
+
+_SHOW = Operation(
+    "Enterprises that the top-level node does not take as they are, and what it has decided lately",
+    (),
+    {200: "Both lists, and what the channel waits for", **_PROBLEMS},
+    tag=_TAG,
+)
+_UPLOAD = Operation(
+    "A photo of a paper: JPEG, PNG or BMP; forms name it by the id that is returned",
+    (),
+    {
+        201: "`id`, `media_type`, `size`",
+        400: "The request cannot be understood; the detail says why",
+        413: "More than 360,000 bytes",
+        415: "This is no photo of these kinds",
+        **_PROBLEMS,
+    },
+    {"required": True, "content": dict.fromkeys(_PHOTOS, _BYTES)},
+    tag=_TAG,
+)
+_READ = Operation(
+    "A photo; that it was read is logged",
+    (in_path("file", "Its id."),),
+    {200: "The bytes", 404: "There is no such file", **_PROBLEMS},
+    tag=_TAG,
+)
+
+
+def registration_section(registration: RegistrationApi, files: FilesApi) -> Section:
+    """Return the rows."""
+    one = "/v1/files/{file}"
+    return Section(
+        (
+            Row("GET", "/v1/registration", registration.show, _SHOW),
+            Row("HEAD", "/v1/registration", registration.show),
+            Row("POST", "/v1/files", files.upload, _UPLOAD),
+            Row("GET", one, files.show, _READ),
+            Row("HEAD", one, files.show),
+        )
+    )
