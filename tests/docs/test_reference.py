@@ -18,9 +18,12 @@ from node.ledger.logfiles import LogFiles
 from node.metrics import exposition
 from node.web.audit import AuditApi
 from node.web.exports import ExportApi
+from node.web.files import FilesApi
 from node.web.jobs import JobsApi
 from node.web.object_rows import object_section
 from node.web.records import RecordsApi
+from node.web.registration import RegistrationApi
+from node.web.registration_rows import registration_section
 from node.web.routes import build_admin_app, build_app
 from node.web.sources import SourcesApi
 from node.web.sync import SyncApi
@@ -134,6 +137,9 @@ def test_every_route_of_the_admin_listener_is_documented() -> None:
         sections=[
             object_section(NOTHING, NOTHING),
             sync_section(SyncApi(NOTHING, NOTHING, NOTHING, NOTHING)),
+            registration_section(
+                RegistrationApi(NOTHING, NOTHING, NOTHING), FilesApi(NOTHING, NOTHING, NOTHING)
+            ),
         ],
     )
     assert documented_routes("Admin listener") == served_routes(app)
