@@ -64,9 +64,7 @@ class CredentialFiles(NamedTuple):
         try:
             signer = self._signer()
             peer_keys = None if self.peer_keys is None else load_verifying_keys(self.peer_keys)
-            end = None
-            if self.certificate is not None:
-                end = read_end(read_key_file(self.certificate))
+            end = None if self.certificate is None else _end_of(self.certificate)
             return Credentials(self._context(), signer, peer_keys, end)
         except OSError as error:
             raise CredentialsError(
@@ -103,6 +101,14 @@ class CredentialFiles(NamedTuple):
             said = reason.lower().replace("_", " ")
             raise ValueError(f"{self.certificate} and {key} cannot be used: {said}") from error
         return context
+
+
+def _end_of(path: Path) -> datetime:
+    pem = read_key_file(path)
+    try:
+        return read_end(pem)
+    except ValueError as error:
+        raise ValueError(f"{path} holds no certificate in PEM") from error
 
 
 def _mark(path: Path) -> tuple[str, int, int]:

@@ -25,7 +25,6 @@ POLL_SECONDS = 0.25  # between two looks for changes, at rest
 GATHER_SECONDS = 0.2  # between two batches, so that one brings what came together
 FULL_ENOUGH = 500  # changes of a batch, after which the next one is read at once
 BEAT_SECONDS = 30.0
-FILES_SECONDS = 15.0
 
 log = logging.getLogger(__name__)
 
@@ -110,10 +109,10 @@ class Link:
         }
 
 
-async def until_replaced(files: CredentialFiles, mark: Mark) -> None:
+async def until_replaced(files: CredentialFiles, mark: Mark, pause_seconds: float) -> None:
     """Return when a file of the credentials is another one than at `mark`."""
     while await asyncio.to_thread(files.mark) == mark:  # noqa: ASYNC110  files tell nobody
-        await asyncio.sleep(FILES_SECONDS)
+        await asyncio.sleep(pause_seconds)
     log.info("credentials were replaced; they are read again")
 
 

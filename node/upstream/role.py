@@ -43,13 +43,19 @@ from resolver.keys.seal import Seal, SealError
 from sync.sender import Sender
 from sync.transport import Clocks, HttpsTransport
 
-STANDBY_SECONDS = 5.0  # between two tries to get the lock
-TROUBLED_SECONDS = 1.0  # after Postgres was away
-UNREADY_SECONDS = 5.0  # while a file is missing
-LOCK_SECONDS = 1.0  # between two looks whether the lock is still ours
 DUE_SECONDS = 30.0  # between two looks whether a comparison is due
 
 log = logging.getLogger(__name__)
+
+
+class Pauses(NamedTuple):
+    """How long is waited, in seconds, before something is looked at again."""
+
+    standby: float = 5.0  # whether the lock can be had
+    troubled: float = 1.0  # after Postgres was away
+    unready: float = 5.0  # while a file is missing
+    lock: float = 1.0  # whether the lock is still ours
+    files: float = 15.0  # whether a file was replaced
 
 
 class State(StrEnum):
@@ -59,6 +65,9 @@ class State(StrEnum):
     SENDING = "sending"
     LOST = "lost"  # the top-level node cannot be reached, or does not take what it is sent
     WAITING = "waiting"  # for Postgres, or for a file
+
+
+USUAL_PAUSES = Pauses()
 
 
 class Standing(NamedTuple):
@@ -84,7 +93,14 @@ class SyncRole:
     `besides` are done over the same transport, while the role is ours.
     """
 
-    def __init__(self, settings: Settings, seal: Seal, *, besides: Sequence[Beside] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        seal: Seal,
+        *,
+        besides: Sequence[Beside] = (),
+        pauses: Pauses = USUAL_PAUSES,
+    ) -> None:
         self.url = settings.sync_url
         self.node_prefix = settings.node_prefix
         self._database = Database(settings.database_url, max_connections=3, settings=SESSION)
@@ -92,6 +108,7 @@ class SyncRole:
         self._files = CredentialFiles.of(settings)
         self._heart = Heart(settings.node_prefix, monotonic())
         self._besides = besides
+        self._pauses = pauses
         self._link: Link | None = None
         self._credentials: Credentials | None = None
         self._state, self._reason = State.STANDBY, "starting"
@@ -169,7 +186,7 @@ class SyncRole:
             async with self._locked() as connection:
                 if connection is None:
                     self._say(State.STANDBY, "another instance speaks with the top-level node")
-                    return STANDBY_SECONDS
+                    return self._pauses.standby
                 await self._send(connection)
                 self._say(State.STANDBY, "it begins anew")
                 return 0.0
@@ -177,12 +194,12 @@ class SyncRole:
             self._say(State.WAITING, str(error))
         except (CredentialsError, SealError) as error:
             self._say(State.WAITING, str(error))
-            return UNREADY_SECONDS
+            return self._pauses.unready
         except Exception as error:  # the top of the task
             log.exception("the sync's role failed")
             self._say(State.WAITING, f"{type(error).__name__}; the log of the node has its cause")
-            return UNREADY_SECONDS
-        return TROUBLED_SECONDS
+            return self._pauses.unready
+        return self._pauses.troubled
 
     @asynccontextmanager
     async def _locked(self) -> "AsyncIterator[OwnConnection | None]":
@@ -209,8 +226,8 @@ class SyncRole:
                 link.sender.run(),
                 link.beat(),
                 self._verify_when_due(link.sender),
-                _hold(connection),
-                until_replaced(self._files, mark),
+                _hold(connection, self._pauses.lock),
+                until_replaced(self._files, mark, self._pauses.files),
                 _set(self._anew),
                 *[beside(transport) for beside in self._besides],
             )
@@ -259,11 +276,11 @@ def _transport(url: str, credentials: Credentials) -> HttpsTransport:
     )
 
 
-async def _hold(connection: OwnConnection) -> None:
+async def _hold(connection: OwnConnection, pause_seconds: float) -> None:
     """See that the lock is ours, until it is not.  Raises StoreUnavailable."""
     while True:
         await check_there(connection)
-        await asyncio.sleep(LOCK_SECONDS)
+        await asyncio.sleep(pause_seconds)
 
 
 async def _set(event: asyncio.Event) -> None:
