@@ -9,7 +9,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from random import Random
 from secrets import token_urlsafe
 from time import time
 from typing import Any
@@ -19,9 +18,9 @@ import httpx
 from node.address import Endpoint
 from node.toplevel.app import Plan, Running, running
 from resolver.keys.signing import SigningKey, load_verifying_keys
+from sync.change import Place
 from sync.channels.epp import Answer, Command, Request, decode_answer, encode_command
 from sync.channels.tables import TABLES
-from sync.change import Place
 from sync.sender import Sender
 from sync.testing import MemoryOutbox
 from sync.transport import HttpsTransport
@@ -58,7 +57,7 @@ class Node:
         return Sender(
             self.outbox,
             self.transport,
-            random=Random(1).random,
+            random=lambda: 0.5,
             new_session=lambda: f"session-{token_urlsafe(6)}",
             poll_seconds=QUICK,
             greeting_seconds=QUICK * 5,
