@@ -318,6 +318,25 @@ async def test_what_one_worker_read_the_other_takes_from_redis(
         await in_time(is_shared)
 
 
+async def test_memory_keeps_a_record_only_for_who_gets_no_ready_reply(
+    pair: tuple[Running, Running], records: Records
+) -> None:
+    await records.write(HANDLE, "0")
+    running, _ = pair
+    reading = running.worker.reading
+    async with running.native() as native, running.http() as client:
+        for _ in range(3):
+            assert await native.text(HANDLE) == b"0"
+        assert (len(reading.hot_wire), len(reading.memory)) == (1, 0)
+
+        before = running.counted("memory")
+        for _ in range(3):
+            assert (await client.head("/api/handles/88.1.1/x")).status_code == 200
+
+        assert (len(reading.hot_wire), len(reading.memory)) == (1, 1)
+        assert running.counted("memory") == before + 2
+
+
 async def test_a_worker_ends_with_connections_open_and_questions_under_way(
     records: Records, database_url: str, redis_url: str, tmp_path: Path
 ) -> None:

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from node.app import Worker
 from node.config import Settings
+from node.counters import Counters
 from node.store.listing import LIST_CONNECTIONS
 from resolver.registrar import OPERATOR, Caller
 from resolver.wire import ResponseCode
+from tests.support.tasks import spawning
 from tests.support.workers import running_worker
 
 pytestmark = [pytest.mark.db, pytest.mark.cache]
@@ -26,6 +29,27 @@ async def test_local_parts_compare_as_the_setting_says(
         one, other = [running.worker.service.identify(each) for each in (b"88.1/a", b"88.1/A")]
 
     assert (one.key != other.key) == case_sensitive
+
+
+@pytest.mark.parametrize(("durability", "kept"), [("group", 1), ("strict", 0)])
+async def test_no_reply_is_ready_where_each_answer_waits_for_the_disk(
+    database_url: str, redis_url: str, tmp_path: Path, durability: str, kept: int
+) -> None:
+    settings = Settings(
+        database_url=database_url,
+        redis_url=redis_url,
+        data_dir=tmp_path,
+        ledger_durability=durability,
+    )
+    counters = Counters.open(tmp_path / "counters")
+    async with spawning() as spawn:
+        worker = Worker(settings, 0, tmp_path, counters, spawn)
+        for table in worker.reading.hot_tables:
+            table.put(b"request", (2**62, 0, False, b"", b"", b"88.1/A", 1, b"", None), table.era)
+        await worker.close()
+    counters.close()
+
+    assert [len(table) for table in worker.reading.hot_tables] == [kept, kept]
 
 
 async def test_lists_of_a_worker_wait_for_one_another_alone(
