@@ -14,9 +14,11 @@ from node.daily import Daily
 from node.ledger.logfiles import LogFiles
 from node.ledger.role import LedgerRole, State
 from node.metrics import LogLevels, WitnessLevels, exposition
+from node.model.rule import ModelError
 from node.readpath import ReadPath
 from node.recording import conduct_of, origin_of
 from node.registry.jobrunner import JobRunner
+from node.registry.objects import Objects
 from node.registry.operators import Operators
 from node.registry.patterns import SearchedTypes
 from node.registry.reverse import ReverseIndex
@@ -42,6 +44,7 @@ from node.web.sources import SourcesApi
 from node.web.tokens import TokensApi
 from node.writepath import WritePath, policy_of
 from resolver.keys import ServerKey
+from resolver.keys.seal import SealError
 from resolver.observe import Tally
 from resolver.service import Resolver
 
@@ -168,7 +171,8 @@ class Keeper:
         spawn(_prune_for_ever(self.database, self.bulk.runner, is_syncing=is_syncing))
 
     async def prepare(self) -> None:
-        """Make the operator token; while the database is away that is done later, and the rest now."""
+        """Put prefixes right and make the operator token; while the database is away that is done later."""
+        self._spawn(_refresh_routes(self.writing.objects))
         if not await self._has_operator_token():
             self._spawn(self._make_operator_token())
 
@@ -223,6 +227,18 @@ class Keeper:
             log.warning("no operator token yet", extra={"reason": str(error)})
             return False
         return True
+
+
+async def _refresh_routes(objects: Objects) -> None:
+    """Once at the start: have prefixes answered and told as the model has them, from where this node is now."""
+    while True:
+        try:
+            return await objects.refresh_routes()
+        except (StoreError, StoreUnavailable):
+            await asyncio.sleep(AGAIN_SECONDS)
+        except (ModelError, SealError) as error:
+            # Waiting mends nothing of this, and the rest of the node works.
+            return log.error("prefixes cannot be put right", extra={"reason": str(error)})
 
 
 async def _prune_for_ever(database: Database, runner: JobRunner, *, is_syncing: bool) -> None:

@@ -24,6 +24,7 @@ from tests.support.objects import (
     THERE_6,
     admit,
     delegate,
+    everything,
     grant,
     host,
     objects_on,
@@ -290,3 +291,38 @@ async def test_a_prefix_record_that_was_there_keeps_its_values_and_history(
         (2, "prefix.activate"),
         (1, ""),
     ]
+
+
+async def test_a_node_that_has_moved_tells_where_it_answers_now(
+    objects: Objects, database: Database, database_url: str
+) -> None:
+    await host(objects, PREFIX)
+    await delegate(objects, "88.118.9")
+    await grant(objects, "88.118.10")
+    before = await everything(database)
+
+    await objects.refresh_routes()
+    assert await everything(database) == before  # it has not moved
+
+    moved = objects_on(database, here=(THERE_6,))
+    await moved.refresh_routes()
+    after = await everything(database)
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {"sync_row", "change", "change_counter"}
+    assert len(after["change"]) == len(before["change"]) + 1  # that of the hosted one
+
+
+async def test_what_was_changed_past_the_model_is_put_right_at_the_next_start(
+    objects: Objects, database: Database, database_url: str
+) -> None:
+    await host(objects, PREFIX)
+    await delegate(objects, "88.118.9")
+    async with database.connection() as connection:
+        await connection.execute("delete from prefix")
+    async with worker(database_url) as ask:
+        assert (await ask(RECORD)).status is Status.NOT_RESPONSIBLE
+
+        await objects.refresh_routes()
+
+        assert (await ask(RECORD)).status is Status.NO_SUCH_HANDLE
+        assert (await ask("88.118.9/x")).status is Status.SERVICE_REFERRAL

@@ -7,9 +7,10 @@ from node.model.enterprise import Enterprise
 from node.model.hosting import HOSTING_LIFE, HostingAction
 from node.model.prefix import Prefix, apply
 from node.model.prefixname import canonical
+from node.model.role import Role
 from node.model.rule import ModelError
 from node.model.site import IdentifierType, Site
-from node.model.stage import PREFIX_LIFE, PrefixAction
+from node.model.stage import PREFIX_LIFE, PrefixAction, Stage
 from node.registry.objects.desk import Desk
 from node.registry.objects.held import Actor, Held, ObjectKind, ObjectMissing
 from node.registry.objects.transaction import Deed, Transaction, Whose
@@ -18,6 +19,9 @@ from node.store.objects import hold_prefix_names, owner_of
 
 APPLY = PREFIX_LIFE.rule_of(PrefixAction.APPLY)
 CONFIGURE = PREFIX_LIFE.rule_of(PrefixAction.CONFIGURE)
+REFRESH = "prefix.refresh"
+REFRESHED_AT_ONCE = 200
+SELF = Actor(frozenset({Role.SYSTEM}), "node", "start", "here")
 
 After = Callable[[Prefix, Enterprise], Prefix]
 
@@ -98,6 +102,23 @@ class Prefixes(Desk):
         deed = Deed(HOSTING_LIFE.rule_of(action), actor, reason)
         return await self._change_prefix(prefix, deed, after, if_version)
 
+    async def refresh_routes(self) -> None:
+        """Have all active prefixes answered and told as they are to be: this node may have another address by now.
+
+        What is right stays as it is, so that this is done at every start.
+        """
+        after = ""
+        while page := await self.list(
+            ObjectKind.PREFIX, state=Stage.ACTIVE.value, after=after, limit=REFRESHED_AT_ONCE
+        ):
+
+            async def work(step: Transaction, names: Sequence[Held] = page) -> None:
+                for each in names:
+                    await _refresh(step, each)
+
+            await self._take(Deed(REFRESH, SELF), work)
+            after = page[-1].id
+
     async def _change_prefix(
         self, prefix: str, deed: Deed, after: After, if_version: int | None
     ) -> Held:
@@ -119,6 +140,13 @@ class Prefixes(Desk):
 def _enterprise(held: Held) -> Enterprise:
     assert isinstance(held.value, Enterprise)  # noqa: S101  its kind says so
     return held.value
+
+
+async def _refresh(step: Transaction, held: Held) -> None:
+    owner = _enterprise(await step.hold(ObjectKind.ENTERPRISE, held.enterprise, share=True))
+    now = await step.hold(ObjectKind.PREFIX, held.id)
+    assert isinstance(now.value, Prefix)  # noqa: S101  its kind says so
+    step.answer(now.value, owner)
 
 
 async def _check_free(step: Transaction, applied: Prefix) -> None:
