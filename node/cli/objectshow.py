@@ -66,10 +66,10 @@ def _name(held: Json) -> str:
 
 
 def _standing(held: Json) -> str:
-    """`in_review, version 2; next: approve, reject`."""
-    steps = [*_list(held, "actions")]
+    """`in_review, version 2; next: approve, reject`, as the words of the command line are."""
+    steps = [str(each).replace("_", "-") for each in _list(held, "actions")]
     steps += [f"hosting {each}" for each in _list(held, "hosting_actions")]
-    after = f"; next: {', '.join(map(str, steps))}" if steps else ""
+    after = f"; next: {', '.join(steps)}" if steps else ""
     return plain(f"{held.get('state', '')}, version {held.get('version', '')}{after}")
 
 

@@ -51,6 +51,11 @@ class Operation:
             found["requestBody"] = self.body
         return found
 
+    @property
+    def usual_status(self) -> int:
+        """The status of what goes well, which the framework would take for 200."""
+        return min(int(status) for status in self.responses)
+
     def _content(self, status: int | str) -> JsonObject:
         return {"content": self.contents[status]} if status in self.contents else {}
 

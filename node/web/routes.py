@@ -363,6 +363,7 @@ def _add(app: FastAPI, rows: tuple[Row, ...]) -> None:
             row.endpoint,
             methods=row.methods.split(),
             response_model=None,
+            status_code=operation.usual_status if operation else None,
             summary=operation.summary if operation else None,
             openapi_extra=operation.extra() if operation else None,
             include_in_schema=operation is not None,
