@@ -23,8 +23,8 @@ with stand as (
     from change_counter counter, sync_peer peer
 ), of_rows as (
     select change.number, count(*) as pending, min(changed_at) as oldest_at
-    from stand, change
-    where change.kind = 2 and change.serial > stand.acknowledged group by change.number
+    from change
+    where kind = 2 and serial > (select acknowledged from stand) group by change.number
 ), of_records as (
     select changed_at from stand, lateral (
         select changed_at, kind, key from change
