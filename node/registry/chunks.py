@@ -9,12 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
-BLOCK_BYTES = 1 << 20
-FIRST_BLOCK_BYTES = (
-    BLOCK_BYTES >> 4
-)  # each block is twice as long as the one before, so that Postgres begins at once
+BLOCK_BYTES = 1 << 19  # a chunk is a transaction, at whose end every other writer waits
+FIRST_BLOCK_BYTES = BLOCK_BYTES >> 3  # each is twice as long as the last: Postgres begins at once
 MAX_LINE_BYTES = 4 << 20  # twice what the longest record needs
-MAX_CHUNK_LINES = 5_000  # a chunk is a transaction, which must stay below 250 ms
+MAX_CHUNK_LINES = 2_000  # as many as take a tenth of a second, however short they are
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
