@@ -172,7 +172,9 @@ class Bench:
                         f"{turn + 1}/{self._extent.repeats} {row.title}: {row.runs[-1].run.rate:,.0f}/s"
                     )
             corpus = make_corpus(stand.directory, self._bulk_records)
-            self.found.bulk.append(run_bulk(writes.node, corpus, self._bulk_records))
+            self.found.bulk.append(
+                run_bulk(writes.node, corpus, self._bulk_records, self._niceness)
+            )
             self._say(str(self.found.bulk[-1]))
             self.found.notes += durability(writes.node)
 

@@ -1,6 +1,7 @@
 """A bulk job, and single writes beside it: how fast the one is, and how long the longest of the others waits."""
 
 import json
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
 
+from loadtest import cpu
 from loadtest.administrators import ADMIN, HOME
 from loadtest.figures import Target
 from loadtest.generator_writes import TEXT
@@ -61,8 +63,23 @@ class Beside:
         )
 
 
-def run_bulk(node: Node, corpus: Path, rows: int) -> Beside:
-    """Hand a corpus in as a job while others write.  Raises StandError when it does not end well."""
+def run_bulk(node: Node, corpus: Path, rows: int, niceness: int = 0) -> Beside:
+    """Hand a corpus in as a job while others write; `niceness` is of the node and of those, meanwhile.
+
+    Raises StandError when it does not end well.
+    """
+    if not niceness:
+        return _run_bulk(node, corpus, rows)
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    cpu.prefer([*cpu.tree([node.process.pid]), os.getpid()], niceness)
+    try:
+        return _run_bulk(node, corpus, rows)
+    finally:
+        cpu.prefer(cpu.tree([node.process.pid]), 0)
+        cpu.prefer([os.getpid()], before)
+
+
+def _run_bulk(node: Node, corpus: Path, rows: int) -> Beside:
     token = (node.settings.data_dir / "operator-token").read_text("ascii").strip()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"}
     found, stop = Beside(rows, 0.0, 0.0), threading.Event()
