@@ -52,6 +52,7 @@ class HttpsPeer:
     requests: list[tuple[Request, dict[str, str]]] = field(default_factory=list)
     answers: list[bytes] = field(default_factory=list)
     url: str = ""
+    _open: set[asyncio.StreamWriter] = field(default_factory=set)
     _context: ssl.SSLContext = field(
         default_factory=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     )
@@ -76,8 +77,20 @@ class HttpsPeer:
             yield
         finally:
             server.close()
+            for writer in self._open:
+                writer.transport.abort()
+            while self._open:  # noqa: ASYNC110  each goes by itself
+                await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        try:
+            await self._talk(reader, writer)
+        finally:
+            self._open.discard(writer)
+            writer.close()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, OSError):
             while True:
                 request, headers = await _read_request(reader)
@@ -87,12 +100,11 @@ class HttpsPeer:
                     return
                 if self.mischief.silent:
                     await reader.read()  # until the node gives up
-                    break
+                    return
                 data = self.mischief.old_answer or await self._answer(request, headers)
                 self.answers.append(data)
                 writer.write(data)
                 await writer.drain()
-        writer.close()
 
     async def _answer(self, request: Request, headers: dict[str, str]) -> bytes:
         now = time() + self.mischief.skew_seconds

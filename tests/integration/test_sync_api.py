@@ -1,0 +1,125 @@
+"""`/v1/sync` on the admin listener: what operators are told, and nobody else."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from node.registry.operators import Operators
+from node.registry.preparation import Policy
+from node.registry.tokens import TokenOrder, Tokens
+from node.store.database import Database
+from node.store.outbox import PostgresOutbox
+from node.store.tokens import TokenTable
+from node.web.asked import AdminDesk
+from node.web.operators import OperatorDesk
+from node.web.routes import build_admin_app
+from node.web.sync import SyncApi
+from node.web.sync_rows import sync_section
+from resolver.httplogin import HttpLogin
+from resolver.schemes import parse_handle
+from resolver.service import Resolver
+from sync.change import EVERYTHING, Rejection
+from sync.channels.tables import TABLES
+from sync.step import Evidence
+from tests.support.identities import Gate
+from tests.support.memory import MemoryStore
+from tests.support.outboxes import office_on
+from tests.support.registry import SEAL
+from tests.support.web import SITE
+
+pytestmark = pytest.mark.db
+
+KEYS = ("a", "b/c", "标识 d")
+PATHS = ("rejected", "retry", "verify", "snapshot")
+
+
+@pytest.fixture
+async def operator(database: Database) -> AsyncIterator[httpx.AsyncClient]:
+    """An operator at the admin listener of a node that has no top-level node."""
+    gate, store = Gate(), MemoryStore()
+    gate.identities.find_token = TokenTable(database).find_token  # type: ignore[method-assign]
+    desk = AdminDesk(
+        HttpLogin(gate.authenticator, gate.sessions), Resolver(store, store, store, SITE)
+    )
+    operators = Operators(Policy((), lambda handle: parse_handle(handle).key), gate.identities)
+    api = SyncApi(database, SEAL, None, OperatorDesk(desk, operators))
+    app = build_admin_app(bytes, list, sections=[sync_section(api)])
+    made = await Tokens(database).make(TokenOrder(name="me", is_operator=True))
+    transport = httpx.ASGITransport(app, client=("127.0.0.1", 40_000))
+    headers = {"Authorization": f"Bearer {made.text}"}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://idnode", headers=headers
+    ) as client:
+        yield client
+
+
+async def reject(database: Database, *keys: str) -> PostgresOutbox:
+    """Have the peer take these rows of 表6 not."""
+    outbox = office_on(database).outbox
+    session = (await outbox.standing()).session
+    rejected = tuple(Rejection(1, "6", key, "2306", f"no {key}") for key in keys)
+    await outbox.settle(session, EVERYTHING, rejected)
+    return outbox
+
+
+async def test_without_a_top_level_node_it_is_off_and_all_tables_are_empty(
+    operator: httpx.AsyncClient,
+) -> None:
+    found = (await operator.get("/v1/sync")).json()
+    assert (found["state"], found["verified"]) == ("off", None)
+    assert [each["table"] for each in found["tables"]] == list(TABLES)
+    assert {each["pending"] + each["rejected"] for each in found["tables"]} == {0}
+    for path in ("verify", "snapshot", "retry"):
+        answer = await operator.post(f"/v1/sync/{path}")
+        assert (answer.status_code, "IDNODE_SYNC_URL" in answer.text) == (409, True)
+
+
+async def test_what_waits_and_what_the_last_comparison_found_is_told(
+    operator: httpx.AsyncClient, database: Database
+) -> None:
+    office = office_on(database)
+    await office.put("6", "a", b"{}")
+    session = (await office.outbox.standing()).session
+    await office.outbox.finish(Evidence(session, 0, 1, (), 3, 2))
+    found = (await operator.get("/v1/sync")).json()
+    (table,) = [each for each in found["tables"] if each["table"] == "6"]
+    assert (table["pending"], found["serial"], found["acknowledged"]) == (1, 1, 0)
+    assert table["lag_seconds"] >= 0
+    assert table["oldest_at"].endswith("Z")
+    assert (found["verified"]["pages"], found["verified"]["repaired"]) == (3, 2)
+
+
+async def test_rejected_rows_are_listed_page_by_page(
+    operator: httpx.AsyncClient, database: Database
+) -> None:
+    await reject(database, *KEYS)
+    found: list[str] = []
+    query = {"limit": "2", "table": "6"}
+    while True:
+        page = (await operator.get("/v1/sync/rejected", params=query)).json()
+        found += [each["key"] for each in page["rejected"]]
+        assert all(each["reason"] == f"no {each['key']}" for each in page["rejected"])
+        if "after" not in page:
+            break
+        query["after"] = page["after"]
+    assert tuple(found) == KEYS
+    none = await operator.get("/v1/sync/rejected", params={"table": "9"})
+    assert none.json() == {"rejected": []}
+
+
+@pytest.mark.parametrize(
+    "query", [{"table": "12"}, {"limit": "0"}, {"limit": "x"}, {"after": "6/\0"}]
+)
+async def test_question_that_cannot_be_is_refused(
+    operator: httpx.AsyncClient, query: dict[str, str]
+) -> None:
+    answer = await operator.get("/v1/sync/rejected", params=query)
+    assert answer.status_code == 400, answer.text
+
+
+@pytest.mark.parametrize("path", ["", *(f"/{each}" for each in PATHS)])
+async def test_nobody_else_is_told_anything(operator: httpx.AsyncClient, path: str) -> None:
+    method = "GET" if path in ("", "/rejected") else "POST"
+    answer = await operator.request(method, f"/v1/sync{path}", headers={"Authorization": ""})
+    assert answer.status_code == 401
