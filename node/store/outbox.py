@@ -126,7 +126,7 @@ class PostgresOutbox:
             rows = await connection.fetch(_PENDING, after, last, self._most)
         session, first, last, found = rows[0][:4]
         if found is None:
-            return Batch(session, first, max(first, last), ())
+            return Batch(session, first, last, ())
         changes = [change for row in rows if (change := self._change(row)) is not None]
         batch = tuple(fill_batch(changes, self._most))
         if len(batch) < len(changes):

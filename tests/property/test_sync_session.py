@@ -49,7 +49,7 @@ EXAMPLES, STEPS = 100, 50
 WALKS, WALK_STEPS = 400, 120
 BATCH_ITEMS = 2
 STEPS_TO_REST = 400
-PLACES = [Place(table, key) for table in ("1", "6", "9") for key in ("a", "b")]
+PLACES = [Place(table, key) for table in ("1", "6", "E") for key in ("a", "b")]
 PLACE = st.sampled_from(PLACES)
 PICK = st.integers(0, 5)
 KINDS = ["good", "good", "bad", "deleted"]
@@ -83,7 +83,7 @@ class Conversation(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.outbox = MemoryOutbox(most=BATCH_ITEMS)
+        self.outbox = self.make_outbox()
         self.inbox = MemoryInbox(judge)
         self.outbox_backups: list[MemoryOutbox] = []
         self.inbox_backups: list[MemoryInbox] = []
@@ -97,6 +97,9 @@ class Conversation(RuleBasedStateMachine):
         self.reached: dict[str, int] = {}
         self.remember()
         self.start()
+
+    def make_outbox(self) -> MemoryOutbox:
+        return MemoryOutbox(most=BATCH_ITEMS)
 
     @initialize(may_drift=st.booleans(), written=st.booleans(), met=st.booleans())
     def begin(self, may_drift: bool, written: bool, met: bool) -> None:
@@ -375,10 +378,10 @@ class Conversation(RuleBasedStateMachine):
         self.reached[session] = max(serial, self.reached.get(session, 0))
 
 
-def walk(seed: int) -> None:
+def walk(seed: int, world_of: Callable[[], Conversation] = Conversation) -> None:
     """One long random walk through the same rules; hypothesis looks for short ways, this for long ones."""
     random = Random(seed)  # noqa: S311 - a walk, not a secret
-    world = Conversation()
+    world = world_of()
     world.begin(random.random() < 0.3, random.random() < 0.8, random.random() < 0.8)
     weights, actions, allowed = zip(*WALK, strict=True)
     for _ in range(WALK_STEPS):
