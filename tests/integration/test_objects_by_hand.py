@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from node.config import Settings
+from node.model.enterprise import EnterpriseAction
 from node.model.rule import ModelError
 from node.model.site import IpType, Site
 from node.registry.objects import Objects
@@ -73,6 +74,18 @@ async def test_a_row_that_would_home_a_prefix_in_another_way_is_refused_whole(
     assert str(results[0]["reason"]).startswith("prefix.activate: ")
     assert after["prefix"] == before["prefix"]
     assert len(after["record"]) == len(before["record"]) + 1
+
+
+async def test_a_row_that_was_right_is_refused_once_the_enterprise_is_disabled(
+    objects: Objects, database: Database, tmp_path: Path
+) -> None:
+    action = EnterpriseAction.DISABLE
+    await objects.step_enterprise("e1", action, EVERYBODY, reason="注销")
+
+    _, results = await JobBench(database, tmp_path).do(lines(ROWS[3], ROWS[5]))
+
+    assert [each["outcome"] for each in results] == ["refused", "refused"]
+    assert await states(database) == {}
 
 
 @pytest.mark.parametrize("row", [ROWS[3], *ROWS[5:8]], ids=str)
