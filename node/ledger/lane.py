@@ -359,11 +359,8 @@ class Lane:
 
     def _ahead(self) -> int:
         """Return by how much the wall clock is ahead of the monotonic one, in µs."""
-        before, wall, after = (
-            self._clocks.monotonic_ns(),
-            self._clocks.wall_ns(),
-            self._clocks.monotonic_ns(),
-        )
+        monotonic_ns, wall_ns = self._clocks
+        before, wall, after = monotonic_ns(), wall_ns(), monotonic_ns()
         return (wall - (before + after) // 2) // _US
 
     def _compare_clocks(self) -> int:
