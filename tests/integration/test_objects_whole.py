@@ -1,8 +1,9 @@
 """A step of an object is taken whole or not at all, wherever in its transaction something fails."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ from tests.support.tablerows import table_rows
 
 pytestmark = pytest.mark.db
 
-Act = Callable[[Objects], Awaitable[object]]
+Act = Callable[[Objects], Coroutine[Any, Any, object]]
 
 _FAIL = """
 create function fail() returns trigger language plpgsql as $$
@@ -150,6 +151,24 @@ async def test_disabling_an_enterprise_and_steps_of_its_prefixes_never_cross(
     await objects.step_enterprise("e1", EnterpriseAction.ENABLE, EVERYBODY)
     active = {held.value for held in await objects.list(ObjectKind.PREFIX, state="active")}
     assert len((await everything(database))["prefix"]) == len(active)
+
+
+async def test_a_step_of_a_prefix_waits_for_one_of_its_owner(database: Database) -> None:
+    """It is decided by the owner's state, which must not change until it is done."""
+    objects = objects_on(database)
+    await admit(objects)
+    await grant(objects, "88.118.8")
+    await objects.configure_prefix("88.118.8", (THERE,), EVERYBODY)
+
+    async with database.transaction() as owner, database.connection() as looking:
+        await owner.execute("select from object where kind = 'enterprise' for update")
+        stepping = asyncio.create_task(asyncio.wait_for(activate(objects), 30))
+        async with asyncio.timeout(10):
+            while not await looking.fetchval("select count(*) from pg_locks where not granted"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    await stepping
+
+    assert len((await everything(database))["prefix"]) == 1
 
 
 async def test_steps_of_many_objects_at_once_are_numbered_without_holes(
