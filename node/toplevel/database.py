@@ -16,6 +16,8 @@ BUSY_SECONDS = 10.0  # for the file, when a copy of it is being made
 CACHE_KIB = 65_536
 NO_LIMIT_PAGES = 1_073_741_823  # SQLite's own
 
+_MODE = 0o600  # rows hold personal data, in the clear
+
 Result = TypeVar("Result")
 Work = Callable[[sqlite3.Connection], Result]
 
@@ -91,6 +93,7 @@ class Database:
 
 def _connect(path: Path) -> sqlite3.Connection:
     """Both connections are used in the thread that opened them; transactions are begun by hand."""
+    path.touch(_MODE)  # its WAL has the same mode
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL").close()
     connection.execute("PRAGMA synchronous = FULL").close()
@@ -125,6 +128,7 @@ def _in_snapshot(connection: sqlite3.Connection, work: Work[Result]) -> Result:
 def _copy(connection: sqlite3.Connection, path: Path) -> None:
     draft = path.with_name(f"{path.name}.draft")
     draft.unlink(missing_ok=True)
+    draft.touch(_MODE)  # SQLite writes into a file that is empty
     connection.execute("VACUUM INTO ?", (str(draft),))
     draft.replace(path)
 

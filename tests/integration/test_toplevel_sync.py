@@ -1,85 +1,25 @@
 """A sender over HTTPS, with papers and signatures: whatever the top-level node does wrong, both end equal."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
-from node.toplevel.app import Running
 from resolver.keys.signing import SigningKey, SigningKind
-from sync.change import Place, Row, digest_rows
+from sync.change import Place
 from sync.message import Hello, PeerUnavailable
-from sync.sender import Sender
-from sync.testing import MemoryOutbox
 from tests.support.tablerows import table_rows
-from tests.support.toplevels import QUICK, Node, node_of, page_of, top_level
-
-LIMIT_SECONDS = 60
-
-
-class Both:
-    """A node and the page of the top-level node that it talks to."""
-
-    def __init__(self, found: Running, node: Node, page: httpx.AsyncClient, sender: Sender) -> None:
-        self.found, self.node, self.page, self.sender = found, node, page, sender
-
-    async def post(self, path: str, **body: object) -> Any:
-        answer = await self.page.post(path, json=body)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    async def get(self, path: str) -> Any:
-        return (await self.page.get(path)).raise_for_status().json()
-
-    async def are_equal(self) -> bool:
-        digests = await self.get("/digests")
-        told = {
-            number: (each["rows"], each["digest"]) for number, each in digests["tables"].items()
-        }
-        outbox = self.node.outbox
-        stands = (digests["session"], digests["serial"]) == (outbox.session, outbox.serial)
-        return stands and outbox.complete and told == digests_of(outbox)
-
-    async def meet(self) -> None:
-        self.sender.hint()
-        await until(self.are_equal)
-
-
-def digests_of(outbox: MemoryOutbox) -> dict[str, tuple[int, str]]:
-    rows = [Row(*place, outbox.rows[place]) for place in sorted(outbox.rows)]
-    return {each.table: (each.rows, each.digest) for each in digest_rows(rows)}
-
-
-async def until(holds: Callable[[], Any]) -> None:
-    async with asyncio.timeout(LIMIT_SECONDS):
-        while True:
-            found = holds()
-            if await found if asyncio.iscoroutine(found) else found:
-                return
-            await asyncio.sleep(QUICK)
-
-
-@asynccontextmanager
-async def both(directory: Path, **options: Any) -> AsyncIterator[Both]:
-    async with top_level(directory, **options) as found, page_of(found) as page:
-        node = node_of(found)
-        sender = node.sender()
-        running = asyncio.create_task(sender.run())
-        try:
-            yield Both(found, node, page, sender)
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-            await node.transport.close()
-
-
-def write_some(node: Node, first: int, count: int = 40) -> None:
-    for number in range(first, first + count):
-        node.write("9", identifier=f"88.118.8/{number:05}")
+from tests.support.toplevels import (
+    QUICK,
+    Both,
+    Node,
+    both,
+    node_of,
+    page_of,
+    top_level,
+    until,
+    write_rows,
+)
 
 
 async def test_rows_of_all_tables_arrive_and_both_sides_are_equal(tmp_path: Path) -> None:
@@ -114,11 +54,11 @@ async def test_rows_of_all_tables_arrive_and_both_sides_are_equal(tmp_path: Path
 )
 async def test_both_are_equal_after_a_fault(tmp_path: Path, fault: dict[str, object]) -> None:
     async with both(tmp_path) as talk:
-        write_some(talk.node, 0)
+        write_rows(talk.node, 0)
         await talk.meet()
         await talk.post("/faults", **fault)
         for number in range(1, 6):
-            write_some(talk.node, number * 100)
+            write_rows(talk.node, number * 100)
             talk.sender.hint()
             await asyncio.sleep(QUICK * 3)
         if fault != {"slow": 150}:
@@ -134,10 +74,10 @@ async def test_both_are_equal_after_it_forgot_and_nothing_acknowledged_is_lost(
     tmp_path: Path,
 ) -> None:
     async with both(tmp_path) as talk:
-        write_some(talk.node, 0)
+        write_rows(talk.node, 0)
         await talk.meet()
         await talk.post("/snapshots", name="old")
-        write_some(talk.node, 100)
+        write_rows(talk.node, 100)
         await talk.meet()
         assert await talk.post("/restore", name="old") == {"restored": "old"}
         await talk.meet()
@@ -152,12 +92,12 @@ async def test_both_are_equal_after_it_forgot_and_nothing_acknowledged_is_lost(
 async def test_node_restored_from_an_old_backup_brings_its_own_state(tmp_path: Path) -> None:
     async with top_level(tmp_path) as found, page_of(found) as page:
         node = node_of(found)
-        write_some(node, 0)
+        write_rows(node, 0)
         backup = node.outbox
         node.outbox = backup.restored("session-0")
         for outbox in (node.outbox, backup.restored("session-restored")):
             node.outbox = outbox
-            write_some(node, 500 if outbox.session == "session-0" else 900, 10)
+            write_rows(node, 500 if outbox.session == "session-0" else 900, 10)
             sender = node.sender()
             running = asyncio.create_task(sender.run())
             await until(Both(found, node, page, sender).are_equal)
@@ -188,13 +128,13 @@ async def test_rows_rejected_by_hand_are_taken_when_they_are_sent_again(tmp_path
     async with both(tmp_path) as talk:
         rule = {"table": "9", "key": "88.118.8/0000?", "reason": "抽查"}
         await talk.post("/faults", reject=[rule])
-        write_some(talk.node, 5, 10)
+        write_rows(talk.node, 5, 10)
         await talk.meet()
         said = {(each.code, each.reason) for each in talk.node.outbox.aside.values()}
         assert said == {("by_hand", "抽查")}
         assert len(talk.node.outbox.aside) == 5
         await talk.post("/faults", reject=[])
-        write_some(talk.node, 5, 10)
+        write_rows(talk.node, 5, 10)
         await until(lambda: not talk.node.outbox.aside)
         await talk.meet()
 
@@ -204,7 +144,7 @@ async def test_correction_that_is_demanded_is_heard_and_lifted_by_the_corrected_
 ) -> None:
     async with both(tmp_path) as talk:
         place = talk.node.write("1")
-        write_some(talk.node, 0)
+        write_rows(talk.node, 0)
         await talk.meet()
         said = await talk.post("/corrections", table=place.table, key=place.key, reason="地址不全")
         assert said["code"] == "correction"

@@ -1,12 +1,13 @@
 """Top-level nodes for tests: `idnode toplevel` as a process or in this one, and the node's side of the talk."""
 
+import asyncio
 import os
 import re
 import signal
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from secrets import token_urlsafe
@@ -18,7 +19,7 @@ import httpx
 from node.address import Endpoint
 from node.toplevel.app import Plan, Running, running
 from resolver.keys.signing import SigningKey, load_verifying_keys
-from sync.change import Place
+from sync.change import Place, Row, digest_rows
 from sync.channels.epp import Answer, Command, Request, decode_answer, encode_command
 from sync.channels.tables import TABLES
 from sync.sender import Sender
@@ -29,6 +30,7 @@ from tests.support.tablerows import table_rows
 
 ANY = Endpoint("127.0.0.1", 0)
 QUICK = 0.02  # seconds
+LIMIT_SECONDS = 60
 _URLS = {"page": re.compile(r"http://\S+"), "channel": re.compile(r"URL=(https://\S+)")}
 
 
@@ -95,6 +97,75 @@ def page_of(found: Running) -> httpx.AsyncClient:
 def node_of(found: Running, **options: Any) -> Node:
     """Return a node that has its papers."""
     return Node(f"https://{found.channel}", found.papers.issue, **options)
+
+
+class Both:
+    """A node that sends, and the page of the top-level node that it talks to."""
+
+    def __init__(self, found: Running, node: Node, page: httpx.AsyncClient, sender: Sender) -> None:
+        self.found, self.node, self.page, self.sender = found, node, page, sender
+
+    async def post(self, path: str, **body: object) -> Any:
+        """Return what the page answers, which has to be good."""
+        answer = await self.page.post(path, json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def get(self, path: str) -> Any:
+        """Return what the page tells."""
+        return (await self.page.get(path)).raise_for_status().json()
+
+    async def are_equal(self) -> bool:
+        """True when both sides stand at the same serial, with the same digest of each table."""
+        digests = await self.get("/digests")
+        told = {
+            number: (each["rows"], each["digest"]) for number, each in digests["tables"].items()
+        }
+        outbox = self.node.outbox
+        stands = (digests["session"], digests["serial"]) == (outbox.session, outbox.serial)
+        return stands and outbox.complete and told == digests_of(outbox)
+
+    async def meet(self) -> None:
+        """Return when both are equal.  Raises TimeoutError."""
+        self.sender.hint()
+        await until(self.are_equal)
+
+
+def digests_of(outbox: MemoryOutbox) -> dict[str, tuple[int, str]]:
+    """Return the rows and digest of each table."""
+    rows = [Row(*place, outbox.rows[place]) for place in sorted(outbox.rows)]
+    return {each.table: (each.rows, each.digest) for each in digest_rows(rows)}
+
+
+async def until(holds: Callable[[], Any]) -> None:
+    """Return as soon as it holds.  Raises TimeoutError."""
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while True:
+            found = holds()
+            if await found if asyncio.iscoroutine(found) else found:
+                return
+            await asyncio.sleep(QUICK)
+
+
+@asynccontextmanager
+async def both(directory: Path, **options: Any) -> AsyncIterator[Both]:
+    """A top-level node in this process, and a node that sends."""
+    async with top_level(directory, **options) as found, page_of(found) as page:
+        node = node_of(found)
+        sender = node.sender()
+        running = asyncio.create_task(sender.run())
+        try:
+            yield Both(found, node, page, sender)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await node.transport.close()
+
+
+def write_rows(node: Node, first: int, count: int = 40) -> None:
+    """Write so many rows of 表9."""
+    for number in range(first, first + count):
+        node.write("9", identifier=f"88.118.8/{number:05}")
 
 
 class TopLevelProcess:
