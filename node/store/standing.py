@@ -40,9 +40,12 @@ with stand as (
         (select min(changed_at) from of_records) as oldest_at
     from stand
 ), waiting as (
-    select number, pending, oldest_at from of_rows
-    union all
-    select number, pending, oldest_at from of_masters where pending > 0
+    select number, sum(pending) as pending, min(oldest_at) as oldest_at
+    from (  -- masters that are sent again are among the rows
+        select number, pending, oldest_at from of_rows
+        union all
+        select number, pending, oldest_at from of_masters where pending > 0
+    ) as both_kinds group by number
 ), refused as (
     select number, count(*) as rejected from sync_rejection group by number
 )

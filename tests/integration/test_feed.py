@@ -21,6 +21,8 @@ from node.store.changes import (
 )
 from node.store.database import Database, StoreUnavailable, migrate
 from node.store.prefixes import PrefixRow, PrefixState, read_prefixes, write_prefixes
+from node.store.synced import RowChange, SyncedRows
+from tests.support.registry import SEAL
 from tests.support.rows import put_changes
 from tests.support.servers import PostgresServer
 from tests.support.waiting import until
@@ -81,6 +83,20 @@ async def test_changes_come_once_in_order_and_in_pages(
     await feed.drain()
     assert [change.key for change in listener.changes] == keys
     assert {change.kind for change in listener.changes} == {ChangeKind.RECORD}
+    assert listener.resets == [0]
+
+
+async def test_changes_of_synced_rows_have_their_place_among_the_others(
+    database: Database, feed: ChangeFeed, listener: Listener
+) -> None:
+    await feed.drain()
+    await put_changes(database, [b"A"])
+    async with database.transaction() as connection:
+        await SyncedRows(SEAL).write(connection, [RowChange("6", "e1", b"{}")])
+    await put_changes(database, [b"B"])
+    await feed.drain()
+    kinds = [ChangeKind.RECORD, ChangeKind.ROW, ChangeKind.RECORD]
+    assert [change.kind for change in listener.changes] == kinds
     assert listener.resets == [0]
 
 

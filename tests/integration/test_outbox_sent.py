@@ -11,9 +11,10 @@ import pytest
 
 from node.registry.registrar import RecordRegistrar
 from node.store.changes import prune_changes
+from node.store.resending import send_again
 from node.store.standing import list_rejections, newest_evidence, read_sync_standing
 from resolver.registrar import Operation
-from sync.change import START, Row, digest_rows
+from sync.change import START, Rejection, Row, digest_rows
 from sync.testing import MemoryInbox, TopLevelNode
 from tests.support.outboxes import Office, office_on, sender_pool
 from tests.support.registry import SEAL, do, home, registrar_on, url
@@ -282,6 +283,20 @@ class TestStanding:
             ("9", 3),
         ]
         assert all(each.oldest_at is not None for each in standing.tables)
+
+    async def test_a_master_that_is_sent_again_is_counted_with_the_others(
+        self, office: Office, registrar: RecordRegistrar
+    ) -> None:
+        await do(registrar, Operation.CREATE, "88.1/a", url())
+        standing = await office.outbox.standing()
+        refused = Rejection(standing.serial, "9", "88.1/A", "2306", "no")
+        batch = await office.outbox.pending(0, None)
+        await office.outbox.acknowledge(batch, (refused,))
+        await send_again(office.database, SEAL)
+        await do(registrar, Operation.CREATE, "88.1/b", url())
+
+        (found,) = (await read_sync_standing(office.database)).tables
+        assert (found.table, found.pending, found.rejected) == ("9", 2, 1)
 
     async def test_what_was_acknowledged_does_not_wait(self, office: Office) -> None:
         peer = TopLevelNode()
