@@ -21,7 +21,7 @@ help: ## print this list
 	@awk -F ' ## ' '/^[a-z-]+:.* ## /{ split($$1, target, ":"); printf "  make %-10s %s\n", target[1], $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/.runs .idnode/sample.ndjson ## the node, with a sample to ask; Ctrl-C stops it
-	@exec $(BIN)/idnode serve --with-parent --sample .idnode/sample.ndjson
+	@exec $(BIN)/idnode serve --with-parent --toplevel --sample .idnode/sample.ndjson
 
 test: .venv/.made ## all tests; fetches what it needs
 	$(BIN)/pytest -n 3 --dist loadfile

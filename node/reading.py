@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from node.address import Endpoint, read_endpoints
+
 MAX_WORKERS = 256
 SELF_SIGNED = "self-signed"
 _SECONDARY = re.compile(r"[0-9]{1,10}\.[0-9]{1,10}")
 _ORIGIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?(/[A-Za-z0-9._~-]+)*")
+
+
+TOPLEVEL_ENDPOINTS = 3
 
 
 def one_worker_a_core() -> int:
@@ -152,3 +157,13 @@ def https_url(text: str) -> str:
     if url and not urlsplit(url).hostname:
         raise ValueError("must name a host, such as https://top.example:9650")
     return url
+
+
+def three_endpoints(text: str) -> tuple[Endpoint, ...]:
+    """Read exactly three of `host:port`; ValueError says what it must be."""
+    found = read_endpoints(text)
+    if len(found) != TOPLEVEL_ENDPOINTS:
+        raise ValueError(
+            "needs three of host:port: for HTTPS, for the page, for the Handle protocol"
+        )
+    return found

@@ -27,6 +27,7 @@ from node.reading import (
     one_worker_a_core,
     origin_name,
     secondary_prefix,
+    three_endpoints,
     true_or_false,
     url_of,
     value_types,
@@ -325,6 +326,18 @@ class Settings:
             "means that answers are not checked.",
         ),
     ] = None
+    toplevel_listen: Annotated[
+        tuple[Endpoint, ...],
+        Reading(
+            three_endpoints,
+            "Where the simulated top-level node listens that `idnode serve --toplevel` runs: HTTPS, page, Handle "
+            "protocol.",
+        ),
+    ] = (
+        Endpoint("127.0.0.1", 9650),
+        Endpoint("127.0.0.1", 9660),
+        Endpoint("127.0.0.1", 9641),
+    )
 
     @property
     def seal_path(self) -> Path:

@@ -11,6 +11,7 @@ from node import config, log
 from node.address import Endpoint, loopback_if_any
 from node.config import Settings
 from node.errors import Kind, RegistryError
+from node.process.neighbour import page_of_toplevel
 from node.process.supervisor import Plan, supervise
 from node.reading import SELF_SIGNED
 from node.tls import files_of, is_on
@@ -31,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="stop when the process that started this one ends",
     )
+    parser.add_argument(
+        "--toplevel",
+        action="store_true",
+        help="run a simulated top-level node beside it, and be in step with that; not when IDNODE_SYNC_URL names one",
+    )
     parser.epilog = _settings_help()
 
 
@@ -46,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
             announce=_print_banner,
             sample=sample,
             with_parent=arguments.with_parent,
+            with_toplevel=arguments.toplevel,
         )
     )
     return 0
@@ -55,12 +62,16 @@ def _print_banner(settings: Settings, seconds: float) -> None:
     http, native = settings.http_listen[0], settings.native_listen[0]
     scheme = "https" if is_on(settings) else "http"
     embedded = ", embedded" if not config.load().database_url else ""
+    top = (
+        [f"  top level {page_of_toplevel(settings)}  simulated"] if _has_simulated(settings) else []
+    )
     lines = (
         f"idnode is ready ({seconds:.1f} s).",
         "",
         f"  {scheme.upper():<9} {_urls(scheme, settings.http_listen)}  ({settings.workers} workers)",
         f"  Handle    {_list(settings.native_listen)}  UDP and TCP",
         f"  admin     {_urls('http', settings.admin_listen, '/metrics')}  /readyz",
+        *top,
         f"  data      {settings.data_dir}{embedded}",
         "",
         "Try it from another terminal:",
@@ -71,6 +82,10 @@ def _print_banner(settings: Settings, seconds: float) -> None:
         "Ctrl-C stops it.",
     )
     print("\n".join(lines), flush=True)
+
+
+def _has_simulated(settings: Settings) -> bool:
+    return bool(settings.sync_url) and not config.load().sync_url
 
 
 def _list(endpoints: tuple[Endpoint, ...]) -> str:

@@ -1,6 +1,6 @@
 """The supervisor: opens what the others need, starts them in order, keeps them running, and stops them in reverse.
 
-    lock · sockets · embedded servers · schema · sample · keeper and workers · ready
+    lock · sockets · embedded servers · top-level node · schema · sample · keeper and workers · ready
 
 A crash at any of these costs nothing: the locks go with the process, every child ends when its lifeline is cut, and the
 next start repeats the steps, each of which may be repeated.
@@ -25,6 +25,7 @@ from node.process.child import LIFELINE, READY, Child, Program, environment_of
 from node.process.embedded import embed_postgres, embed_valkey
 from node.process.home import open_home
 from node.process.lock import DataDirectory
+from node.process.neighbour import in_step_with_toplevel, toplevel_of
 from node.process.probe import ping_redis
 from node.process.running import announce_running, run_directory
 from node.process.sample import load_sample_once
@@ -52,6 +53,7 @@ class Plan:
     announce: Callable[[Settings, float], None]
     sample: Path | None = None
     with_parent: bool = False  # stop when the process that started us ends
+    with_toplevel: bool = False  # a simulated top-level node, unless settings name one
 
 
 def supervise(plan: Plan) -> None:
@@ -92,7 +94,9 @@ async def _run(plan: Plan, directory: DataDirectory, tasks: asyncio.TaskGroup) -
     async with AsyncExitStack() as stack:
         listeners: Listeners = open_listeners(plan.settings)
         stack.callback(listeners.close)
-        settings = await _servers(listeners.settings, directory, tasks, stack)
+        alone = bool(listeners.settings.sync_url) or not plan.with_toplevel
+        start = _servers if alone else _servers_and_toplevel
+        settings = await start(listeners.settings, directory, tasks, stack)
         make_files(settings)
         await _migrate(settings)
         if plan.sample:
@@ -106,6 +110,17 @@ async def _run(plan: Plan, directory: DataDirectory, tasks: asyncio.TaskGroup) -
         announce_running(settings)
         plan.announce(settings, time.monotonic() - began)
         await asyncio.get_running_loop().create_future()  # until we are cancelled
+
+
+async def _servers_and_toplevel(
+    settings: Settings, directory: DataDirectory, tasks: asyncio.TaskGroup, stack: AsyncExitStack
+) -> Settings:
+    """Start the servers and the simulated top-level node side by side, and return the settings for both."""
+    toplevel = toplevel_of(settings, directory.children)
+    async with asyncio.TaskGroup() as starting:
+        servers = starting.create_task(_servers(settings, directory, tasks, stack))
+        starting.create_task(_keep([toplevel], tasks, stack))
+    return in_step_with_toplevel(servers.result())
 
 
 async def _servers(

@@ -6,7 +6,9 @@ from node.store.database import Database
 from resolver.keys.seal import Seal
 
 _PLACE = b"file "
-_PUT = "insert into file (id, media_type, bytes) values ($1, $2, $3)"
+_PUT = """
+insert into file (id, media_type, bytes) values ($1, $2, $3) on conflict (id) do nothing returning id
+"""
 _READ = "select id, media_type, bytes from file where id = any($1::text[])"
 
 
@@ -27,11 +29,11 @@ class Files:
         self._database = database
         self._seal = seal
 
-    async def put(self, id_: str, file: File) -> None:
-        """Store a file under a new id.  Raises StoreUnavailable, StoreError."""
+    async def put(self, id_: str, file: File) -> bool:
+        """Store a file under a new id; False when another file has it.  Raises StoreUnavailable, StoreError."""
         sealed = self._seal.seal(_place(id_), 0, file.content)
         async with self._database.connection() as connection:
-            await connection.execute(_PUT, id_, file.media_type, sealed)
+            return await connection.fetchval(_PUT, id_, file.media_type, sealed) is not None
 
     async def read(self, *ids: str) -> dict[str, File]:
         """Return the files of these ids that there are.  Raises StoreUnavailable, StoreError, SealError."""

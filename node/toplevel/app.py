@@ -51,6 +51,7 @@ from sync.channels.tables import ENTERPRISE_ROUTE, NODE_ROUTE
 ROUTES_SECONDS = 0.5  # after which a change of routes is seen at the latest
 REGISTRY_SECONDS = 0.2
 TICK_SECONDS = 1.0
+LOGS_SECONDS = 0.2
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -68,6 +69,7 @@ class Plan(NamedTuple):
     checks_across: bool = True
     restore: str = ""
     logs: tuple[str, ...] = ()
+    log_files: tuple[Path, ...] = ()  # of such keys; one that is not there yet is waited for
     witness_name: str = "toplevel.example/witness"
     probe_seconds: float = INTERVAL_SECONDS
 
@@ -148,6 +150,15 @@ class TopLevel:
                 self.journal.note("not_stored", str(error), is_fault=True)
             await asyncio.sleep(ROUTES_SECONDS)
 
+    async def keep_logs(self) -> None:
+        """Watch the logs whose keys come in files, as soon as they are there."""
+        waiting = list(self._plan.log_files)
+        while waiting:
+            for path in [each for each in waiting if each.exists()]:
+                self.watch.add(path.read_text("ascii").partition("\n")[0])
+                waiting.remove(path)
+            await asyncio.sleep(LOGS_SECONDS)
+
     async def keep_registry(self) -> None:
         """Decide what is due, and judge rows anew that waited for what the registry has learned."""
         seen = -1
@@ -204,6 +215,7 @@ async def running(plan: Plan) -> AsyncIterator[Running]:
         works = (
             top.keep_routes(),
             top.keep_registry(),
+            top.keep_logs(),
             top.prober.run(plan.probe_seconds),
             views.keep_digests(),
             _tick(door, page_door),

@@ -4,6 +4,7 @@ A photo is personal data: it is sealed as it is stored, and who reads one stands
 """
 
 import logging
+import re
 from collections.abc import Callable
 
 import orjson
@@ -19,6 +20,8 @@ from resolver.target import read_body
 
 ROOT = b"/v1/files"
 MAX_FILE_BYTES = 360_000  # so that two of them fit into a message of the registration channel
+
+ID = re.compile(r"[0-9A-Za-z_-]{1,64}")  # as the model's forms take it
 
 _BEGINNINGS = {
     b"\xff\xd8\xff": "image/jpeg",
@@ -39,7 +42,7 @@ class FilesApi:
         self._unique = unique
 
     async def upload(self, request: Request) -> Response:
-        """POST: the bytes of a photo; the answer says the id by which forms name it."""
+        """POST `/v1/files?id=`: the bytes of a photo; the answer says the id by which forms name it."""
         return await self._desk.serve(request, ROOT, self._upload)
 
     async def show(self, request: Request) -> Response:
@@ -51,8 +54,11 @@ class FilesApi:
         media_type = media_type_of(content)
         if not media_type:
             raise Told(Problem(415, "unsupported_media_type", "Send a photo: JPEG, PNG or BMP"))
-        id_ = self._unique()
-        await self._files.put(id_, File(media_type, content))
+        id_ = (asked.parameters.first(b"id") or b"").decode("utf-8", "replace") or self._unique()
+        if not ID.fullmatch(id_):
+            raise Told(Problem(400, "bad_request", "An id has 1 to 64 letters, digits, _ and -"))
+        if not await self._files.put(id_, File(media_type, content)):
+            raise Told(Problem(409, "file_exists", "Another file has this id; leave it out"))
         told = {"id": id_, "media_type": media_type, "size": len(content)}
         return Response(orjson.dumps(told), 201, media_type="application/json")
 

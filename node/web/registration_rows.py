@@ -1,7 +1,7 @@
 """Rows of the route table for the registration channel and the photos that it asks for."""
 
 from node.web.files import FilesApi
-from node.web.operations import JsonObject, Operation, in_path
+from node.web.operations import TEXT, JsonObject, Operation, in_path, in_query
 from node.web.registration import RegistrationApi
 from node.web.row import Row, Section
 
@@ -22,10 +22,11 @@ _SHOW = Operation(
 )
 _UPLOAD = Operation(
     "A photo of a paper: JPEG, PNG or BMP; forms name it by the id that is returned",
-    (),
+    (in_query("id", "The id it is to have; made up when left out.", TEXT),),
     {
         201: "`id`, `media_type`, `size`",
         400: "The request cannot be understood; the detail says why",
+        409: "Another file has this id",
         413: "More than 360,000 bytes",
         415: "This is no photo of these kinds",
         **_PROBLEMS,

@@ -21,6 +21,7 @@ SECTIONS = {
     "Try it": "试一试",
     "Load your own": "装入自己的数据",
     "Write a record": "写入标识记录",
+    "Play an enterprise's whole life": "走完一家企业的全过程",
     "What is counted, and what the count proves": "统计了什么，计数能证明什么",
     "What each store is trusted for": "各存储的职责与丢失的代价",
     "Settings": "配置",

@@ -22,7 +22,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 KEPT = frozenset(
     {
-        *("postgres", "log", "samples", "jobs", "ledger"),
+        *("postgres", "log", "samples", "jobs", "ledger", "toplevel"),
         *("server-key.pem", "sealing.key", "operator-token"),
     }
 )
@@ -32,6 +32,7 @@ ANY_PORTS = {
     "IDNODE_HTTP_LISTEN": "127.0.0.1:0",
     "IDNODE_NATIVE_LISTEN": "127.0.0.1:0",
     "IDNODE_ADMIN_LISTEN": "127.0.0.1:0",
+    "IDNODE_TOPLEVEL_LISTEN": "127.0.0.1:0,127.0.0.1:0,127.0.0.1:0",
 }
 
 
