@@ -10,6 +10,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +26,7 @@ from node.sockets import is_free
 from node.store.database import StoreError, StoreUnavailable
 from node.store.schema import inspect_database
 from node.tls import SOON, days_left, files_of, is_on
+from node.upstream.credentials import CredentialFiles, CredentialsError
 
 POSTGRES_MAJOR = 14  # the oldest that we test with
 LITTLE_SPACE_BYTES, NO_SPACE_BYTES = 2 << 30, 200 << 20
@@ -70,6 +72,8 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from _listeners(running or settings, is_running=running is not None)
     if is_on(settings):
         yield _tls(settings)
+    if settings.sync_url:
+        yield _sync(CredentialFiles.of(settings))
     yield from asyncio.run(_postgres(settings, running))
     yield asyncio.run(_redis(settings, running))
     yield _descriptors(settings)
@@ -150,6 +154,23 @@ def _tls(settings: Settings) -> Finding:
     reason = f"the certificate in {certificate} lasts {days} days more"
     soon = days < SOON.days
     return Finding("warn" if soon else "ok", "TLS", f"{reason}; renew it" if soon else reason)
+
+
+def _sync(files: CredentialFiles) -> Finding:
+    """How the files stand with which we speak with the top-level node; their loss stops nothing but that."""
+    if files.makes_key:
+        return Finding("warn", "sync", f"{files.signing_key} will be made; hand its .pub over")
+    try:
+        end = files.load().certificate_end
+    except CredentialsError as error:
+        return Finding("warn", "sync", f"{error}")
+    if end is None:
+        return Finding("warn", "sync", "no certificate to show: see IDNODE_SYNC_CERTIFICATE")
+    days = (end - datetime.now(UTC)).days
+    reason = f"the certificate that the top-level node is shown lasts {days} days more"
+    if days < 0:
+        return Finding("warn", "sync", "our certificate has expired; have it renewed")
+    return Finding("warn" if days < SOON.days else "ok", "sync", reason)
 
 
 async def _postgres(settings: Settings, running: Settings | None) -> list[Finding]:

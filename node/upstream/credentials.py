@@ -55,6 +55,11 @@ class CredentialFiles(NamedTuple):
             settings.sync_peer_keys,
         )
 
+    @property
+    def makes_key(self) -> bool:
+        """True when a signing key would be made by `load`."""
+        return self.signing_key.name == SIGNING_KEY_FILE and not self.signing_key.exists()
+
     def mark(self) -> Mark:
         """Return what changes when a file is replaced."""
         return tuple(_mark(path) for path in self if path is not None)
@@ -75,7 +80,7 @@ class CredentialFiles(NamedTuple):
 
     def _signer(self) -> SigningKey:
         path = self.signing_key
-        if not path.exists() and path.name == SIGNING_KEY_FILE:
+        if self.makes_key:
             write_unless_there(path, SigningKey.make(SigningKind.ED25519).pem)
         signer = SigningKey.load(path)
         if path.name == SIGNING_KEY_FILE:
