@@ -18,7 +18,7 @@ from node.registry.objects import (
 from node.web.asked import Asked
 from node.web.objectdesk import ObjectDesk, enterprise_of, if_version_of, key_of, read_form
 from node.web.objectforms import ApplicationStep
-from node.web.objectview import ObjectView, tell
+from node.web.objectview import ObjectView, tell, tell_new
 
 ROOT = b"/v1/applications"
 NEW = 0  # the version of what must not be there yet
@@ -53,7 +53,7 @@ class ApplicationsApi:
             )
         except VersionMoved as moved:
             raise ObjectExists(ObjectKind.APPLICATION, moved.held.id) from None
-        return tell(held)
+        return tell_new(held)
 
     async def _put(self, asked: Asked, actor: Actor) -> Response:
         application, held = await read_form(Application, asked), await self._held(asked)

@@ -9,7 +9,7 @@ from node.registry.objects import Actor, ObjectKind, Objects
 from node.web.asked import Asked
 from node.web.objectdesk import ObjectDesk, if_version_of, key_of, read_form
 from node.web.objectforms import EnterpriseStep
-from node.web.objectview import ObjectView, tell
+from node.web.objectview import ObjectView, tell, tell_new
 
 ROOT = b"/v1/enterprises"
 
@@ -38,7 +38,7 @@ class EnterprisesApi:
         form = await read_form(Entity, asked)
         number = asked.parameters.first(b"id")
         chosen = None if number is None else number.decode("utf-8", "replace")
-        return tell(await self._objects.apply_enterprise(form, actor, id=chosen))
+        return tell_new(await self._objects.apply_enterprise(form, actor, id=chosen))
 
     async def _step(self, asked: Asked, actor: Actor) -> Response:
         step = await read_form(EnterpriseStep, asked)

@@ -149,10 +149,8 @@ def _change(
     summary: str,
     form: type[Checked],
     given: object,
-    *,
-    statuses: tuple[int, ...] = (200,),
 ) -> Operation:
-    answers = _Answers(dict.fromkeys(statuses, held_content(kind)), _WRITING)
+    answers = _Answers({200: held_content(kind)}, _WRITING)
     return _operation(kind, summary, answers, (*_one(kind), _IF_MATCH), body_of(form, given))
 
 
@@ -232,7 +230,6 @@ PUT_OPERATOR = _change(
     "Say who runs this node",
     Operator,
     example("operator"),
-    statuses=(200, 201),
 )
 LIST_ROUTES = _operation(
     ObjectKind.ROUTE,

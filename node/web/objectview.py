@@ -117,11 +117,14 @@ def show(asked: Asked, actor: Actor, held: Held) -> Response:
 
 
 def tell(held: Held) -> Response:
-    """Return an object after a step, masked: 201 with its place when the step was its first, else 200."""
-    headers = {"ETag": etag(held.version)}
-    if held.version > 1:
-        return respond(200, held_json(held), headers)
-    return respond(201, held_json(held), {**headers, "Location": _place(held)})
+    """Return an object after a step, masked."""
+    return respond(200, held_json(held), {"ETag": etag(held.version)})
+
+
+def tell_new(held: Held) -> Response:
+    """Return an object that is there now, masked, with its place."""
+    place = f"/v1/{PLURALS[held.kind]}/{quote(held.id)}"
+    return respond(201, held_json(held), {"ETag": etag(held.version), "Location": place})
 
 
 def held_json(held: Held, *, personal: bool = False) -> Json:
@@ -142,12 +145,6 @@ def held_json(held: Held, *, personal: bool = False) -> Json:
 def respond(status: int, body: Json, headers: Mapping[str, str] | None = None) -> Response:
     """Return a JSON response."""
     return Response(orjson.dumps(body), status, headers, media_type=JSON_TYPE)
-
-
-def _place(held: Held) -> str:
-    if held.kind is ObjectKind.OPERATOR:
-        return "/v1/operator"
-    return f"/v1/{PLURALS[held.kind]}/{quote(held.id)}"
 
 
 def _actions(held: Held) -> list[str]:

@@ -7,7 +7,7 @@ from node.registry.objects import Actor, ObjectKind, Objects
 from node.web.asked import Asked
 from node.web.objectdesk import ObjectDesk, if_version_of, key_of, read_form
 from node.web.objectforms import HostingStep, PrefixApplication, PrefixSites, PrefixStep
-from node.web.objectview import ObjectView, tell
+from node.web.objectview import ObjectView, tell, tell_new
 
 ROOT = b"/v1/prefixes"
 
@@ -41,7 +41,7 @@ class PrefixesApi:
         held = await self._objects.apply_prefix(
             form.prefix, form.enterprise, actor, identifier_type=form.identifier_type
         )
-        return tell(held)
+        return tell_new(held)
 
     async def _step(self, asked: Asked, actor: Actor) -> Response:
         step = await read_form(PrefixStep, asked)
