@@ -15,6 +15,7 @@ from node.toplevel.channel import Channel
 from node.toplevel.database import Database, DatabaseFailed
 from node.toplevel.desk import Office, answer_json, refuse
 from node.toplevel.faults import Clock
+from node.toplevel.labels import labels_of
 from node.toplevel.native import Answers
 from node.toplevel.probing import Prober
 from node.toplevel.resolution import Routes
@@ -109,7 +110,8 @@ class Views:
                 rows = await read_newest(self._database, number, newest, limit)
         except DatabaseFailed as error:
             return refuse(HTTPStatus.SERVICE_UNAVAILABLE, "not_read", str(error))
-        return answer_json({"table": number, "rows": [row._asdict() for row in rows]})
+        told = [row._asdict() for row in rows]
+        return answer_json({"table": number, "labels": labels_of(number), "rows": told})
 
     async def digests(self, _request: Request) -> Response:
         """GET `/digests`: each table's, computed now from the bodies."""

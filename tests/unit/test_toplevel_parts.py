@@ -1,5 +1,7 @@
 """The parts of the top-level node that need no files: faults, masks, routes, the bootstrap file."""
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from node.toplevel.bootstrap import bootstrap
 from node.toplevel.faults import PAST_SECONDS, Clock, FaultError, Faults, Refusal
 from node.toplevel.judging import Judge, Objection
+from node.toplevel.labels import labels_of
 from node.toplevel.masking import masked
 from node.toplevel.native import Answers
 from node.toplevel.resolution import Route, Routes, Site, is_prefix
@@ -139,6 +142,23 @@ def test_addresses_are_shown_as_networks_and_long_lists_are_cut() -> None:
     assert isinstance(shown, dict)
     assert shown["sources"][0] == {"ip": "192.0.2.0/24", "resolutions": 1}
     assert shown["sources"][-1] == "… +3"
+
+
+@pytest.mark.parametrize("number", TABLES)
+def test_every_field_of_a_row_has_its_name_in_the_standard(number: str) -> None:
+    paths = {re.sub(r"\.[0-9]+", "", path) for path in flat(table_rows()[number], "")}
+    assert paths <= set(labels_of(number))
+
+
+def flat(value: object, path: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, member in value.items():
+            yield from flat(member, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for place, member in enumerate(value):
+            yield from flat(member, f"{path}.{place}")
+    else:
+        yield path
 
 
 def test_longest_prefix_leads_the_way() -> None:

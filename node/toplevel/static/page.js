@@ -80,7 +80,7 @@ async function refresh() {
     state = await get("/state");
     if (!chosen) chosen = (state.tables.find((table) => table.rows) || state.tables[0]).number;
     const rows = await get(`/tables/${encodeURIComponent(chosen)}?limit=${SHOWN_ROWS}`);
-    draw(rows.rows);
+    draw(rows);
     at("dot").className = "dot on";
     at("live").textContent = `${word("connected")} ${new Date(state.now * SECOND).toLocaleTimeString("zh-CN", { hour12: false })}`;
   } catch (error) {

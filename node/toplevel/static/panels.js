@@ -1,6 +1,6 @@
 // Panels: each draws one part of the state.  Everything that was received is put in as text, never as markup.
 
-import { word } from "./words.js";
+import { isChinese, word } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const WAITING_FIRST = { waiting: 0, granted: 1, refused: 2 };
@@ -76,12 +76,16 @@ export function drawTiles(state) {
     make("span", { text: `${word("fault_on")}${word(name)}`, classes: "alarm" })));
 }
 
+function subject(table) {
+  return isChinese() ? table.chinese : table.name.replaceAll("_", " ");
+}
+
 export function drawTables(state, chosen, choose) {
   const name = (number) => (/^[0-9]+$/.test(number) ? `表${number}` : number);
   const rows = state.tables.map((table) => {
     const row = make("tr", { click: () => choose(table.number) },
       make("td", { text: name(table.number) }),
-      make("td", { text: table.chinese, title: table.name }), make("td", { text: table.cadence }),
+      make("td", { text: subject(table), title: table.name }), make("td", { text: word(table.cadence) }),
       make("td", { text: table.rows.toLocaleString(), classes: "number" }),
       make("td", { text: table.rejected.toLocaleString(), classes: table.rejected ? "number some" : "number" }),
       make("td", { text: table.changes.toLocaleString(), classes: "number" }),
@@ -100,7 +104,7 @@ export function drawTables(state, chosen, choose) {
   body.replaceChildren(...rows);
   if (focused) body.querySelector(`[data-table="${focused}"]`)?.focus();
   const found = state.tables.find((table) => table.number === chosen);
-  at("rows_title").textContent = found ? `${name(found.number)} ${found.chinese}` : "";
+  at("rows_title").textContent = found ? `${name(found.number)} ${subject(found)}` : "";
 }
 
 // A row as lines, `entity.organisation.name: …`: shorter than JSON, and found at a glance.
@@ -110,14 +114,20 @@ function lines(value, path = "") {
   return inside.flatMap(([name, each]) => lines(each, path ? `${path}.${name}` : String(name)));
 }
 
-export function drawRows(rows, now, correct) {
+// What a field is called: by the standard in Chinese, by its path's end in English.
+function label(path, labels) {
+  const names = path.split(".").filter((name) => !/^[0-9]+$/.test(name));
+  return (isChinese() && labels[names.join(".")]) || names.slice(-2).join(" ").replaceAll("_", " ");
+}
+
+export function drawRows({ rows, labels }, now, correct) {
   fill("rows", rows.map((row) => {
     const head = make("div", { classes: "head" }, make("b", { text: row.key }),
       make("small", { text: `#${row.serial} · ${since(row.at, now)}`, title: clock(row.at) }));
     const item = make("li", { classes: row.code ? "refused" : "" }, head);
     if (row.code) item.append(make("div", { text: `${row.code}: ${row.reason}`, classes: "bad-ink" }));
-    item.append(make("dl", { classes: "fields" }, ...lines(row.body ?? "—").flatMap(([name, value]) =>
-      [make("dt", { text: name.split(".").at(-1), title: name }), make("dd", { text: value })])));
+    item.append(make("dl", { classes: "fields" }, ...lines(row.body ?? "—").map(([path, value]) =>
+      make("div", {}, make("dt", { text: label(path, labels), title: path }), make("dd", { text: value })))));
     if (!row.code) item.append(make("button", { text: word("correct"), click: () => correct(row.key) }));
     return item;
   }), "no_rows");

@@ -39,6 +39,7 @@ const WORDS = {
   unsigned: ["签名不符", "not signed"], unreadable: ["无法解析", "unreadable"], not_stored: ["未能存储", "not stored"], lost_event: ["应答丢失", "answer lost"],
   garbage: ["乱码应答", "garbage"], replayed: ["重放", "replayed"], faults_event: ["故障", "faults"], forgot: ["遗忘", "forgot"], copied: ["备份", "copied"],
   correction: ["要求更正", "correction"], done: ["已执行", "done"], snapshot_event: ["快照", "snapshot"], node: ["二级节点", "Node"],
+  实时: ["实时", "real time"], 每小时: ["每小时", "hourly"], 每日: ["每日", "daily"], 每月: ["每月", "monthly"],
   ms: ["毫秒", "ms"], last_probe: ["最近", "last"],
 };
 
@@ -47,6 +48,10 @@ export const language = { index: pick() };
 function pick() {
   const asked = new URLSearchParams(location.search).get("lang") || localStorage.getItem("language") || navigator.language || "zh";
   return asked.toLowerCase().startsWith("zh") ? 0 : 1;
+}
+
+export function isChinese() {
+  return language.index === 0;
 }
 
 export function word(name) {
