@@ -15,7 +15,7 @@ from time import perf_counter_ns, time
 from typing import Any
 
 from node.config import Settings
-from node.counters import Counters
+from node.counters import Counters, slot_path
 from node.ledger.lanefile import Durability
 from node.ledger.logfiles import LogFiles
 from node.ledger.role import DIRECTORY as LEDGER
@@ -29,10 +29,12 @@ from node.site import KEY_FILE, own_site
 from node.sockets import Sockets
 from node.store.database import Database
 from node.tls import is_on, server_context
+from node.upstream.credentials import CredentialFiles
 from node.web.audit import AuditApi
 from node.web.health import Check
 from node.web.reverse import ReverseApi
 from node.web.routes import build_app
+from node.web.status import StatusApi
 from node.writepath import WritePath
 from resolver.frontends.fast import FastHttp, supports_uvicorn
 from resolver.frontends.tcp import TcpConnection
@@ -61,6 +63,8 @@ class Worker:
         self._spawn = spawn
         self.tally = Tally(counters.cells)
         self.slot = slot
+        self._directory = directory
+        self._all_slots: list[Counters] = []
         self.recording: Recording | None = None
         self.recorder: Recorder = NoRecorder()
         self.client = connect(settings.redis_url) if settings.redis_url else None
@@ -152,6 +156,7 @@ class Worker:
             hot=self.reading.hot_http,
             sign=self._sign,
             audit=self._audit(),
+            status=self._status(),
         )
         protocol = self._http_protocol()
         async with (
@@ -209,6 +214,18 @@ class Worker:
             return None
         files = LogFiles(self.settings.data_dir / LEDGER)
         return AuditApi(files, self.origin, self.writing.database, needs_nonce=True)
+
+    def _status(self) -> StatusApi:
+        settings = self.settings
+        files = CredentialFiles.of(settings) if settings.sync_url else None
+        return StatusApi(settings.node_prefix, files, self.searching, self._slots)
+
+    def _slots(self) -> Sequence[Counters]:
+        """The counters of all workers, mapped when somebody asks for the first time."""
+        if not self._all_slots:
+            slots = range(self.settings.workers)
+            self._all_slots = [Counters.open(slot_path(self._directory, each)) for each in slots]
+        return self._all_slots
 
     def _reverse(self) -> ReverseApi:
         types = SearchedTypes.of(self.settings.reverse_types)

@@ -34,6 +34,7 @@ from node.web.records import RecordsApi
 from node.web.reverse import ReverseApi
 from node.web.row import Endpoint, Row, Section
 from node.web.sources import SourcesApi
+from node.web.status import StatusApi, status_section
 from node.web.straight import Straight
 from node.web.tokens import TokensApi
 from resolver.frontends.bulk import BulkApi
@@ -70,6 +71,7 @@ def build_app(
     hot: HotHttp | None = None,
     sign: Sign | None = None,
     audit: AuditApi | None = None,
+    status: StatusApi | None = None,
 ) -> FastAPI:
     """Return the application of the public listener; it tells `hot` the answers that can be given again.
 
@@ -83,6 +85,8 @@ def build_app(
     _add(app, _lookup_rows(service, count, reverse))
     if audit is not None:
         _add(app, _log_rows(audit))
+    if status is not None:
+        _add(app, status_section(status).rows)
     _add(app, _public_rows(service, responder, count, readiness))
     app.add_middleware(Receipts)
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=GZIP_LEVEL)

@@ -21,6 +21,7 @@ from node.web.audit import AuditApi
 from node.web.health import Check
 from node.web.reverse import ReverseApi
 from node.web.routes import build_app
+from node.web.status import StatusApi
 from resolver.freshness import Freshness
 from resolver.hot import HotHttp, HotWire
 from resolver.observe import CELL_COUNT, RESOLUTIONS, Tally
@@ -108,6 +109,7 @@ class Web:
             hot=self.hot,
             sign=_signed,
             audit=_no_log(),
+            status=StatusApi("88.118", None, Database(""), list),
         )
 
     def client(self, *, secure: bool = False, peer: str = STRANGER) -> httpx.AsyncClient:
