@@ -35,11 +35,13 @@ from sync.message import (
     Ack,
     Delta,
     Digests,
+    Hello,
     Message,
     MessageError,
     PeerUnavailable,
     Reply,
     SnapshotPart,
+    Welcome,
     encode,
     parse_message,
 )
@@ -154,7 +156,7 @@ class Channel:
         began = perf_counter()
         try:
             message = parse_message(body)
-            reply = await receive(message, self._inbox)
+            reply = await self._reply(message)
         except MessageError as error:
             self._journal.note("unreadable", str(error), is_fault=True)
             return _problem(HTTPStatus.BAD_REQUEST, "no_message", str(error))
@@ -163,6 +165,14 @@ class Channel:
             return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_stored", str(error))
         self._tell(message, reply, perf_counter() - began)
         return Said(HTTPStatus.OK, encode(reply))
+
+    async def _reply(self, message: Message) -> Reply:
+        """Take a message.  A delta is answered with where we stand, and not taken, while that is news to the sender."""
+        if isinstance(message, Hello | Delta) and self._inbox.is_unsettled:
+            self._inbox.is_unsettled = False
+            if isinstance(message, Delta):
+                return Welcome(message.number, *await self._inbox.standing())
+        return await receive(message, self._inbox)
 
     async def _frame(self, body: bytes) -> Said:
         answer = await self._registrar.answer(body)
@@ -183,6 +193,8 @@ class Channel:
         """Note a message for the page; deltas that bring nothing are not worth a line."""
         rejected = len(reply.rejected) if isinstance(reply, Ack) else 0
         match message:
+            case Delta() if isinstance(reply, Welcome):
+                text = f"→ {reply.serial}"
             case Delta():
                 text = f"{message.after} → {message.until}: {len(message.changes)}"
                 self._journal.took(len(message.changes))

@@ -2,7 +2,8 @@
 
 A correction may be demanded by hand: the row is then rejected as it is, though it was taken; the next change of its
 key that says something else lifts the demand.  So that the sender hears of it, and of rows that were rejected and are
-taken now, this side then stands before the first such place: the sender, when it next says hello, walks along all rows.
+taken now, this side then stands before the first such place, and `is_unsettled` until the sender was told so: it then
+walks along all rows.
 """
 
 import sqlite3
@@ -54,6 +55,7 @@ class SqliteInbox:
         self._database = database
         self._judge = judge
         self._clock = clock
+        self.is_unsettled = False
 
     async def standing(self) -> InboxStanding:
         """See `Inbox`."""
@@ -144,7 +146,9 @@ class SqliteInbox:
             _stand_before(connection, [place])
             return Rejection(standing.serial, *place, CORRECTION, said)
 
-        return await self._database.write(work)
+        rejection = await self._database.write(work)
+        self.is_unsettled = True
+        return rejection
 
     async def reconsider(self, codes: tuple[str, ...]) -> int:
         """Judge anew the rows that were rejected for these codes; return how many are taken now."""
@@ -161,7 +165,9 @@ class SqliteInbox:
             _stand_before(connection, [place for place, _ in taken])
             return len(taken)
 
-        return await self._database.write(work)
+        count = await self._database.write(work)
+        self.is_unsettled = self.is_unsettled or count > 0
+        return count
 
     def _take_all(self, connection: sqlite3.Connection, sent: list[_Sent]) -> None:
         shelf = Shelf(connection, self._clock())

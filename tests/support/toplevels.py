@@ -54,7 +54,7 @@ class Node:
         self.outbox = MemoryOutbox()
         self._number = 0
 
-    def sender(self) -> Sender:
+    def sender(self, greeting_seconds: float = QUICK * 5) -> Sender:
         """Return a sender that is in a hurry."""
         return Sender(
             self.outbox,
@@ -62,7 +62,7 @@ class Node:
             random=lambda: 0.5,
             new_session=lambda: f"session-{token_urlsafe(6)}",
             poll_seconds=QUICK,
-            greeting_seconds=QUICK * 5,
+            greeting_seconds=greeting_seconds,
             backoff_seconds=QUICK,
         )
 
