@@ -45,7 +45,7 @@ class Syncing:
         """`ledger` is the directory of the ledger, if there is one."""
         self.role: SyncRole | None = None
         self._levels: LevelsReader | None = None
-        files, store = Files(database, seal), Registrations(database)
+        files, store = Files(database, seal), Registrations(database, seal)
         registration = Registration(
             settings.node_prefix,
             objects,

@@ -20,7 +20,7 @@ order by id
 """
 _NEW_PREFIXES = """
 select count(*) from object_version
-where kind = 'prefix' and action = 'grant' and at >= $1 and at < $2
+where kind = 'prefix' and action = 'prefix.grant' and at >= $1 and at < $2
 """
 _IDENTIFIERS = "select prefix, count(*) from record where gone is null group by prefix"
 _NEW_IDENTIFIERS = """

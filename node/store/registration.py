@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from node.store.database import Database
+from resolver.keys.seal import Seal
 
 AGAIN_SECONDS = 600.0  # after which what was refused for the account's sake is tried again
 
+_PLACE = b"registration "
 _DUE = """
 select o.id, o.version, r.papers, r.details
 from object o left join registration r on r.enterprise = o.id
@@ -77,10 +79,14 @@ class StoredNotice(NamedTuple):
 
 
 class Registrations:
-    """The tables of the registration channel.  All methods raise StoreUnavailable and StoreError."""
+    """The tables of the registration channel.  All methods raise StoreUnavailable and StoreError, and SealError for another key.
 
-    def __init__(self, database: Database) -> None:
+    What the top-level node says in words is sealed: it may name people.
+    """
+
+    def __init__(self, database: Database, seal: Seal) -> None:
         self._database = database
+        self._seal = seal
 
     async def due(self, most: int) -> Sequence[Due]:
         """Return enterprises that are to be looked at, the longest unseen first."""
@@ -90,17 +96,34 @@ class Registrations:
     async def note(self, due: Due, told: Told) -> None:
         """Store what came of it."""
         async with self._database.connection() as connection:
-            await connection.execute(_NOTE, due.enterprise, due.version, *told)
+            await connection.execute(
+                _NOTE,
+                due.enterprise,
+                due.version,
+                told.papers,
+                told.details,
+                told.code,
+                self._sealed(due.enterprise, told.reason),
+                told.again_seconds,
+            )
 
     async def refused(self, most: int = 100) -> Sequence[Refused]:
         """Return the enterprises that somebody has to correct."""
         async with self._database.connection() as connection:
-            return [Refused(*row) for row in await connection.fetch(_REFUSED, most)]
+            rows = await connection.fetch(_REFUSED, most)
+        return [Refused(row[0], row[1], self._opened(row[0], row[2])) for row in rows]
 
     async def keep(self, notice: StoredNotice) -> None:
         """Store a notice; one that is stored already stays as it is."""
         async with self._database.connection() as connection:
-            await connection.execute(_KEEP, *notice[:-1])
+            await connection.execute(
+                _KEEP,
+                notice.message_id,
+                notice.prefix,
+                notice.passed,
+                notice.state,
+                self._sealed(notice.message_id, notice.message),
+            )
 
     async def note_effect(self, message_id: str, effect: str) -> None:
         """Store what a notice led to."""
@@ -111,4 +134,13 @@ class Registrations:
         """Return the newest notices, the newest first."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(_NOTICES, most)
-        return [StoredNotice(*row) for row in rows]
+        return [
+            StoredNotice(name, prefix, passed, state, self._opened(name, message), effect)
+            for name, prefix, passed, state, message, effect in rows
+        ]
+
+    def _sealed(self, name: str, text: str) -> bytes:
+        return self._seal.seal(_PLACE + name.encode(), 0, text.encode())
+
+    def _opened(self, name: str, data: bytes) -> str:
+        return self._seal.open(_PLACE + name.encode(), 0, data).decode()

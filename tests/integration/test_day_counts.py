@@ -25,6 +25,7 @@ from node.upstream.daycounts import Owners, rows_of_day
 from resolver.registrar import Operation
 from sync.change import START
 from sync.channels.tables import MAX_SOURCES, TABLES
+from tests.support.objects import admit, grant, objects_on
 from tests.support.registry import ADMIN, SEAL, admin, do, home, registrar_on
 from tests.support.writer import keeper
 
@@ -68,6 +69,19 @@ async def test_what_was_registered_on_the_day_is_counted(database: Database) -> 
         before = await registered_on(connection, date.fromordinal(today.toordinal() - 1))
     assert (found.new_identifiers, found.identifiers) == ({"88.118.9": 2}, {"88.118.9": 1})
     assert before.new_identifiers == {}
+
+
+@pytest.mark.db
+async def test_prefixes_that_were_granted_on_the_day_are_counted(database: Database) -> None:
+    objects = objects_on(database)
+    await admit(objects)
+    await grant(objects, "88.118.9")
+    day = date(2027, 1, 15)  # of their clock
+    async with database.connection() as connection:
+        found = await registered_on(connection, day)
+        before = await registered_on(connection, date.fromordinal(day.toordinal() - 1))
+    assert (found.new_prefixes, found.prefixes) == (1, {"88.118.9": "88.118.9"})
+    assert before.new_prefixes == 0
 
 
 async def node_counts(database: Database) -> list[dict[str, Any]]:

@@ -70,7 +70,7 @@ class Office:
         self.registrar = Registrar(registry, "88.118", time.time)
         self.line = Line(self.registrar)
         self.files = Files(database, SEAL)
-        self.store = Registrations(database)
+        self.store = Registrations(database, SEAL)
 
         async def tell(_: object) -> None:
             """Nobody else is here."""

@@ -13,7 +13,7 @@ create table registration (
     papers bytea,                       -- keyed digests of what was told: what is reviewed anew when it changes,
     details bytea,                      -- and the rest; null: nothing was told yet
     code int,                           -- of the answer that refused it; null: all is well
-    reason text not null default '',
+    reason bytea not null,              -- sealed: who corrects papers is told about people
     again_at timestamptz                -- when it is tried once more; null: when the enterprise is changed
 );
 
@@ -25,7 +25,7 @@ create table notice (
     prefix text not null,
     passed boolean not null,
     state int,
-    message text not null,
+    message bytea not null,             -- sealed
     effect text not null default ''     -- the rule of the step that it led to, or why there was none
 );
 
