@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from node.ledger.keys import NoteError
@@ -108,6 +108,8 @@ class Desk:
             return refuse(HTTPStatus.SERVICE_UNAVAILABLE, "not_stored", str(error))
         except PermissionRefused as error:
             return refuse(HTTPStatus.FORBIDDEN, "forbidden", str(error))
+        except ClientDisconnect:
+            return refuse(HTTPStatus.BAD_REQUEST, "cut_off", "the request was cut off")
 
     async def _read(self, request: Request) -> Json:
         host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")

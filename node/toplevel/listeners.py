@@ -1,10 +1,11 @@
 """Listeners: the channel (HTTPS, certificates on both sides), the page (plain HTTP), and the Handle protocol."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import cast
 
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -127,25 +128,33 @@ async def serving_http(
 @asynccontextmanager
 async def serving_native(answers: Answers, endpoint: Endpoint) -> AsyncIterator[Endpoint]:
     """Serve the Handle protocol, UDP and TCP on one port.  Raises RegistryError."""
-    loop, tcp = asyncio.get_running_loop(), TcpAnswers(answers)
-    for _ in range(PORT_TRIES):
-        listener, true = open_listener(endpoint)
-        try:
-            transport, _protocol = await loop.create_datagram_endpoint(
-                lambda: UdpAnswers(answers), local_addr=(true.host, true.port)
-            )
-            break
-        except OSError as error:
-            listener.close()
-            failure: Any = error
-    else:
-        raise RegistryError(Kind.IN_USE, f"{endpoint} cannot be had by UDP: {failure}.")
-    server = await asyncio.start_server(tcp.serve, sock=listener)
+    listener, datagrams, true = _open_both(endpoint)
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(lambda: UdpAnswers(answers), sock=datagrams)
+    server = await asyncio.start_server(TcpAnswers(answers).serve, sock=listener)
     try:
         yield true
     finally:
         transport.close()
         server.close()
+
+
+def _open_both(endpoint: Endpoint) -> tuple[socket.socket, socket.socket, Endpoint]:
+    """Open a listener for TCP and a socket for UDP on one port.  Raises RegistryError when there is none."""
+    trouble = ""
+    for _ in range(PORT_TRIES if endpoint.port == 0 else 1):
+        listener, true = open_listener(endpoint)
+        datagrams = socket.socket(listener.family, socket.SOCK_DGRAM)
+        datagrams.setblocking(False)
+        try:
+            datagrams.bind((true.host, true.port))
+        except OSError as error:
+            trouble = str(error)
+            listener.close()
+            datagrams.close()
+        else:
+            return listener, datagrams, true
+    raise RegistryError(Kind.IN_USE, f"{endpoint} cannot be had by UDP: {trouble}.")
 
 
 def _app(routes: tuple[Route, ...]) -> Starlette:

@@ -223,3 +223,29 @@ def test_certificate_with_a_key_of_another_kind_is_refused() -> None:
 def test_certificate_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot be read"):
         read_peer_certificate(b"\x30\x03\x02\x01\x01")
+
+
+def test_authority_issues_server_and_client_certificates_for_names(tmp_path: Path) -> None:
+    authority = Authority.load_or_make(tmp_path, NOW)
+    server = authority.issue_server(["localhost", "192.0.2.1"], NOW, 30)
+    client = authority.issue_client("88.118", NOW, 30)
+    issuer = x509.load_pem_x509_certificate(authority.certificate_pem.encode())
+    for pem in (server, client):
+        certificate = x509.load_pem_x509_certificate(pem)
+        certificate.verify_directly_issued_by(issuer)
+        assert certificate.not_valid_before_utc < NOW < certificate.not_valid_after_utc
+        assert (
+            serialization.load_pem_private_key(pem, None).public_key() == certificate.public_key()
+        )
+    names = x509.load_pem_x509_certificate(server).extensions.get_extension_for_class(
+        x509.SubjectAlternativeName
+    )
+    assert names.value.get_values_for_type(x509.DNSName) == ["localhost"]
+    subject = x509.load_pem_x509_certificate(client).subject
+    assert [each.value for each in subject.get_attributes_for_oid(NameOID.USER_ID)] == ["88.118"]
+
+
+def test_authority_issues_a_certificate_that_has_ended_for_those_who_try_it(tmp_path: Path) -> None:
+    authority = Authority.load_or_make(tmp_path, NOW)
+    ended = x509.load_pem_x509_certificate(authority.issue_server(["localhost"], NOW, -1))
+    assert ended.not_valid_before_utc < ended.not_valid_after_utc < NOW
