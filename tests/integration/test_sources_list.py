@@ -10,22 +10,11 @@ import orjson
 import pytest
 
 from node.cli import main
-from node.registry.operators import Operators
-from node.registry.preparation import Policy
-from node.registry.tokens import TokenOrder, Tokens
 from node.store.database import Database
 from node.store.sources import OTHERS, Source, put_sources
-from node.store.tokens import TokenTable
-from node.web.asked import AdminDesk
-from node.web.operators import OperatorDesk
 from node.web.routes import build_admin_app
 from node.web.sources import SourcesApi
-from resolver.httplogin import HttpLogin
-from resolver.schemes import parse_handle
-from resolver.service import Resolver
-from tests.support.identities import Gate
-from tests.support.memory import MemoryStore
-from tests.support.web import SITE
+from tests.support.operators import desk_on, operator_at
 
 pytestmark = pytest.mark.db
 
@@ -51,19 +40,8 @@ async def operator(database: Database) -> AsyncIterator[httpx.AsyncClient]:
     """An operator at the admin listener of a node whose day is over."""
     async with database.transaction() as connection:
         await put_sources(connection, DAY, ROWS)
-    gate, store = Gate(), MemoryStore()
-    gate.identities.find_token = TokenTable(database).find_token  # type: ignore[method-assign]
-    desk = AdminDesk(
-        HttpLogin(gate.authenticator, gate.sessions), Resolver(store, store, store, SITE)
-    )
-    operators = Operators(Policy((), lambda handle: parse_handle(handle).key), gate.identities)
-    app = build_admin_app(bytes, list, sources=SourcesApi(database, OperatorDesk(desk, operators)))
-    made = await Tokens(database).make(TokenOrder(name="me", is_operator=True))
-    transport = httpx.ASGITransport(app, client=("127.0.0.1", 40_000))
-    headers = {"Authorization": f"Bearer {made.text}"}
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://idnode", headers=headers
-    ) as client:
+    app = build_admin_app(bytes, list, sources=SourcesApi(database, desk_on(database)))
+    async with operator_at(app, database) as client:
         yield client
 
 

@@ -5,28 +5,17 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from node.registry.operators import Operators
-from node.registry.preparation import Policy
-from node.registry.tokens import TokenOrder, Tokens
 from node.store.database import Database
 from node.store.outbox import PostgresOutbox
-from node.store.tokens import TokenTable
-from node.web.asked import AdminDesk
-from node.web.operators import OperatorDesk
 from node.web.routes import build_admin_app
 from node.web.sync import SyncApi
 from node.web.sync_rows import sync_section
-from resolver.httplogin import HttpLogin
-from resolver.schemes import parse_handle
-from resolver.service import Resolver
 from sync.change import EVERYTHING, Rejection
 from sync.channels.tables import TABLES
 from sync.step import Evidence
-from tests.support.identities import Gate
-from tests.support.memory import MemoryStore
+from tests.support.operators import desk_on, operator_at
 from tests.support.outboxes import office_on
 from tests.support.registry import SEAL
-from tests.support.web import SITE
 
 pytestmark = pytest.mark.db
 
@@ -37,20 +26,9 @@ PATHS = ("rejected", "retry", "verify", "snapshot")
 @pytest.fixture
 async def operator(database: Database) -> AsyncIterator[httpx.AsyncClient]:
     """An operator at the admin listener of a node that has no top-level node."""
-    gate, store = Gate(), MemoryStore()
-    gate.identities.find_token = TokenTable(database).find_token  # type: ignore[method-assign]
-    desk = AdminDesk(
-        HttpLogin(gate.authenticator, gate.sessions), Resolver(store, store, store, SITE)
-    )
-    operators = Operators(Policy((), lambda handle: parse_handle(handle).key), gate.identities)
-    api = SyncApi(database, SEAL, None, OperatorDesk(desk, operators))
+    api = SyncApi(database, SEAL, None, desk_on(database))
     app = build_admin_app(bytes, list, sections=[sync_section(api)])
-    made = await Tokens(database).make(TokenOrder(name="me", is_operator=True))
-    transport = httpx.ASGITransport(app, client=("127.0.0.1", 40_000))
-    headers = {"Authorization": f"Bearer {made.text}"}
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://idnode", headers=headers
-    ) as client:
+    async with operator_at(app, database) as client:
         yield client
 
 

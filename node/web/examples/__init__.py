@@ -21,9 +21,12 @@ NAMES = (
 )
 
 
+EXAMPLES = files("node.web.examples")
+
+
 def example_text(name: str) -> str:
     """Return an example as the file has it."""
-    return (files("node.web.examples") / f"{name}.json").read_text("utf-8")
+    return (EXAMPLES / f"{name}.json").read_text("utf-8")
 
 
 @cache
