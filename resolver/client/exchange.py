@@ -122,7 +122,8 @@ class Exchange:
                     return received
             pause = next(pauses, None)
             is_over = pause is None or loop.time() - started > ALL_SECONDS or _is_final(error)
-            is_over = is_over or (doubtful and not (asked.is_repeatable or self._honours_keys))
+            is_once = self._honours_keys and KEY_HEADER in asked.headers
+            is_over = is_over or (doubtful and not (asked.is_repeatable or is_once))
             if not is_over and pause is not None:
                 wished = received.wished_pause() if received is not None else 0.0
                 await self._sleep(min(max(pause, wished), LONGEST_PAUSE_SECONDS))

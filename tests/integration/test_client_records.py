@@ -44,7 +44,7 @@ from resolver.client.exchange import (
 from resolver.registrar import MUST_EXIST
 from resolver.schemes import parse
 from resolver.wire import HandleValue
-from tests.support.cutting import Script, cut, cutting, saying
+from tests.support.cutting import Script, asking, cut, cutting, saying
 
 URL = HandleValue(1, b"URL", b"https://example.org/1")
 DONE = saying(201, '{"responseCode":1,"handle":"88.1/x"}', ETag='"1"')
@@ -54,14 +54,6 @@ NO_API = saying(
 
 
 Do = Callable[[Client], Awaitable[Written]]
-
-
-async def at_once(_seconds: float) -> None:
-    """Pause for no time at all."""
-
-
-def asking(url: str, credentials: Credentials | None = None, seconds: float = 10.0) -> Client:
-    return Client(url, credentials, sleep=at_once, attempt_seconds=seconds)
 
 
 async def test_write_whose_answer_was_lost_is_sent_again_with_the_same_key() -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from resolver.client import Client, Credentials
+
 Script = Callable[["Arrived"], bytes | None]
 """What to answer; None closes the connection without an answer."""
 
@@ -92,6 +94,15 @@ async def losing_answers(url: str, times: int) -> AsyncIterator[CuttingServer]:
     finally:
         server.close()
         await server.wait_closed()
+
+
+async def at_once(_seconds: float) -> None:
+    """Pause for no time at all."""
+
+
+def asking(url: str, credentials: Credentials | None = None, seconds: float = 10.0) -> Client:
+    """Return a client that never pauses between attempts."""
+    return Client(url, credentials, sleep=at_once, attempt_seconds=seconds)
 
 
 def cut(_request: Arrived) -> None:
