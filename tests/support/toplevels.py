@@ -123,7 +123,8 @@ class Both:
         }
         outbox = self.node.outbox
         stands = (digests["session"], digests["serial"]) == (outbox.session, outbox.serial)
-        return stands and outbox.complete and told == digests_of(outbox)
+        is_heard = outbox.complete and outbox.acknowledged == outbox.serial
+        return stands and is_heard and told == digests_of(outbox)
 
     async def meet(self) -> None:
         """Return when both are equal.  Raises TimeoutError."""
