@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from node.ledger.keys import VerifierKey
 from node.ledger.note import Note, verify
@@ -16,12 +15,9 @@ from node.ledger.submission import ADD_PATH, origin_hash, parse_cosignatures
 from node.toplevel.app import Running
 from resolver.client import Query, ask_tcp, ask_udp
 from resolver.wire import ResponseCode
-from sync.channels.epp import CreateEnterprise, CreatePrefix
-from tests.support.browser import find_browser, look
-from tests.support.epp import ENTERPRISE
 from tests.support.logs import ORIGIN, WrittenLog, make_leaves
 from tests.support.tablerows import table_rows
-from tests.support.toplevels import Both, both, page_of, top_level, until
+from tests.support.toplevels import Both, both, lively, page_of, top_level, until
 from tests.support.witnesses import submission
 
 STATIC = Path(str(files("node.toplevel") / "static"))
@@ -45,17 +41,6 @@ class Words(HTMLParser):
         self.links += [given[name] for name in ("src", "href") if name in given]
         assert "style" not in given
         assert not any(name.startswith("on") for name in given)
-
-
-async def lively(talk: Both) -> None:
-    """Have it show something of everything."""
-    await talk.node.command(CreateEnterprise("88.118", ENTERPRISE))
-    await talk.node.command(CreatePrefix("88.118", "ENT-1", "88.118.8"))
-    await talk.node.transport.heartbeat({"version": "0.1.0"})
-    talk.node.write("6", upstream_id="ENT-1")
-    talk.node.write("7")  # of a prefix that waits: rejected
-    talk.node.write("9", name="<script>alert(1)</script>")
-    await talk.meet()
 
 
 async def test_page_asks_nobody_else_and_says_each_word_in_both_languages(tmp_path: Path) -> None:
@@ -222,26 +207,3 @@ async def cosigned(page: httpx.AsyncClient, log: WrittenLog, old: int, found: Ru
     (line,) = parse_cosignatures(answer.content)
     key = VerifierKey.parse(found.witness_key)
     return bool(verify(Note(log.checkpoint().text, (line,)), [key]))
-
-
-@pytest.mark.parametrize(
-    ("language", "heading"), [("zh", "收到的数据"), ("en", "What was received")]
-)
-async def test_browser_draws_all_of_it_without_a_fault(
-    tmp_path: Path, language: str, heading: str
-) -> None:
-    browser = find_browser()
-    async with both(tmp_path / "top") as talk:
-        await lively(talk)
-        url = f"http://{talk.found.page}/?lang={language}&table=9"
-        if browser is None:  # then the other tests of this file are all that looks at the page
-            return
-        seen = await asyncio.to_thread(look, browser, url, tmp_path / "home")
-    assert seen.faults == []
-    assert heading in seen.document
-    assert "&lt;script&gt;alert(1)" in seen.document
-    assert re.search(r'data-table="7".*?<td class="number some">1</td>', seen.document)
-    assert "not_granted" in seen.document
-    assert ENTERPRISE.unit_name in seen.document
-    assert re.search(r'<button class="good">(通过|Approve)</button>', seen.document)
-    assert talk.found.witness_key in seen.document.replace("&amp;", "&")

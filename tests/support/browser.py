@@ -1,4 +1,4 @@
-"""A headless browser, where the machine has one: what a page has come to once its scripts have run."""
+"""A headless browser of the machine: what a page has come to once its scripts have run."""
 
 import shutil
 import subprocess
@@ -22,14 +22,21 @@ def find_browser() -> str | None:
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
-def look(browser: str, url: str, home: Path) -> Seen:
-    """Open a page, and return what it has become."""
+def look(url: str, home: Path) -> Seen:
+    """Open a page, and return what it has become.  Raises RuntimeError on a machine without a browser."""
+    browser = find_browser()
+    if browser is None:
+        raise RuntimeError(
+            f"no browser ({', '.join(NAMES)}) is installed: apt-get install chromium"
+        )
     done = subprocess.run(
         (
             browser,
             *("--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={home}"),
             *("--enable-logging=stderr", "--v=0", f"--virtual-time-budget={PAGE_MILLISECONDS}"),
-            *("--no-proxy-server", "--dump-dom", url),
+            *("--no-proxy-server", "--disable-quic", "--no-first-run", "--disable-sync"),
+            *("--disable-background-networking", "--disable-component-update"),
+            *("--dump-dom", url),
         ),
         capture_output=True,
         text=True,

@@ -6,7 +6,7 @@ holds nothing of ours.
 
 import sys
 
-from tests.support import judge_merkle, judge_witness
+from tests.support import judge_merkle, judge_pages, judge_witness
 from tests.support.judge_go import judge_node, judge_sample
 from tests.support.judge_log import judge_log, own_log
 from tests.support.judge_openapi import judge_documents
@@ -16,6 +16,7 @@ from tests.support.judged import judge, judged_node
 def main() -> int:
     """Return the exit code of the judges; the last line is that of the Handle clients."""
     failed = judge_merkle.main()
+    failed |= judge_pages.main()
     with own_log() as log:
         failed |= judge_log(log)
     failed |= judge_witness.main()

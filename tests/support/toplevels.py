@@ -20,11 +20,20 @@ from node.address import Endpoint
 from node.toplevel.app import Plan, Running, running
 from resolver.keys.signing import SigningKey, load_verifying_keys
 from sync.change import Place, Row, digest_rows
-from sync.channels.epp import Answer, Command, Request, decode_answer, encode_command
+from sync.channels.epp import (
+    Answer,
+    Command,
+    CreateEnterprise,
+    CreatePrefix,
+    Request,
+    decode_answer,
+    encode_command,
+)
 from sync.channels.tables import TABLES
 from sync.sender import Sender
 from sync.testing import MemoryOutbox
 from sync.transport import HttpsTransport
+from tests.support.epp import ENTERPRISE
 from tests.support.nodes import ROOT, STOP_SECONDS, eventually
 from tests.support.tablerows import table_rows
 
@@ -229,3 +238,14 @@ class TopLevelProcess:
         found = _URLS[name].search(self.said())
         assert found is not None
         return found[group]
+
+
+async def lively(talk: Both) -> None:
+    """Have it show something of everything."""
+    await talk.node.command(CreateEnterprise("88.118", ENTERPRISE))
+    await talk.node.command(CreatePrefix("88.118", "ENT-1", "88.118.8"))
+    await talk.node.transport.heartbeat({"version": "0.1.0"})
+    talk.node.write("6", upstream_id="ENT-1")
+    talk.node.write("7")  # of a prefix that waits: rejected
+    talk.node.write("9", name="<script>alert(1)</script>")
+    await talk.meet()
