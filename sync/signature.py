@@ -34,6 +34,7 @@ _INPUT = re.compile(
 _PARAMETER = re.compile(rf';({_NAME})=(?:([0-9]+)|"([^"]*)")')
 _SIGNATURE = re.compile(rf"(?P<label>{_NAME})=:(?P<bytes>[A-Za-z0-9+/]+=*):")
 _DIGEST = re.compile(r"(?:^|, *)sha-256=:(?P<bytes>[A-Za-z0-9+/]+=*):(?= *(?:,|$))")
+_CREATED = re.compile(r"[0-9]{1,15}")
 _NONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
@@ -239,7 +240,8 @@ class _Given(NamedTuple):
                 Fault.MALFORMED, f"{INPUT} and {SIGNATURE} hold one signature of one label"
             )
         of = {name: number or text for name, number, text in _PARAMETER.findall(found["of"])}
-        if not of.get("created", "").isdecimal() or not _NONCE.fullmatch(of.get("nonce", "")):
+        created, nonce = of.get("created", ""), of.get("nonce", "")
+        if not _CREATED.fullmatch(created) or not _NONCE.fullmatch(nonce):
             raise SignatureFailed(
                 Fault.MALFORMED, "a signature has created, and a nonce of 16 to 64 letters"
             )
@@ -248,8 +250,8 @@ class _Given(NamedTuple):
             digest,
             covered,
             found["params"],
-            int(of["created"]),
-            of["nonce"],
+            int(created),
+            nonce,
             of.get("keyid", ""),
             of.get("alg", ""),
             _base64(signed["bytes"]),

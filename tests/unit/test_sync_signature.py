@@ -136,6 +136,8 @@ INPUT = "signature-input"
         (with_text(INPUT, '"@method"', '"@method" "@method"'), Fault.MALFORMED),
         (with_text(INPUT, f'nonce="{NONCE}";', ""), Fault.MALFORMED),
         (with_text(INPUT, f"created={NOW};", ""), Fault.MALFORMED),
+        (with_text(INPUT, f"={NOW};", f'="{"9" * 5_000}";'), Fault.MALFORMED),
+        (with_text(INPUT, f"={NOW};", '="\u0663";'), Fault.MALFORMED),
         (with_text(INPUT, "idnode=", "other="), Fault.MALFORMED),
         (with_text(INPUT, "idnode=", 'x=("@path");created=1,idnode='), Fault.MALFORMED),
         (with_text("content-digest", "sha-256", "sha-512"), Fault.MALFORMED),
