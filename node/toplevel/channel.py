@@ -50,6 +50,7 @@ from sync.transport import EPP_TYPE, JSON_TYPE, TIME_HEADER
 
 BODY_SECONDS = 30.0  # for a message to arrive
 MAX_FRAME_BYTES = 1 << 21
+NO_MESSAGES = "1300"  # an empty queue, as EPP says it
 MAX_HEARTBEAT_BYTES = 65_536
 OLD_REPLIES = 32  # that are kept to be said again
 CLOSE = "idnode.close"  # in a request's scope: breaks its connection
@@ -176,7 +177,9 @@ class Channel:
 
     async def _frame(self, body: bytes) -> Said:
         answer = await self._registrar.answer(body)
-        self._journal.note("epp", _in_words(answer))
+        code = _code_of(answer)
+        if code != NO_MESSAGES:  # it is asked for every two seconds
+            self._journal.note("epp", code)
         return Said(HTTPStatus.OK, answer, EPP_TYPE)
 
     async def _beat(self, body: bytes) -> Said:
@@ -268,7 +271,7 @@ def _problem(status: HTTPStatus, kind: str, detail: str = "") -> Said:
     return Said(status, Problem(status, kind, detail).encode(), PROBLEM_TYPE)
 
 
-def _in_words(answer: bytes) -> str:
-    """The code of an EPP answer."""
+def _code_of(answer: bytes) -> str:
+    """Return the code of an EPP answer."""
     found = re.search(rb'code="([0-9]{4})"', answer)
     return found[1].decode() if found else ""

@@ -15,6 +15,7 @@ from node.ledger.submission import ADD_PATH, origin_hash, parse_cosignatures
 from node.toplevel.app import Running
 from resolver.client import Query, ask_tcp, ask_udp
 from resolver.wire import ResponseCode
+from sync.channels.epp import CheckPrefix, PollRequest
 from tests.support.logs import ORIGIN, WrittenLog, make_leaves
 from tests.support.tablerows import table_rows
 from tests.support.toplevels import Both, both, lively, page_of, top_level, until
@@ -84,6 +85,14 @@ async def test_state_tells_how_everything_stands_and_no_person(tmp_path: Path) -
         for name in ("name", "phone", "email", "certificate_number"):
             assert PERSON[name] not in text
         await until(lambda: digest_is_shown(talk))
+
+
+async def test_events_do_not_tell_of_each_empty_poll(tmp_path: Path) -> None:
+    async with both(tmp_path / "top") as talk:
+        for command in (PollRequest(), CheckPrefix("88.118", "88.118.8"), PollRequest()):
+            await talk.node.command(command)
+        events = (await talk.get("/state"))["events"]
+    assert [each["text"] for each in events if each["kind"] == "epp"] == ["1000"]
 
 
 async def digest_is_shown(talk: Both) -> bool:
