@@ -58,6 +58,8 @@ campaign: .venv/.made .judges/.made ## the long runs: random messages, killed pr
 	$(BIN)/python -m loadtest.kill_ledger --kills 200
 	$(BIN)/python -m loadtest.million --resolutions 1000000
 	$(BIN)/python -m loadtest.stale --seconds 120
+	$(BIN)/python -m loadtest.sync_load --seconds 300 --registrations 500 --changes 20
+	$(BIN)/python -m loadtest.kill_sync --faults all --seed 1
 
 audit-tool: .venv/.made ## dist/idnode-audit.pyz: the verifier in one file, for an auditor
 	$(BIN)/python -m node.ledger.verify.packing dist/idnode-audit.pyz

@@ -5,6 +5,7 @@ and, apart from that, by the top-level node itself (GET /digests).  A diary in t
 row that is put: its serials must be those of our changes, in their order, none twice and none missing.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import closing
@@ -23,6 +24,7 @@ from sync.change import END, START, Digester, Place, Row
 from sync.step import OutboxStanding
 
 BUSY_SECONDS = 30.0
+TRIES, PAUSE_SECONDS = 20, 1.0
 SHOWN = 5  # of differences of one kind
 
 _DIARY = """
@@ -95,7 +97,19 @@ async def read_ours(node: Node) -> OutboxStanding:
 
 
 async def compare(node: Node, top: TopLevel, *, diary_from: int | None = None) -> Agreement:
-    """Compare both sides, which are at rest; with `diary_from` also all changes after that serial."""
+    """Compare both sides, which stand at one serial; with `diary_from` also all changes after that serial.
+
+    The node tells of its own state by itself (表E); what is read while it does is read again.
+    """
+    for _ in range(TRIES):
+        found = await _compare(node, top, diary_from)
+        if not found.faults or (await read_ours(node)).serial == found.serial:
+            break
+        await asyncio.sleep(PAUSE_SECONDS)
+    return found
+
+
+async def _compare(node: Node, top: TopLevel, diary_from: int | None) -> Agreement:
     async with _database(node) as database:
         outbox = _outbox(node, database)
         ours = await outbox.standing()

@@ -48,9 +48,9 @@ class Comparison:
     def paths(self) -> list[Path]:
         """Learn and warm, and return the paths."""
         nodes = (self._on, self._off)
-        asks = [_asks(node, learn(node, self._corpus, self._extent)) for node in nodes]
+        asks = [busy_and_calm(node, learn(node, self._corpus, self._extent)) for node in nodes]
         found = []
-        for place, (name, title) in enumerate(_TITLES):
+        for place, (name, title) in enumerate(TITLES):
             rows = [
                 self._row(node, ask[place][pace], f"{name}-{pace_name}", f"{title}, {pace_name}")
                 for pace, pace_name in enumerate(_PACES)
@@ -75,7 +75,7 @@ class Comparison:
 
 
 _PACES = ("busy", "calm")
-_TITLES = (
+TITLES = (
     ("udp", "UDP"),
     ("tcp", "TCP kept open"),
     ("pipelined", f"TCP, {PIPELINED} pipelined"),
@@ -83,7 +83,7 @@ _TITLES = (
 )
 
 
-def _asks(node: Node, asked: Questions) -> list[tuple[Ask, Ask]]:
+def busy_and_calm(node: Node, asked: Questions) -> list[tuple[Ask, Ask]]:
     """Return for each path how it is asked busily, and calmly."""
     native, http = node.native, node.http
     deep = partial(prepare_paced, native, asked.native, transport="tcp", depth=PIPELINED)

@@ -163,10 +163,12 @@ class Stand:
         command = [sys.executable, "-m", f"loadtest.baselines.{arguments[0]}", *arguments[1:]]
         return self._start(command, dict(os.environ), log), log
 
-    def start_program(self, name: str, command: list[str]) -> tuple[subprocess.Popen[bytes], Path]:
-        """Start a program without settings of the node; return the process and the file of its output."""
+    def start_program(
+        self, name: str, command: list[str], settings: Mapping[str, str] | None = None
+    ) -> tuple[subprocess.Popen[bytes], Path]:
+        """Start a program, with these settings of a node and no others; return the process and its output's file."""
         log = self.directory / f"{name}.log"
-        return self._start(command, clean_environment({}), log), log
+        return self._start(command, clean_environment(settings or {}), log), log
 
     def start_echo(self) -> tuple[Subject, dict[str, Address]]:
         """Start the echo baseline; return it and its addresses by transport."""
