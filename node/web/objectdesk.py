@@ -17,6 +17,7 @@ from node.model.rule import ModelError, Rule
 from node.registry.objects import Actor, ObjectExists, ObjectMissing, VersionMoved
 from node.web.asked import Asked, Told, read_json
 from node.web.operators import OperatorDesk
+from node.web.row import Endpoint
 from resolver.httplogin import origin_of
 from resolver.precondition import read_precondition
 from resolver.problem import Problem
@@ -49,8 +50,11 @@ class ObjectDesk:
     def __init__(self, desk: OperatorDesk) -> None:
         self._desk = desk
 
-    async def serve(self, request: Request, root: bytes, act: ObjectAct) -> Response:
-        """Answer an operator's request by `act`, which may raise what the use cases of objects raise."""
+    def endpoint(self, root: str, act: ObjectAct) -> Endpoint:
+        """Return an endpoint below `root` for operators that answers by `act`.
+
+        `act` may raise what the use cases of objects raise; by its name the OpenAPI document knows the endpoint.
+        """
 
         async def carry_out(asked: Asked, caller: Caller) -> Response:
             try:
@@ -60,7 +64,11 @@ class ObjectDesk:
             except SourceUnavailable:
                 raise Told(Problem(503, "unavailable", BUSY)) from None
 
-        return await self._desk.serve(request, root, carry_out)
+        async def endpoint(request: Request) -> Response:
+            return await self._desk.serve(request, root.encode(), carry_out)
+
+        endpoint.__name__, endpoint.__doc__ = act.__name__, act.__doc__
+        return endpoint
 
 
 async def read_form(kind: type[Form], asked: Asked) -> Form:

@@ -5,12 +5,11 @@ the log of the node, without the data.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime
 from urllib.parse import quote
 
 import orjson
-from fastapi import Request
 from fastapi.responses import Response
 
 from node.model.application import APPLICATION_LIFE, Application
@@ -21,12 +20,22 @@ from node.model.personal import has_personal
 from node.model.prefix import Prefix
 from node.model.stage import PREFIX_LIFE
 from node.model.template import TEMPLATE_LIFE, Template
-from node.registry.objects import Actor, Held, ObjectKind, ObjectMissing, Objects, Step
+from node.registry.objects import (
+    Actor,
+    Held,
+    ObjectExists,
+    ObjectKind,
+    ObjectMissing,
+    Objects,
+    Step,
+    VersionMoved,
+)
 from node.web.asked import JSON_TYPE, Asked
-from node.web.objectdesk import ROLES, ObjectDesk, key_of
+from node.web.objectdesk import ROLES, key_of
 from resolver.precondition import etag
 from resolver.target import Parameters, TargetError
 
+NEW = 0  # the version of what must not be there yet
 MAX_PAGE, USUAL_PAGE = 1_000, 100
 MAX_VERSION = 2**31 - 1
 PLURALS = {
@@ -49,34 +58,22 @@ log = logging.getLogger(__name__)
 
 
 class ObjectView:
-    """The endpoints for one kind; each is handed a request and returns the response."""
+    """The answers about one kind."""
 
-    def __init__(self, desk: ObjectDesk, objects: Objects, kind: ObjectKind) -> None:
-        self._desk = desk
+    def __init__(self, objects: Objects, kind: ObjectKind) -> None:
         self._objects = objects
         self._kind = kind
-        self._root = f"/v1/{PLURALS[kind]}".encode()
 
-    async def list(self, request: Request) -> Response:
-        """GET: the objects in the order of their ids, masked."""
-        return await self._desk.serve(request, self._root, self._list)
-
-    async def show(self, request: Request) -> Response:
-        """GET: one object, masked unless `personal` is asked for."""
-        return await self._desk.serve(request, self._root, self._show)
-
-    async def history(self, request: Request) -> Response:
-        """GET: the steps that brought it where it is, the oldest first; nothing that is personal."""
-        return await self._desk.serve(request, self._root, self._history)
-
-    async def read(self, key: str) -> Held:
-        """Return an object.  Raises ObjectMissing."""
+    async def read(self, asked: Asked) -> Held:
+        """Return the object that the path names.  Raises ObjectMissing."""
+        key = key_of(asked)
         held = await self._objects.read(self._kind, key)
         if held is None:
             raise ObjectMissing(self._kind, key)
         return held
 
-    async def _list(self, asked: Asked, _actor: Actor) -> Response:
+    async def list(self, asked: Asked, _actor: Actor) -> Response:
+        """GET: the objects in the order of their ids, masked."""
         parameters = asked.parameters
         limit = _number(parameters, b"limit", MAX_PAGE) or USUAL_PAGE
         found = await self._objects.list(
@@ -89,17 +86,18 @@ class ObjectView:
         body: Json = {PLURALS[self._kind]: [held_json(each) for each in found]}
         return respond(200, body | ({"after": found[-1].id} if len(found) == limit else {}))
 
-    async def _show(self, asked: Asked, actor: Actor) -> Response:
-        held = await self.read(key_of(asked))
-        return show(asked, actor, held)
+    async def show(self, asked: Asked, actor: Actor) -> Response:
+        """GET: one object, masked unless `personal` is asked for."""
+        return show(asked, actor, await self.read(asked))
 
-    async def _history(self, asked: Asked, _actor: Actor) -> Response:
+    async def history(self, asked: Asked, _actor: Actor) -> Response:
+        """GET: the steps that brought it where it is, the oldest first; nothing that is personal."""
         key = key_of(asked)
         limit = _number(asked.parameters, b"limit", MAX_PAGE) or USUAL_PAGE
         after = _number(asked.parameters, b"after", MAX_VERSION)
         steps = await self._objects.history(self._kind, key, after=after, limit=limit)
         if not steps:
-            await self.read(key)
+            await self.read(asked)
         body: Json = {"id": key, "steps": [step_json(each) for each in steps]}
         return respond(200, body | ({"after": steps[-1].version} if len(steps) == limit else {}))
 
@@ -125,6 +123,14 @@ def tell_new(held: Held) -> Response:
     """Return an object that is there now, masked, with its place."""
     place = f"/v1/{PLURALS[held.kind]}/{quote(held.id)}"
     return respond(201, held_json(held), {"ETag": etag(held.version), "Location": place})
+
+
+async def tell_created(put: Awaitable[Held]) -> Response:
+    """Return what is put where nothing may be yet (`if_version` NEW).  Raises ObjectExists for a name that is taken."""
+    try:
+        return tell_new(await put)
+    except VersionMoved as moved:
+        raise ObjectExists(moved.held.kind, moved.held.id) from None
 
 
 def held_json(held: Held, *, personal: bool = False) -> Json:

@@ -337,11 +337,10 @@ async def test_a_template_is_told_from_its_publication_on(
 ) -> None:
     await admit(objects)
     key = template_id(TEMPLATE.name, TEMPLATE.version)
-    names = (TEMPLATE.name, TEMPLATE.version)
 
     created = await objects.put_template(TEMPLATE, EVERYBODY, enterprise=whose, if_version=0)
     assert (created.id, created.state, await synced(database, table)) == (key, "draft", [])
-    published = await objects.step_template(*names, TemplateAction.PUBLISH, EVERYBODY)
+    published = await objects.step_template(key, TemplateAction.PUBLISH, EVERYBODY)
     assert await synced(database, table) == [f"{TEMPLATE.name}|1.0"]
     same = await objects.put_template(TEMPLATE, EVERYBODY, enterprise=whose)
     assert same == published  # nothing new
@@ -366,19 +365,19 @@ async def test_a_template_that_records_name_is_not_deleted(
     objects: Objects, database: Database
 ) -> None:
     await home(database, "88.118.8")
-    names = (TEMPLATE.name, TEMPLATE.version)
+    key = template_id(TEMPLATE.name, TEMPLATE.version)
     await objects.put_template(TEMPLATE, EVERYBODY)
     for action in (TemplateAction.PUBLISH, TemplateAction.WITHDRAW):
-        await objects.step_template(*names, action, EVERYBODY)
+        await objects.step_template(key, action, EVERYBODY)
     async with registrar_on(database) as registrar:
         value = url(1001, TEMPLATE.name.encode())
         await do(registrar, Operation.CREATE, "88.118.8/x", value)
 
         with pytest.raises(ModelError) as used:
-            await objects.step_template(*names, TemplateAction.DELETE, EVERYBODY)
+            await objects.step_template(key, TemplateAction.DELETE, EVERYBODY)
         await do(registrar, Operation.DELETE, "88.118.8/x")
 
-    deleted = await objects.step_template(*names, TemplateAction.DELETE, EVERYBODY)
+    deleted = await objects.step_template(key, TemplateAction.DELETE, EVERYBODY)
     with pytest.raises(ModelError) as again:
         await objects.put_template(TEMPLATE, EVERYBODY)
 
@@ -388,11 +387,9 @@ async def test_a_template_that_records_name_is_not_deleted(
 
 
 async def test_a_draft_is_deleted_without_a_search(objects: Objects) -> None:
-    await objects.put_template(TEMPLATE, EVERYBODY)
+    draft = await objects.put_template(TEMPLATE, EVERYBODY)
 
-    deleted = await objects.step_template(
-        TEMPLATE.name, TEMPLATE.version, TemplateAction.DELETE, EVERYBODY
-    )
+    deleted = await objects.step_template(draft.id, TemplateAction.DELETE, EVERYBODY)
 
     assert deleted.state == "deleted"
 
@@ -407,9 +404,7 @@ async def test_an_application_is_told_while_in_use_and_when_it_is_retired(
     assert await objects.put_application(APPLICATION, EVERYBODY, enterprise=whose) == first
     more = replace(APPLICATION, users=99)
     await objects.put_application(more, EVERYBODY, enterprise=whose, if_version=1)
-    retired = await objects.step_application(
-        APPLICATION.name, ApplicationAction.RETIRE, EVERYBODY, enterprise=whose
-    )
+    retired = await objects.step_application(first.id, ApplicationAction.RETIRE, EVERYBODY)
     with pytest.raises(ModelError) as resting:
         await objects.put_application(APPLICATION, EVERYBODY, enterprise=whose)
 

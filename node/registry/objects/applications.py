@@ -46,20 +46,18 @@ class Applications(Desk):
 
     async def step_application(
         self,
-        name: str,
+        key: str,
         action: ApplicationAction,
         actor: Actor,
         *,
-        enterprise: str = "",
         if_version: int | None = None,
     ) -> Held:
         """Retire or resume an application."""
-        key = application_id(enterprise, name)
 
         async def work(step: Transaction) -> Held:
             held = await step.hold(ObjectKind.APPLICATION, key, if_version=if_version)
             after = _application(held).take(action, roles=actor.roles)
-            return await step.put(after, held, Whose(enterprise))
+            return await step.put(after, held, Whose(held.enterprise))
 
         return await self._take(Deed(APPLICATION_LIFE.rule_of(action), actor), work)
 

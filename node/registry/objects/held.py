@@ -76,7 +76,6 @@ class ObjectMissing(RegistryError):
 
     def __init__(self, kind: ObjectKind, key: str) -> None:
         super().__init__(Kind.NOT_FOUND, f"There is no {kind.value} {key!r}.")
-        self.object_kind, self.id = kind, key
 
 
 class ObjectExists(RegistryError):
@@ -84,7 +83,6 @@ class ObjectExists(RegistryError):
 
     def __init__(self, kind: ObjectKind, key: str) -> None:
         super().__init__(Kind.CONFLICT, f"The {kind.value} {key!r} is there already, or was once.")
-        self.object_kind, self.id = kind, key
 
 
 class VersionMoved(RegistryError):

@@ -58,8 +58,7 @@ class Templates(Desk):
 
     async def step_template(
         self,
-        name: str,
-        version: str,
+        key: str,
         action: TemplateAction,
         actor: Actor,
         *,
@@ -69,7 +68,6 @@ class Templates(Desk):
 
         To delete one that was published all records are searched for its name, which may take half a minute.
         """
-        key = template_id(name, version)
         is_unused = action is _A.DELETE and await self._is_unused(key)
 
         async def work(step: Transaction) -> Held:
@@ -81,14 +79,11 @@ class Templates(Desk):
 
     async def _is_unused(self, key: str) -> bool:
         """True when no record can name the template, or none does."""
-        kind = ObjectKind.TEMPLATE.value
-        published = TEMPLATE_LIFE.rule_of(_A.PUBLISH)
-        if not await was_taken(self._database, kind, key, published):
-            return True
         held = await self.read(ObjectKind.TEMPLATE, key)
-        assert held is not None  # noqa: S101  it has been published, and nothing is ever forgotten
-        name = _template(held).name.encode()
-        return not await is_named_in_records(self._database, name)
+        published = TEMPLATE_LIFE.rule_of(_A.PUBLISH)
+        if held is None or not await was_taken(self._database, held.kind.value, held.id, published):
+            return True
+        return not await is_named_in_records(self._database, _template(held).name.encode())
 
 
 def _template(held: Held) -> Template:
