@@ -32,6 +32,7 @@ from resolver.observe import (
     event_cell,
     gauge_cell,
     latency_row,
+    registration_row,
 )
 from sync.channels.tables import TABLES
 
@@ -151,6 +152,7 @@ class _Node(Collector):
         sums = [sum(column) for column in zip(*(each.cells for each in self._readers), strict=True)]
         yield _resolutions(sums)
         yield _latency(sums)
+        yield _registration([each.cells for each in self._counting])
         yield _events([each.cells for each in self._counting])
         yield from self._levels()
         yield from _index(self._of_keeper.reverse)
@@ -202,14 +204,27 @@ def _latency(sums: Sequence[int]) -> Metric:
         "Time from the request's last byte to its answer, in seconds.",
         labels=["protocol"],
     )
-    bounds = [str(bound / 1e9) for bound in LATENCY_BOUNDS_NS]
     for protocol in PROTOCOLS:
         cells, total = latency_row(protocol)
-        below = accumulate(sums[cell] for cell in cells)
-        buckets = [(bound, float(count)) for bound, count in zip(bounds, below, strict=False)]
-        buckets.append(("+Inf", float(sum(sums[cell] for cell in cells))))
+        buckets = _buckets([sums[cell] for cell in cells])
         family.add_metric([protocol.value], buckets=buckets, sum_value=sums[total] / 1e9)
     return family
+
+
+def _registration(counting: Sequence[Sequence[int]]) -> Metric:
+    cells, total = registration_row()
+    return HistogramMetricFamily(
+        "idnode_registration_seconds",
+        "Time from a request that creates a record to its commit, in seconds.",
+        buckets=_buckets([sum(each[cell] for each in counting) for cell in cells]),
+        sum_value=sum(each[total] for each in counting) / 1e9,
+    )
+
+
+def _buckets(counts: Sequence[int]) -> list[tuple[str, float]]:
+    bounds = [str(bound / 1e9) for bound in LATENCY_BOUNDS_NS]
+    buckets = [(bound, float(n)) for bound, n in zip(bounds, accumulate(counts), strict=False)]
+    return [*buckets, ("+Inf", float(sum(counts)))]
 
 
 def _events(counting: Sequence[Sequence[int]]) -> Metric:

@@ -131,13 +131,31 @@ class Siblings:
         elif hint:
             await asyncio.gather(*(self._tell(slot, _HINT + hint) for slot in hearing))
 
+    async def count_hearing(self, within_seconds: float) -> int:
+        """Return how many of the others take in, in that time, that nothing was written: their event loops turn."""
+        others = [slot for slot in range(self._slots) if slot != self._slot]
+        return sum(await asyncio.gather(*(self._hears(slot, within_seconds) for slot in others)))
+
+    async def _hears(self, slot: int, within_seconds: float) -> bool:
+        deadline = asyncio.get_running_loop().time() + within_seconds
+        try:
+            line = await self._line(slot, within_seconds)
+            await line.tell(_HINT, deadline)
+        except OSError:  # includes TimeoutError
+            return False
+        return True
+
+    async def _line(self, slot: int, within_seconds: float) -> "_Line":
+        line = self._lines.get(slot)
+        if line is None or not line.is_open:
+            async with asyncio.timeout(within_seconds):
+                line = self._lines[slot] = await self._open_line(slot)
+        return line
+
     async def _tell(self, slot: int, hint: bytes) -> None:
         loop = asyncio.get_running_loop()
         try:
-            line = self._lines.get(slot)
-            if line is None or not line.is_open:
-                async with asyncio.timeout(HEARD_SECONDS):
-                    line = self._lines[slot] = await self._open_line(slot)
+            line = await self._line(slot, HEARD_SECONDS)
             await line.tell(hint, loop.time() + HEARD_SECONDS)
         except TimeoutError:
             self._deaf_until[slot] = loop.time() + DEAF_SECONDS

@@ -75,6 +75,7 @@ class WritePath:
             on_written=on_written,
             unique=uuid4,
             count=tally.happened,
+            registered=tally.registered,
             case_sensitive=settings.case_sensitive,
             clock=time.time,
         )

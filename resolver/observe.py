@@ -84,7 +84,8 @@ _BUCKETS = (
 )  # no 64-bit time falls outside; those above the last bound are shown as one
 _ROW = _BUCKETS + 1  # and the sum
 LATENCY_BASE = len(RESOLUTIONS)
-EVENT_BASE = LATENCY_BASE + _ROW * len(PROTOCOLS)
+_REGISTRATION_BASE = LATENCY_BASE + _ROW * len(PROTOCOLS)  # registrations are timed in a row of their own
+EVENT_BASE = _REGISTRATION_BASE + _ROW
 GAUGE_BASE = EVENT_BASE + len(Event)
 CELL_COUNT = GAUGE_BASE + len(Gauge)
 
@@ -110,6 +111,17 @@ def latency_row(protocol: Protocol) -> tuple[range, int]:
     """Return the cells of a protocol's latency buckets (more than there are bounds), and that of the sum in ns."""
     base = LATENCY_BASE + _ROW * PROTOCOLS.index(protocol)
     return range(base, base + _BUCKETS), base + _BUCKETS
+
+
+def registration_row() -> tuple[range, int]:
+    """Return the cells of registrations' latency buckets, as `latency_row`, and that of the sum in ns."""
+    base = _REGISTRATION_BASE
+    return range(base, base + _BUCKETS), base + _BUCKETS
+
+
+def bucket_bounds(bucket: int) -> tuple[int, int]:
+    """Return the nanoseconds that fall into the nth bucket of a latency row: from the first, below the second."""
+    return (1 << _FINEST_BITS + bucket - 1 if bucket else 0), 1 << _FINEST_BITS + bucket
 
 
 def event_cell(event: Event) -> int:
@@ -157,6 +169,12 @@ class Tally:
         cells, row = self.cells, _LATENCY_ROW[resolution]
         cells[row + (elapsed_ns >> _FINEST_BITS).bit_length()] += times
         cells[row + _BUCKETS] += elapsed_ns * times
+
+    def registered(self, elapsed_ns: int) -> None:
+        """Tell how long a registration took, from the request to the commit, in nanoseconds."""
+        cells, row = self.cells, _REGISTRATION_BASE
+        cells[row + (elapsed_ns >> _FINEST_BITS).bit_length()] += 1
+        cells[row + _BUCKETS] += elapsed_ns
 
     def happened(self, event: Event, times: int = 1) -> None:
         """Count an event."""
