@@ -25,6 +25,7 @@ from node.registry.reverse import ReverseIndex
 from node.registry.tokens import OPERATOR_TOKEN_FILE, Tokens, ensure_operator_token
 from node.serving import Spawn, checks_of, serving_http, task_group
 from node.siblings import Siblings
+from node.signs import Signs
 from node.site import KEY_FILE, own_site
 from node.sockets import Sockets
 from node.store.changes import prune_changes
@@ -72,11 +73,7 @@ async def serve_keeper(
         keeper = Keeper(settings, run_directory, own, readers, spawn)
 
         def checks() -> list[Check]:
-            return (
-                checks_of([each.cells for each in readers])
-                + keeper.checks()
-                + keeper.syncing.checks()
-            )
+            return keeper.checks() + keeper.syncing.checks()
 
         def metrics() -> bytes:
             return exposition(
@@ -123,6 +120,7 @@ class Keeper:
     ) -> None:
         self._settings = settings
         self._spawn = spawn
+        self._readers = readers
         self.tally = Tally(own.cells)
         self.database = Database(settings.database_url, max_connections=2)
         self.reading = ReadPath(
@@ -145,12 +143,10 @@ class Keeper:
         self.sections = [object_section(self.writing.objects, for_operators)]
         tokens = Tokens(self.writing.database, case_sensitive=settings.case_sensitive)
         self.tokens = TokensApi(tokens, for_operators)
-        answering = (own, *readers)
-        self.bulk = Bulk(settings, self.writing, self.service, for_operators, answering)
+        self.bulk = Bulk(settings, self.writing, self.service, for_operators, (own, *readers))
         spawn(self.reading.records.run())
         spawn(self.reading.feed.run())
-        types = SearchedTypes.of(settings.reverse_types)
-        self.reverse = ReverseIndex(self.database, types)
+        self.reverse = ReverseIndex(self.database, SearchedTypes.of(settings.reverse_types))
         spawn(self.reverse.run())
         spawn(self.bulk.runner.run())
         self.ledger: LedgerRole | None = None
@@ -165,8 +161,11 @@ class Keeper:
             self.ledger = LedgerRole(self.database, conduct, readers, self.tally)
             spawn(self.ledger.run())
             spawn(Daily(self.database, conduct.directory).run())
+        signs = Signs(Siblings(run_directory, settings.workers), readers, own, self.checks)
         objects, seal = self.writing.objects, self.writing.seal
-        self.syncing = Syncing(settings, self.database, objects, seal, for_operators, spawn, ledger)
+        self.syncing = Syncing(
+            settings, self.database, objects, seal, for_operators, spawn, ledger, signs
+        )
         is_syncing = self.syncing.role is not None
         spawn(_prune_for_ever(self.database, self.bulk.runner, is_syncing=is_syncing))
 
@@ -177,11 +176,12 @@ class Keeper:
             self._spawn(self._make_operator_token())
 
     def checks(self) -> list[Check]:
-        """How the ledger stands, if there is one."""
+        """How the workers stand, and the ledger, if there is one."""
+        found = checks_of([each.cells for each in self._readers])
         if self.ledger is None:
-            return []
+            return found
         standing = self.ledger.standing()
-        return [Check("ledger", standing.state is not State.STOPPED, standing.reason)]
+        return [*found, Check("ledger", standing.state is not State.STOPPED, standing.reason)]
 
     def ledger_levels(self) -> tuple[WitnessLevels, LogLevels]:
         """What the metrics show of the ledger."""

@@ -1,5 +1,6 @@
 """Syncing: what the keeper has for the national top-level node, put together once."""
 
+import os
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
 
@@ -7,14 +8,18 @@ from node.config import Settings
 from node.metrics import SyncLevels
 from node.registry.objects import Objects
 from node.serving import Spawn
+from node.signs import Signs
 from node.store.database import Database
 from node.store.files import Files
 from node.store.registration import Registrations
 from node.store.synced import SyncedRows
 from node.upstream.counting import DayCounts
 from node.upstream.levels import LevelsReader
+from node.upstream.monitoring import Monitor
+from node.upstream.notebook import NOTEBOOK_FILE, Notebook
 from node.upstream.registration import Registration
 from node.upstream.role import SyncRole
+from node.upstream.sampling import Sampler
 from node.web.files import FilesApi
 from node.web.health import Check
 from node.web.operators import OperatorDesk
@@ -41,10 +46,14 @@ class Syncing:
         desk: OperatorDesk,
         spawn: Spawn,
         ledger: Path | None,
+        signs: Signs,
     ) -> None:
         """`ledger` is the directory of the ledger, if there is one."""
         self.role: SyncRole | None = None
         self._levels: LevelsReader | None = None
+        self._monitor: Monitor | None = None
+        self._signs = signs
+        self._parent = os.getppid()  # whoever else is ours at the end: the supervisor was killed
         files, store = Files(database, seal), Registrations(database, seal)
         registration = Registration(
             settings.node_prefix,
@@ -59,6 +68,8 @@ class Syncing:
             self._levels = LevelsReader(database, self.role)
             spawn(self.role.run())
             spawn(self._levels.run())
+            self._monitor = monitor_of(settings, database, seal, signs)
+            spawn(self._monitor.run())
             if ledger is not None:
                 counts = DayCounts(database, SyncedRows(seal), ledger, settings.node_prefix)
                 spawn(counts.run())
@@ -85,3 +96,19 @@ class Syncing:
         """Stop; what waits is sent after the next start."""
         if self.role is not None:
             await self.role.end()
+        if self._monitor is not None:
+            await self._monitor.end(in_order=os.getppid() == self._parent)
+        await self._signs.close()
+
+
+def monitor_of(settings: Settings, database: Database, seal: Seal, signs: Signs) -> Monitor:
+    """Return what measures this node for the top-level node."""
+    return Monitor(
+        database,
+        SyncedRows(seal),
+        settings.node_prefix,
+        Sampler(signs.slots),
+        signs.read,
+        Notebook(settings.data_dir / NOTEBOOK_FILE),
+        running_since=signs.running_since,
+    )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -124,6 +125,31 @@ async def test_record_is_in_step_and_a_rejected_one_is_seen_and_sent_again(
     session = (await operated.say("sync", "snapshot")).split()[1]
     await until(lambda: peer.inbox.stands.session == session, LIMIT)
     assert await asyncio.to_thread(operated.process.stop) == 0
+
+
+async def test_a_killed_node_tells_of_it_when_it_runs_again(operated: Operated) -> None:
+    process, peer = operated.process, operated.peer
+    notebook = process.data_dir / "monitoring.json"
+    await until(notebook.exists, LIMIT)
+    assert process.process is not None
+    process.process.kill()  # the supervisor; all others then end by themselves
+    await until(lambda: not process.processes(), LIMIT)
+    assert process.process.wait() == -signal.SIGKILL
+    await asyncio.to_thread(process.start)
+
+    def events() -> list[dict[str, str]]:
+        held = peer.inbox.held.items()
+        found = [json.loads(each.body or b"") for place, each in held if place.table == "E"]
+        return sorted(found, key=lambda event: event["type"])
+
+    await until(lambda: len(events()) == 2, LIMIT)
+    abnormal, recovered = events()
+    assert "had not been stopped in order" in abnormal["cause"]
+    assert (recovered["type"], recovered["answers"]) == ("recovered", abnormal["event"])
+    assert "idnode_registration_seconds_count" in await operated.metrics()
+
+    assert await asyncio.to_thread(process.stop) == 0
+    assert json.loads(notebook.read_bytes())["stopped"]
 
 
 async def until_metrics(operated: Operated, name: str) -> str:

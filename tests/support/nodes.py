@@ -23,7 +23,7 @@ STOP_SECONDS = 30.0
 KEPT = frozenset(
     {
         *("postgres", "log", "samples", "jobs", "ledger", "toplevel"),
-        *("server-key.pem", "sealing.key", "operator-token"),
+        *("server-key.pem", "sealing.key", "operator-token", "monitoring.json"),
     }
 )
 """What a node that has ended leaves in its data directory: data and keys, no socket and no lock."""
