@@ -19,6 +19,8 @@ BATCH_SECONDS = 120.0  # within which there must be one
 LOSS = 0.3
 SLOW_MS = 3_000
 FILES_SECONDS = 20.0  # after which the node has seen that its certificate was replaced
+STORM_SECONDS = 3.0  # at most, between two kills
+STRUCK = (Victim.KEEPER, Victim.POSTGRES, Victim.WORKER, Victim.VALKEY, Victim.SUPERVISOR)
 OLD = "old"  # the copy that the top-level node goes back to
 
 Fault = Callable[[Scene], Awaitable[str]]
@@ -156,6 +158,42 @@ async def node_restored(scene: Scene) -> str:
     return "noticed by its serial; then with a new session"
 
 
+async def walk_killed(scene: Scene) -> str:
+    """The top-level node has nothing any more, and is killed, or the sender is, while it is brought all rows."""
+    scene.diary_from = None  # which is gone as well
+
+    async def kill() -> None:
+        await asyncio.sleep(scene.dice.uniform(0, MID_BATCH_SECONDS))
+        scene.top.kill()
+
+    for number in range(scene.extent.kills):
+        await asyncio.to_thread(scene.top.post, "/restore", name="start")
+        if number % 2:
+            await _during_batch(scene, kill)
+            await asyncio.to_thread(scene.top.start)
+        else:
+            await _during_batch(scene, lambda: scene.kill(Victim.KEEPER))
+            await scene.mend()
+    return f"{scene.extent.kills} kills in a snapshot"
+
+
+async def storm(scene: Scene) -> str:
+    """All at once: messages and packets are lost, and anybody is killed."""
+    shares = {Fate.DOUBLED: 0.1, Fate.LATE: 0.05, Fate.DROPPED: 0.05, Fate.UNANSWERED: 0.1}
+    scene.relay.weather = Weather(dict(shares), LOSS / 3)
+    for _ in range(scene.extent.kills):
+        await asyncio.sleep(scene.dice.uniform(0, STORM_SECONDS))
+        victim = scene.dice.choice((*STRUCK, None))
+        if victim is None:
+            scene.top.kill()
+            await asyncio.to_thread(scene.top.start)
+        else:
+            await scene.kill(victim)
+            await scene.mend()
+    scene.relay.weather = Weather()
+    return f"{scene.extent.kills} kills"
+
+
 FAULTS: Final[dict[str, Fault]] = {
     "peer-down": peer_down,
     "peer-killed": peer_killed,
@@ -171,6 +209,8 @@ FAULTS: Final[dict[str, Fault]] = {
     "expired": expired,
     "peer-restored": peer_restored,
     "node-restored": node_restored,
+    "walk-killed": walk_killed,
+    "storm": storm,
 }
 
 
