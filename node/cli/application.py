@@ -2,22 +2,17 @@
 
 import argparse
 
-from node.cli.forms import add_form_argument, read_json_file
 from node.cli.objects import (
     Noun,
     add_enterprise,
-    add_if_version,
     add_noun,
-    enterprise_query,
+    form_words,
     reading_words,
     run_noun,
-    send,
     step_words,
 )
 from node.cli.objectshow import Column
-from node.cli.words import Word
 from node.model.application import ApplicationAction, ApplicationState
-from resolver.client import Client
 from sync.channels.tables import TABLES
 
 _EPILOG = """\
@@ -68,31 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
     return run_noun(arguments, WORDS, "application")
 
 
-def _takes_register(parser: argparse.ArgumentParser) -> None:
-    add_form_argument(parser, "the application")
-    add_enterprise(parser)
-
-
-def _takes_change(parser: argparse.ArgumentParser) -> None:
-    _takes_name(parser)
-    add_form_argument(parser, "the application")
-    add_if_version(parser)
-
-
-async def _register(arguments: argparse.Namespace, client: Client) -> None:
-    form, query = read_json_file(arguments.file), enterprise_query(arguments)
-    await send(arguments, client, "POST", NOUN.root, form, query)
-
-
-async def _change(arguments: argparse.Namespace, client: Client) -> None:
-    await send(arguments, client, "PUT", NOUN.path(arguments), read_json_file(arguments.file))
-
-
 # In the order of an application's life.
 WORDS = (
     *reading_words(NOUN),
-    Word("register", "register an application", _takes_register, _register),
-    Word("change", "change what is told of one in use", _takes_change, _change),
+    *form_words(NOUN, ("register", "register an application"), "change what is told of one in use"),
     *step_words(
         NOUN, {_A.RETIRE: "say that it is used no more", _A.RESUME: "say that it is used again"}
     ),

@@ -1,12 +1,14 @@
-"""What `idnode enterprise` and its neighbours share: the words that list, show and step objects of the model."""
+"""What `idnode enterprise` and its neighbours share: words that list, show, hand in and step objects of the model."""
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import NamedTuple
 
+from node.cli.forms import add_form_argument, read_json_file
 from node.cli.objectshow import Column, show_object, show_objects, show_step, show_steps
-from node.cli.words import Act, Word, add_words, run_word
+from node.cli.words import Word, add_words, run_word
 from node.web.examples import example_text
 from resolver.client import Client
 from resolver.client.exchange import path_of
@@ -52,13 +54,13 @@ class Noun(NamedTuple):
 def reading_words(noun: Noun) -> tuple[Word, ...]:
     """Return the words that change nothing."""
     return (
-        Word("list", f"list {noun.plural}", _takes_list(noun), _list(noun)),
-        Word("show", "show one, as it stands", _takes_show(noun), _show(noun)),
+        Word("list", f"list {noun.plural}", partial(_takes_list, noun), partial(_list, noun)),
+        Word("show", "show one, as it stands", partial(_takes_show, noun), partial(_show, noun)),
         Word(
             "history",
             "list what was done to it, by whom and why",
-            _takes_pages(noun),
-            _history(noun),
+            partial(_takes_pages, noun),
+            partial(_history, noun),
         ),
     )
 
@@ -81,8 +83,22 @@ def run_noun(arguments: argparse.Namespace, words: Sequence[Word], example: str)
 def step_words(noun: Noun, purposes: Mapping[StrEnum, str]) -> tuple[Word, ...]:
     """Return a word for each action, `begin_review` as `begin-review`."""
     return tuple(
-        Word(action.value.replace("_", "-"), purpose, _takes_step(noun), _step(noun, action))
+        Word(
+            action.value.replace("_", "-"),
+            purpose,
+            partial(_takes_step, noun),
+            partial(_step, noun, action),
+        )
         for action, purpose in purposes.items()
+    )
+
+
+def form_words(noun: Noun, create: tuple[str, str], change: str) -> tuple[Word, Word]:
+    """Return the words that hand in the form of an object: `create` (the word and its purpose), and `change`."""
+    what = f"the {noun.plural.removesuffix('s')}"
+    return (
+        Word(*create, partial(_takes_new, what), partial(_create, noun)),
+        Word("change", change, partial(_takes_change, noun, what), partial(_change, noun)),
     )
 
 
@@ -139,11 +155,6 @@ def add_enterprise(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def enterprise_query(arguments: argparse.Namespace) -> tuple[tuple[str, str], ...]:
-    """Return the parameter that says whose an object is to be."""
-    return (("enterprise", arguments.enterprise),) if arguments.enterprise else ()
-
-
 def positive(text: str) -> int:
     """Return a number from 1 on, as an argument."""
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**31):
@@ -151,78 +162,74 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def _step(noun: Noun, action: StrEnum) -> Act:
-    async def act(arguments: argparse.Namespace, client: Client) -> None:
-        body = step_body(arguments, action.value)
-        await send(arguments, client, "POST", noun.path(arguments, "/steps"), body)
-
-    return act
+async def _step(noun: Noun, action: StrEnum, arguments: argparse.Namespace, client: Client) -> None:
+    body = step_body(arguments, action.value)
+    await send(arguments, client, "POST", noun.path(arguments, "/steps"), body)
 
 
-def _list(noun: Noun) -> Act:
-    async def act(arguments: argparse.Namespace, client: Client) -> None:
-        given = {name: getattr(arguments, name, None) for name in ("state", "enterprise", "after")}
-        query = tuple((name, text) for name, text in given.items() if text is not None)
-        query += (("limit", str(min(arguments.limit, MAX_PAGE))),)
-        found = await client.document("GET", noun.root, query=query)
-        show_objects(found.content, noun.plural, noun.columns, arguments.output)
-
-    return act
+async def _create(noun: Noun, arguments: argparse.Namespace, client: Client) -> None:
+    query = (("enterprise", arguments.enterprise),) if arguments.enterprise else ()
+    await send(arguments, client, "POST", noun.root, read_json_file(arguments.file), query)
 
 
-def _show(noun: Noun) -> Act:
-    async def act(arguments: argparse.Namespace, client: Client) -> None:
-        await show_one(arguments, client, noun.path(arguments))
-
-    return act
+async def _change(noun: Noun, arguments: argparse.Namespace, client: Client) -> None:
+    await send(arguments, client, "PUT", noun.path(arguments), read_json_file(arguments.file))
 
 
-def _history(noun: Noun) -> Act:
-    async def act(arguments: argparse.Namespace, client: Client) -> None:
-        query = (("limit", str(min(arguments.limit, MAX_PAGE))),)
-        query += (("after", arguments.after),) if arguments.after else ()
-        found = await client.document("GET", noun.path(arguments, "/history"), query=query)
-        show_steps(found.content, arguments.output)
-
-    return act
+async def _list(noun: Noun, arguments: argparse.Namespace, client: Client) -> None:
+    given = {name: getattr(arguments, name, None) for name in ("state", "enterprise", "after")}
+    query = tuple((name, text) for name, text in given.items() if text is not None)
+    query += (("limit", str(min(arguments.limit, MAX_PAGE))),)
+    found = await client.document("GET", noun.root, query=query)
+    show_objects(found.content, noun.plural, noun.columns, arguments.output)
 
 
-def _takes_list(noun: Noun) -> Takes:
-    def take(parser: argparse.ArgumentParser) -> None:
-        if noun.states:
-            parser.add_argument("--state", choices=noun.states, help="those in this state")
-        if noun.has_owner:
-            parser.add_argument("--enterprise", metavar="ID", help="those of this enterprise")
-        _add_pages(parser)
-
-    return take
+async def _show(noun: Noun, arguments: argparse.Namespace, client: Client) -> None:
+    await show_one(arguments, client, noun.path(arguments))
 
 
-def _takes_show(noun: Noun) -> Takes:
-    def take(parser: argparse.ArgumentParser) -> None:
-        noun.takes_key(parser)
-        if noun.has_personal:
-            add_personal(parser)
-
-    return take
+async def _history(noun: Noun, arguments: argparse.Namespace, client: Client) -> None:
+    query = (("limit", str(min(arguments.limit, MAX_PAGE))),)
+    query += (("after", arguments.after),) if arguments.after else ()
+    found = await client.document("GET", noun.path(arguments, "/history"), query=query)
+    show_steps(found.content, arguments.output)
 
 
-def _takes_pages(noun: Noun) -> Takes:
-    def take(parser: argparse.ArgumentParser) -> None:
-        noun.takes_key(parser)
-        _add_pages(parser)
-
-    return take
+def _takes_new(what: str, parser: argparse.ArgumentParser) -> None:
+    add_form_argument(parser, what)
+    add_enterprise(parser)
 
 
-def _takes_step(noun: Noun) -> Takes:
-    def take(parser: argparse.ArgumentParser) -> None:
-        noun.takes_key(parser)
-        if noun.has_reasons:
-            add_reason(parser)
-        add_if_version(parser)
+def _takes_change(noun: Noun, what: str, parser: argparse.ArgumentParser) -> None:
+    noun.takes_key(parser)
+    add_form_argument(parser, what)
+    add_if_version(parser)
 
-    return take
+
+def _takes_list(noun: Noun, parser: argparse.ArgumentParser) -> None:
+    if noun.states:
+        parser.add_argument("--state", choices=noun.states, help="those in this state")
+    if noun.has_owner:
+        parser.add_argument("--enterprise", metavar="ID", help="those of this enterprise")
+    _add_pages(parser)
+
+
+def _takes_show(noun: Noun, parser: argparse.ArgumentParser) -> None:
+    noun.takes_key(parser)
+    if noun.has_personal:
+        add_personal(parser)
+
+
+def _takes_pages(noun: Noun, parser: argparse.ArgumentParser) -> None:
+    noun.takes_key(parser)
+    _add_pages(parser)
+
+
+def _takes_step(noun: Noun, parser: argparse.ArgumentParser) -> None:
+    noun.takes_key(parser)
+    if noun.has_reasons:
+        add_reason(parser)
+    add_if_version(parser)
 
 
 def _add_pages(parser: argparse.ArgumentParser) -> None:

@@ -2,22 +2,9 @@
 
 import argparse
 
-from node.cli.forms import add_form_argument, read_json_file
-from node.cli.objects import (
-    Noun,
-    add_enterprise,
-    add_if_version,
-    add_noun,
-    enterprise_query,
-    reading_words,
-    run_noun,
-    send,
-    step_words,
-)
+from node.cli.objects import Noun, add_noun, form_words, reading_words, run_noun, step_words
 from node.cli.objectshow import Column
-from node.cli.words import Word
 from node.model.template import TemplateAction, TemplateState
-from resolver.client import Client
 from sync.channels.tables import TABLES
 
 _EPILOG = """\
@@ -67,31 +54,14 @@ def run(arguments: argparse.Namespace) -> int:
     return run_noun(arguments, WORDS, "template")
 
 
-def _takes_create(parser: argparse.ArgumentParser) -> None:
-    add_form_argument(parser, "the template")
-    add_enterprise(parser)
-
-
-def _takes_change(parser: argparse.ArgumentParser) -> None:
-    _takes_name(parser)
-    add_form_argument(parser, "the template")
-    add_if_version(parser)
-
-
-async def _create(arguments: argparse.Namespace, client: Client) -> None:
-    form, query = read_json_file(arguments.file), enterprise_query(arguments)
-    await send(arguments, client, "POST", NOUN.root, form, query)
-
-
-async def _change(arguments: argparse.Namespace, client: Client) -> None:
-    await send(arguments, client, "PUT", NOUN.path(arguments), read_json_file(arguments.file))
-
-
 # In the order of a template's life.
 WORDS = (
     *reading_words(NOUN),
-    Word("create", "create a version of a template, as a draft", _takes_create, _create),
-    Word("change", "change a draft, or add to what was published", _takes_change, _change),
+    *form_words(
+        NOUN,
+        ("create", "create a version of a template, as a draft"),
+        "change a draft, or add to what was published",
+    ),
     *step_words(
         NOUN,
         {
