@@ -76,7 +76,7 @@ def test_it_says_which_settings_the_node_needs_and_stops_when_told(
 
 def test_two_do_not_run_on_one_directory(process: TopLevelProcess, tmp_path: Path) -> None:
     second = TopLevelProcess(tmp_path / "top")
-    second._output = tmp_path / "second.out"
+    second.output = tmp_path / "second.out"
     try:
         with pytest.raises(AssertionError, match="Another top-level node runs"):
             second.start()

@@ -1,12 +1,8 @@
 """Top-level nodes for tests: `idnode toplevel` as a process or in this one, and the node's side of the talk."""
 
 import asyncio
-import os
 import re
-import signal
 import ssl
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -34,7 +30,7 @@ from sync.sender import Sender
 from sync.testing import MemoryOutbox
 from sync.transport import HttpsTransport
 from tests.support.epp import ENTERPRISE
-from tests.support.nodes import ROOT, STOP_SECONDS, eventually
+from tests.support.serverprocess import ServerProcess
 from tests.support.tablerows import table_rows
 
 ANY = Endpoint("127.0.0.1", 0)
@@ -178,28 +174,20 @@ def write_rows(node: Node, first: int, count: int = 40) -> None:
         node.write("9", identifier=f"88.118.8/{number:05}")
 
 
-class TopLevelProcess:
+class TopLevelProcess(ServerProcess):
     """`idnode toplevel` as a process; it can be killed, and started again on the same files and addresses."""
 
     def __init__(self, directory: Path, *words: str) -> None:
+        super().__init__(directory.with_name(f"{directory.name}.out"))
         self.directory = directory
         self._words = words
         self._addresses = {"--listen": "127.0.0.1:0", "--page": "127.0.0.1:0"}
-        self._output = directory.with_name(f"{directory.name}.out")
-        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
         addresses = [word for pair in self._addresses.items() for word in pair]
         words = ("--data-dir", str(self.directory), "--native", "127.0.0.1:0", *self._words)
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("IDNODE_")}
-        with self._output.open("wb") as output:
-            self._process = subprocess.Popen(
-                (sys.executable, "-m", "node", "toplevel", *words, *addresses),
-                stdout=output, stderr=output, cwd=ROOT, env=environment,
-            )  # fmt: skip
-        eventually(lambda: "Ctrl-C" in self.said() or self.has_ended())
-        assert not self.has_ended(), self.said()
+        self.run("toplevel", *words, *addresses)
         self._addresses["--listen"] = self.url.removeprefix("https://")
         self._addresses["--page"] = self.page.removeprefix("http://").rstrip("/")
 
@@ -212,27 +200,6 @@ class TopLevelProcess:
     def page(self) -> str:
         """Where its page is."""
         return self._found("page", 0)
-
-    def said(self) -> str:
-        """Return what it has printed and logged since it was started."""
-        return self._output.read_text("utf-8")
-
-    def stop(self, how: signal.Signals = signal.SIGKILL) -> int:
-        """End it, and return its exit code."""
-        assert self._process is not None
-        self._process.send_signal(how)
-        code = self._process.wait(STOP_SECONDS)
-        self._process = None
-        return code
-
-    def end(self) -> None:
-        """Leave nothing behind."""
-        if self._process is not None:
-            self.stop()
-
-    def has_ended(self) -> bool:
-        """True when it does not run."""
-        return self._process is None or self._process.poll() is not None
 
     def _found(self, name: str, group: int) -> str:
         found = _URLS[name].search(self.said())

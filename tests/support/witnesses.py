@@ -1,11 +1,7 @@
 """Witnesses for tests: `idnode witness` as a process, and one that answers whatever a test wants."""
 
 import asyncio
-import os
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,67 +16,35 @@ from node.ledger.note import Note, Signature
 from node.ledger.submission import ADD_PATH, Submission
 from node.ledger.tlog import consistency_proof
 from tests.support.logs import WrittenLog, seed
-from tests.support.nodes import ROOT, STOP_SECONDS, eventually
+from tests.support.serverprocess import ServerProcess
 
 _URL = re.compile(r"http://\S+")
 
 
-class WitnessProcess:
+class WitnessProcess(ServerProcess):
     """A witness of its own key in a directory; it can be killed and started again under the same address."""
 
     def __init__(self, directory: Path, name: str, *logs: VerifierKey) -> None:
+        super().__init__(directory / f"{name}.out")
         self.state = directory / name
         self.cosigner = make_key(self.state, f"{name}.example/w", seed(name))
         self.url = ""
         self._logs = logs
         self._listen = "127.0.0.1:0"
-        self._process: subprocess.Popen[bytes] | None = None
-        self._output = directory / f"{name}.out"
 
     @property
     def key(self) -> VerifierKey:
         """What a log's policy names."""
         return self.cosigner.key
 
-    def launch(self) -> None:
-        """Start it, and do not wait."""
-        logs = [word for key in self._logs for word in ("--log", str(key))]
-        words = ("witness", "run", "--state", str(self.state), "--listen", self._listen, *logs)
-        with self._output.open("wb") as output:
-            self._process = subprocess.Popen(
-                (sys.executable, "-m", "node", *words),
-                stdout=output, stderr=output, cwd=ROOT, env=os.environ,
-            )  # fmt: skip
-
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        self.launch()
-        eventually(lambda: "Ctrl-C" in self.said() or self._has_ended())
-        assert not self._has_ended(), self.said()
+        logs = [word for key in self._logs for word in ("--log", str(key))]
+        self.run("witness", "run", "--state", str(self.state), "--listen", self._listen, *logs)
         found = _URL.search(self.said())
         assert found is not None
         self.url = found[0]
         self._listen = self.url.removeprefix("http://")
-
-    def said(self) -> str:
-        """Return what it has printed and logged since it was started."""
-        return self._output.read_text("utf-8")
-
-    def stop(self, how: signal.Signals = signal.SIGKILL) -> int:
-        """End it, and return its exit code."""
-        assert self._process is not None
-        self._process.send_signal(how)
-        code = self._process.wait(STOP_SECONDS)
-        self._process = None
-        return code
-
-    def end(self) -> None:
-        """Leave nothing behind."""
-        if self._process is not None:
-            self.stop()
-
-    def _has_ended(self) -> bool:
-        return self._process is None or self._process.poll() is not None
 
 
 def signed(log: WrittenLog) -> Note:
