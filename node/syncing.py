@@ -22,6 +22,7 @@ from node.upstream.role import SyncRole
 from node.upstream.sampling import Sampler
 from node.web.files import FilesApi
 from node.web.health import Check
+from node.web.monthly import ReportsApi, reports_section
 from node.web.operators import OperatorDesk
 from node.web.registration import RegistrationApi
 from node.web.registration_rows import registration_section
@@ -75,6 +76,7 @@ class Syncing:
                 spawn(counts.run())
         self.sections: tuple[Section, ...] = (
             sync_section(SyncApi(database, seal, self.role, desk)),
+            reports_section(ReportsApi(database, settings.node_prefix, desk)),
             registration_section(
                 RegistrationApi(store, desk, lambda: registration.standing().trouble),
                 FilesApi(files, desk, lambda: token_urlsafe(ID_BYTES)),

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from typing import cast
+from urllib.parse import quote
 
 from node.cli.output import Form, print_json, print_rows
 from node.cli.words import Word, add_words, run_word
@@ -38,6 +39,7 @@ examples:
   idnode sync rejected --table 6
   idnode sync retry --table 6 --key 91500000MA5UABCD1X
   idnode sync verify
+  idnode sync report --month 2026-11 --output json
 
 A row that was rejected is sent again by itself when it is corrected; `retry` is for when the
 reason has gone away at the other end.  `snapshot` begins a new session: after this node's database
@@ -50,6 +52,20 @@ exit codes:
   5  not allowed
   7  no answer, or the server is busy or at fault
 """
+
+REPORTED = (
+    ("month", "month"),
+    ("node_prefix", "our prefix"),
+    ("complete", "month is over"),
+    ("sla_mean", "SLA, mean of six months (%)"),
+    ("registration_rtt_ms", "registration RTT (ms)"),
+    ("resolution_rtt_ms", "resolution RTT (ms)"),
+    ("registration_effective_hours", "from grant to resolvable (h)"),
+    ("uptime_hours", "uptime (h)"),
+)
+SLA_COLUMNS = ("month", "percent")
+STOP_COLUMNS = ("from", "to", "hours")
+EMERGENCY_COLUMNS = ("event", "from", "to", "cause_class", "cause", "cure")
 
 Json = dict[str, object]
 
@@ -77,6 +93,12 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
 def _add_table_and_key(parser: argparse.ArgumentParser) -> None:
     _add_table(parser)
     parser.add_argument("--key", default="", metavar="KEY", help="the row with this key alone")
+
+
+def _add_month(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--month", required=True, metavar="YYYY-MM", help="a month in China, such as 2026-11"
+    )
 
 
 async def _status(arguments: argparse.Namespace, client: Client) -> None:
@@ -137,6 +159,29 @@ async def _snapshot(arguments: argparse.Namespace, client: Client) -> None:
     _tell(arguments, found, f"Session {found['session']} begins, and all rows are compared.")
 
 
+async def _report(arguments: argparse.Namespace, client: Client) -> None:
+    found = await _get(client, f"{ROOT}/reports/{quote(arguments.month, safe='')}")
+    if arguments.output is Form.JSON:
+        print_json(found)
+        return
+    said = [(title, _figures(found[name])) for name, title in REPORTED]
+    print_rows(arguments.output, ("", ""), said)
+    parts = (
+        ("sla", SLA_COLUMNS),
+        ("maintenance", STOP_COLUMNS),
+        ("emergencies", EMERGENCY_COLUMNS),
+    )
+    for name, columns in parts:
+        rows = _cells(_rows(found, name), columns)
+        print_rows(arguments.output, columns, rows, title=name)
+
+
+def _figures(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join([f"{name} {each}" for name, each in value.items()])
+    return _cell(value)
+
+
 def _tell(arguments: argparse.Namespace, found: Json, sentence: str) -> None:
     if arguments.output is Form.JSON:
         print_json(found)
@@ -178,4 +223,5 @@ WORDS = (
     ),
     Word("verify", "compare all rows with the top-level node's now", _none, _verify),
     Word("snapshot", "begin a new session, after a restored backup", _none, _snapshot),
+    Word("report", "the figures of a month, as annex 3 asks for them", _add_month, _report),
 )

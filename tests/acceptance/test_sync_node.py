@@ -5,10 +5,12 @@ import json
 import signal
 import urllib.request
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from node.store.daycounts import SHANGHAI
 from resolver.keys.signing import SigningKey, SigningKind
 from sync.change import Place
 from sync.testing import MemoryInbox
@@ -86,10 +88,10 @@ async def operated(open_path: Path) -> AsyncIterator[Operated]:
     key = SigningKey.make(SigningKind.ED25519)
     (open_path / "sync.pem").write_bytes(key.pem)
     peer = HttpsPeer({key.key_id: key.public}, inbox=MemoryInbox(rejects_changes))
-    async with peer.serving(issuer.issue("peer"), issuer.path):
+    async with peer.serving(issuer.issue_server("peer"), issuer.path):
         settings = {
             "IDNODE_SYNC_URL": peer.url,
-            "IDNODE_SYNC_CERTIFICATE": str(issuer.issue("node")),
+            "IDNODE_SYNC_CERTIFICATE": str(issuer.issue_client("node")),
             "IDNODE_SYNC_AUTHORITY": str(issuer.path),
             "IDNODE_SYNC_SIGNING_KEY": str(open_path / "sync.pem"),
         }
@@ -147,6 +149,12 @@ async def test_a_killed_node_tells_of_it_when_it_runs_again(operated: Operated) 
     assert "had not been stopped in order" in abnormal["cause"]
     assert (recovered["type"], recovered["answers"]) == ("recovered", abnormal["event"])
     assert "idnode_registration_seconds_count" in await operated.metrics()
+    there = datetime.fromisoformat(recovered["at"]).astimezone(SHANGHAI)
+    words = ("sync", "report", "--month", f"{there:%Y-%m}")
+    [emergency] = json.loads(await operated.say(*words, "--output", "json"))["emergencies"]
+    assert (emergency["event"], emergency["cure"]) == (abnormal["event"], recovered["cause"])
+    assert abnormal["cause"][:20] in await operated.say(*words)
+    await operated.say("sync", "report", "--month", "2026-13", code=2)
 
     assert await asyncio.to_thread(process.stop) == 0
     assert json.loads(notebook.read_bytes())["stopped"]

@@ -20,6 +20,7 @@ from node.web.audit import AuditApi
 from node.web.exports import ExportApi
 from node.web.files import FilesApi
 from node.web.jobs import JobsApi
+from node.web.monthly import ReportsApi, reports_section
 from node.web.object_rows import object_section
 from node.web.records import RecordsApi
 from node.web.registration import RegistrationApi
@@ -137,6 +138,7 @@ def test_every_route_of_the_admin_listener_is_documented() -> None:
         sections=[
             object_section(NOTHING, NOTHING),
             sync_section(SyncApi(NOTHING, NOTHING, NOTHING, NOTHING)),
+            reports_section(ReportsApi(NOTHING, NOTHING, NOTHING)),
             registration_section(
                 RegistrationApi(NOTHING, NOTHING, NOTHING), FilesApi(NOTHING, NOTHING, NOTHING)
             ),
