@@ -21,7 +21,7 @@ from sync.change import END, Place
 from sync.testing import MemoryInbox
 from tests.support.https_peer import HttpsPeer
 from tests.support.outboxes import Office, office_on, sender_pool
-from tests.support.papers import DAY, Issuer
+from tests.support.papers import OVER, Issuer
 from tests.support.registry import SEAL
 from tests.support.syncing import rejects_bad
 from tests.support.waiting import until
@@ -69,14 +69,14 @@ async def stage(tmp_path: Path, database_url: str) -> AsyncIterator[Stage]:
     (tmp_path / "sync.pem").write_bytes(key.pem)
     peer = HttpsPeer({key.key_id: key.public}, inbox=MemoryInbox(rejects_bad))
     async with (
-        peer.serving(issuer.issue("peer"), issuer.path),
+        peer.serving(issuer.issue_server("peer"), issuer.path),
         sender_pool(database_url) as database,
     ):
         settings = Settings(
             data_dir=tmp_path,
             database_url=database_url,
             sync_url=peer.url,
-            sync_certificate=issuer.issue("node"),
+            sync_certificate=issuer.issue_client("node"),
             sync_authority=issuer.path,
             sync_signing_key=tmp_path / "sync.pem",
         )
@@ -124,14 +124,12 @@ async def test_connection_of_the_lock_that_is_cut_lets_another_begin(stage: Stag
         await until(lambda: role.standing().state is State.SENDING)
 
 
-async def test_file_that_is_missing_is_named_and_used_once_it_is_there(
-    stage: Stage, tmp_path: Path
-) -> None:
-    late = tmp_path / "late.pem"
+async def test_file_that_is_missing_is_named_and_used_once_it_is_there(stage: Stage) -> None:
+    late = stage.issuer.path.with_name("late.pem")
     async with stage.role(replace(stage.settings, sync_certificate=late)) as role:
         await until(lambda: role.standing().state is State.WAITING)
         assert str(late) in role.standing().reason
-        stage.issuer.issue("late")
+        stage.issuer.issue_client("late")
         await stage.in_step()
 
 
@@ -156,11 +154,11 @@ async def test_file_that_holds_the_wrong_thing_is_named(
 
 
 async def test_expired_certificate_of_ours_is_the_first_thing_told(stage: Stage) -> None:
-    over = stage.issuer.issue("over", (-2 * DAY, -DAY))
+    over = stage.issuer.issue_client("over", OVER)
     async with stage.role(replace(stage.settings, sync_certificate=over)) as role:
         await until(lambda: role.standing().state is State.LOST)
         assert role.standing().reason.startswith("our certificate expired on 20")
-        over.write_bytes(stage.issuer.issue("renewed").read_bytes())  # and no restart
+        over.write_bytes(stage.issuer.issue_client("renewed").read_bytes())  # and no restart
         await stage.in_step()
         assert "expired" not in role.standing().reason
 

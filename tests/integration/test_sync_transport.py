@@ -20,12 +20,11 @@ from sync.signature import Fault
 from sync.testing import MemoryOutbox
 from sync.transport import HttpsTransport
 from tests.support.https_peer import HttpsPeer, alerting
-from tests.support.papers import DAY, Issuer
+from tests.support.papers import OVER, Issuer
 from tests.support.waiting import until
 
 NODE_KEY = SigningKey.make(SigningKind.ED25519)
 PEER_KEY = SigningKey.make(SigningKind.ED25519)
-OVER = (-2 * DAY, -DAY)
 HELLO = Hello(7, "session-0", 0)
 WELCOME = Welcome(7, "", 0, START)
 
@@ -68,13 +67,13 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
 
 @pytest.fixture
 def ways(issuer: Issuer) -> Ways:
-    return Ways(issuer.issue("node"), issuer.path)
+    return Ways(issuer.issue_client("node"), issuer.path)
 
 
 @pytest.fixture
 async def peer(issuer: Issuer) -> AsyncIterator[HttpsPeer]:
     peer = HttpsPeer({NODE_KEY.key_id: NODE_KEY.public}, PEER_KEY)
-    async with peer.serving(issuer.issue("peer"), issuer.path):
+    async with peer.serving(issuer.issue_server("peer"), issuer.path):
         yield peer
 
 
@@ -129,7 +128,7 @@ async def test_other_kinds_of_keys_are_taken(
 async def test_expired_certificate_of_the_peer_is_told(
     ways: Ways, peer: HttpsPeer, issuer: Issuer
 ) -> None:
-    peer.show(issuer.issue("peer-over", OVER))
+    peer.show(issuer.issue_server("peer-over", OVER))
     said = await trouble(ways, peer)
     assert said == "the peer's certificate is not accepted: certificate has expired"
 
@@ -137,7 +136,7 @@ async def test_expired_certificate_of_the_peer_is_told(
 async def test_certificate_of_another_authority_is_told(
     ways: Ways, peer: HttpsPeer, tmp_path: Path
 ) -> None:
-    peer.show(Issuer.make(tmp_path, "stranger").issue("peer"))
+    peer.show(Issuer.make(tmp_path, "stranger").issue_server("peer"))
     assert "not accepted: unable to get local issuer" in await trouble(ways, peer)
 
 
@@ -154,8 +153,9 @@ async def test_our_certificate_that_is_refused_is_told(
     ways: Ways, issuer: Issuer, tmp_path: Path, name: str, words: str
 ) -> None:
     strange = Issuer.make(tmp_path, "stranger")
-    ways.certificate = issuer.issue("over", OVER) if name == "expired" else strange.issue("node")
-    with alerting(issuer.issue("blunt"), issuer.path) as url:
+    expired, unknown = issuer.issue_client("over", OVER), strange.issue_client("node")
+    ways.certificate = expired if name == "expired" else unknown
+    with alerting(issuer.issue_server("blunt"), issuer.path) as url:
         said = await trouble(ways, HttpsPeer({}, url=url))
     assert said == f"the peer does not accept our certificate: {words}"
 
@@ -163,7 +163,7 @@ async def test_our_certificate_that_is_refused_is_told(
 async def test_peer_that_refuses_our_certificate_without_a_word_is_understood(
     ways: Ways, peer: HttpsPeer, issuer: Issuer
 ) -> None:
-    ways.certificate = issuer.issue("node-over", OVER)
+    ways.certificate = issuer.issue_client("node-over", OVER)
     said = await trouble(ways, peer)
     assert said == "the peer ends TLS without a word: it may not accept our certificate"
     assert peer.requests == []
@@ -265,7 +265,7 @@ async def test_silent_peer_is_waited_for_so_long_and_no_longer(ways: Ways, peer:
 
 async def test_nobody_there_is_told(ways: Ways, peer: HttpsPeer, issuer: Issuer) -> None:
     other = HttpsPeer({})
-    async with other.serving(issuer.issue("other"), issuer.path):
+    async with other.serving(issuer.issue_server("other"), issuer.path):
         pass
     assert (await trouble(ways, other)).startswith("no connection: ")
 
