@@ -9,13 +9,12 @@ from node.web.operations import (
     TYPES,
     JsonObject,
     Operation,
+    Responses,
     in_header,
     in_query,
 )
 from resolver.frontends.listing import DEFAULT_LIMIT, MAX_LISTED
 from resolver.precondition import MAX_KEY_CHARACTERS
-
-Responses = dict[int | str, str]
 
 
 def _pattern(parameter: JsonObject, pattern: str) -> JsonObject:

@@ -1,6 +1,15 @@
 """Operations of the log of what was counted."""
 
-from node.web.operations import FLAG, TEXT, JsonObject, Operation, in_path, in_query
+from node.web.operations import (
+    FLAG,
+    OPERATOR_PROBLEMS,
+    TEXT,
+    UNREADABLE,
+    JsonObject,
+    Operation,
+    in_path,
+    in_query,
+)
 
 _TAG = "Audit log"
 _COUNT: JsonObject = {"type": "integer", "minimum": 0}
@@ -65,10 +74,8 @@ LIST_SOURCES = Operation(
     ),
     {
         200: "The list; `after` when there may be more",
-        400: "The request cannot be understood; the detail says why",
-        401: "Log in; or the login was not accepted",
-        403: "For the operator and the administrators of this server; or a login over plain HTTP",
-        503: "The database cannot be reached at the moment",
+        **UNREADABLE,
+        **OPERATOR_PROBLEMS,
     },
     tag=_TAG,
 )

@@ -1,10 +1,8 @@
 """What the OpenAPI document says of sessions, verifications and tokens; the rest is in `operations`."""
 
 from node.registry.tokens import MAX_DAYS, MAX_NAME_CHARACTERS, MAX_PREFIXES
-from node.web.operations import FLAG, TEXT, JsonObject, Operation, in_path, in_query
+from node.web.operations import FLAG, TEXT, JsonObject, Operation, Responses, in_path, in_query
 from resolver.registrar import Scope
-
-Responses = dict[int | str, str]
 
 _SESSIONS = "Logging in"
 _NAMES = "sessionId cnonce id type alg signature salt iterations length clientCert version"

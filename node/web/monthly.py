@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from node.store.database import Database
 from node.upstream.report import Month, read_report
 from node.web.asked import JSON_TYPE, Asked
-from node.web.operations import Operation, in_path
+from node.web.operations import OPERATOR_PROBLEMS, Operation, in_path
 from node.web.operators import OperatorDesk
 from node.web.row import Row, Section
 from resolver.registrar import Caller
@@ -24,9 +24,7 @@ _SHOW = Operation(
     {
         200: "The report; not `complete` while the month runs",
         400: "This is no month, or it has not begun",
-        401: "Log in; or the login was not accepted",
-        403: "For the operator and the administrators of this server; or a login over plain HTTP",
-        503: "The database cannot be reached at the moment",
+        **OPERATOR_PROBLEMS,
     },
     tag="Sync with the top-level node",
 )

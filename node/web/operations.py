@@ -24,6 +24,15 @@ of the sync `not_sending`, `not_signed`, `not_offered`; and the names of HTTP st
 route."""
 
 JsonObject = dict[str, object]
+Responses = dict[int | str, str]
+
+UNREADABLE: Responses = {400: "The request cannot be understood; the detail says why"}
+OPERATOR_PROBLEMS: Responses = {
+    401: "Log in; or the login was not accepted",
+    403: "For the operator and the administrators of this server; or a login over plain HTTP",
+    503: "The database cannot be reached at the moment",
+}
+"""Of every operation that is for operators alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +41,7 @@ class Operation:
 
     summary: str
     parameters: tuple[JsonObject, ...] = ()
-    responses: dict[int | str, str] = field(default_factory=dict)
+    responses: Responses = field(default_factory=dict)
     body: JsonObject | None = None
     tag: str = "Handle JSON API"
     contents: dict[int | str, JsonObject] = field(default_factory=dict)  # of the responses
@@ -156,7 +165,7 @@ _VALUES_BODY: JsonObject = {
     "required": True,
     "content": {"application/json": {"schema": {"type": ["array", "object"]}}},
 }
-_READ_PROBLEMS: dict[int | str, str] = {
+_READ_PROBLEMS: Responses = {
     400: "A parameter, or the identifier, cannot be read",
     401: "Log in first, or the login was not accepted",
     403: "The caller may not; or credentials came over plain HTTP from another machine",
@@ -164,18 +173,18 @@ _READ_PROBLEMS: dict[int | str, str] = {
     429: "Too many wrong tries to log in; `Retry-After` says how long to wait",
     503: "The database cannot be reached at the moment",
 }
-_WRITE_PROBLEMS: dict[int | str, str] = {
+_WRITE_PROBLEMS: Responses = {
     **_READ_PROBLEMS,
     404: "No such record or value; or its prefix is not served here",
     409: "There is such a record or value already",
     412: "The record is not at the version of If-Match; `version` is where it is",
 }
-_VALUES_PROBLEMS: dict[int | str, str] = {
+_VALUES_PROBLEMS: Responses = {
     **_WRITE_PROBLEMS,
     413: "The body is too long",
     415: "The body is not application/json",
 }
-_WRITTEN: dict[int | str, str] = {200: "Replaced; the ETag is the new version", 201: "Created"}
+_WRITTEN: Responses = {200: "Replaced; the ETag is the new version", 201: "Created"}
 SHOW_RECORD = Operation(
     "A record with all values that the caller may read, and its version",
     (_ANY_IDENTIFIER, _SCHEME, in_header("If-None-Match", "The ETag of what the caller has.")),

@@ -1,23 +1,26 @@
 """Rows of the route table for the registration channel and the photos that it asks for."""
 
 from node.web.files import FilesApi
-from node.web.operations import TEXT, JsonObject, Operation, in_path, in_query
+from node.web.operations import (
+    OPERATOR_PROBLEMS,
+    TEXT,
+    UNREADABLE,
+    JsonObject,
+    Operation,
+    in_path,
+    in_query,
+)
 from node.web.registration import RegistrationApi
 from node.web.row import Row, Section
 
 _TAG = "Registration at the top-level node"
 _PHOTOS = ("image/jpeg", "image/png", "image/bmp")
 _BYTES: JsonObject = {"schema": {"type": "string", "format": "binary"}}
-_PROBLEMS: dict[int | str, str] = {
-    401: "Log in; or the login was not accepted",
-    403: "For the operator and the administrators of this server; or a login over plain HTTP",
-    503: "The database cannot be reached at the moment",
-}
 
 _SHOW = Operation(
     "Enterprises that the top-level node does not take as they are, and what it has decided lately",
     (),
-    {200: "Both lists, and what the channel waits for", **_PROBLEMS},
+    {200: "Both lists, and what the channel waits for", **OPERATOR_PROBLEMS},
     tag=_TAG,
 )
 _UPLOAD = Operation(
@@ -25,11 +28,11 @@ _UPLOAD = Operation(
     (in_query("id", "The id it is to have; made up when left out.", TEXT),),
     {
         201: "`id`, `media_type`, `size`",
-        400: "The request cannot be understood; the detail says why",
+        **UNREADABLE,
         409: "Another file has this id",
         413: "More than 360,000 bytes",
         415: "This is no photo of these kinds",
-        **_PROBLEMS,
+        **OPERATOR_PROBLEMS,
     },
     {"required": True, "content": dict.fromkeys(_PHOTOS, _BYTES)},
     tag=_TAG,
@@ -37,7 +40,7 @@ _UPLOAD = Operation(
 _READ = Operation(
     "A photo; that it was read is logged",
     (in_path("file", "Its id."),),
-    {200: "The bytes", 404: "There is no such file", **_PROBLEMS},
+    {200: "The bytes", 404: "There is no such file", **OPERATOR_PROBLEMS},
     tag=_TAG,
 )
 
