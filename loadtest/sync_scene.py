@@ -149,7 +149,8 @@ class Scene:
 
     def forget(self, told: Told) -> None:
         """Expect no more than this, since the node was restored."""
-        self.records.done, self.records.newest, self.objects.done = told
+        self.records.done, self.records.newest = dict(told.done), dict(told.newest)
+        self.objects.done = list(told.changes)
 
     def status(self, path: str = "/v1/sync", method: str = "GET") -> dict[str, object]:
         """Return what the node's operator is told.  Raises httpx.HTTPError."""
