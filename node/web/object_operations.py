@@ -10,10 +10,9 @@ from node.model.field import Checked
 from node.model.operator import Operator
 from node.model.personal import has_personal
 from node.model.template import Template
-from node.registry.objects import ObjectKind
+from node.registry.objects import CLASSES, ObjectKind
 from node.web.examples import example
 from node.web.objectanswers import (
-    CLASSES,
     body_of,
     held_content,
     history_content,

@@ -9,10 +9,18 @@ from node.model.field import Checked
 from node.model.form import read
 from node.model.operator import Operator
 from node.model.prefix import Prefix
-from node.model.site import IdentifierType, Route
+from node.model.site import IdentifierType
 from node.model.stage import Stage
 from node.model.template import Template, TemplateState
-from node.registry.objects import Held, ObjectKind, Step, Value, application_id, template_id
+from node.registry.objects import (
+    CLASSES,
+    Held,
+    ObjectKind,
+    Step,
+    Value,
+    application_id,
+    template_id,
+)
 from node.web.examples import example
 from node.web.objectforms import (
     ApplicationStep,
@@ -31,14 +39,6 @@ from resolver.problem import PROBLEM_TYPE
 
 JSON_TYPE = "application/json"
 PROBLEM, HISTORY = "Problem", "History"
-CLASSES: dict[ObjectKind, type[Checked]] = {
-    ObjectKind.OPERATOR: Operator,
-    ObjectKind.ROUTE: Route,
-    ObjectKind.ENTERPRISE: Enterprise,
-    ObjectKind.PREFIX: Prefix,
-    ObjectKind.TEMPLATE: Template,
-    ObjectKind.APPLICATION: Application,
-}
 FORMS: tuple[type[Checked], ...] = (
     Entity,
     Verification,

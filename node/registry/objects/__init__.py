@@ -5,6 +5,7 @@ synced, what it does to resolution, and the changes that tell of it; or nothing 
 """
 
 from node.registry.objects.held import (
+    CLASSES,
     Actor,
     Held,
     ObjectExists,
@@ -18,6 +19,7 @@ from node.registry.objects.identity import application_id, template_id
 from node.registry.objects.objects import Objects
 
 __all__ = [
+    "CLASSES",
     "Actor",
     "Held",
     "ObjectExists",

@@ -1,30 +1,16 @@
 """Bodies: an object's value as its row has it: JSON without what is personal, and that sealed for its place."""
 
-from typing import Final
-
 import orjson
 
 from node.model.application import Application
 from node.model.enterprise import Enterprise
-from node.model.field import Checked
 from node.model.form import read
-from node.model.operator import Operator
 from node.model.personal import join, split
 from node.model.prefix import Prefix
-from node.model.site import Route
 from node.model.template import Template
-from node.registry.objects.held import Held, ObjectKind, Value
+from node.registry.objects.held import CLASSES, Held, ObjectKind, Value
 from node.store.objects import ObjectRow
 from resolver.keys.seal import Seal
-
-_CLASSES: Final[dict[ObjectKind, type[Checked]]] = {
-    ObjectKind.OPERATOR: Operator,
-    ObjectKind.ROUTE: Route,
-    ObjectKind.ENTERPRISE: Enterprise,
-    ObjectKind.PREFIX: Prefix,
-    ObjectKind.TEMPLATE: Template,
-    ObjectKind.APPLICATION: Application,
-}
 
 
 def pack(value: Value, kind: ObjectKind, key: str, seal: Seal) -> tuple[str, bytes | None]:
@@ -40,7 +26,7 @@ def unpack(row: ObjectRow, seal: Seal) -> Held:
     whole = orjson.loads(row.body)
     if row.personal is not None:
         whole = join(whole, orjson.loads(seal.open(_place(kind, row.id), 0, row.personal)))
-    value = read(_CLASSES[kind], whole)
+    value = read(CLASSES[kind], whole)
     assert isinstance(value, Value)  # noqa: S101  what the classes are
     return Held(kind, row.id, row.enterprise, row.state, row.version, row.changed_at, value)
 

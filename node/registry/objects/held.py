@@ -6,7 +6,7 @@ id is canonical, so that two spellings of one name are one object; its version c
 
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from node.errors import Kind, RegistryError
 from node.model.application import Application
@@ -29,6 +29,16 @@ class ObjectKind(StrEnum):
     PREFIX = "prefix"  # 表7; its id is the canonical name
     TEMPLATE = "template"  # 表4 and 表11; name and version
     APPLICATION = "application"  # 表5 and 表10; enterprise (empty: the node's own) and name
+
+
+CLASSES: Final[dict[ObjectKind, type[Value]]] = {
+    ObjectKind.OPERATOR: Operator,
+    ObjectKind.ROUTE: Route,
+    ObjectKind.ENTERPRISE: Enterprise,
+    ObjectKind.PREFIX: Prefix,
+    ObjectKind.TEMPLATE: Template,
+    ObjectKind.APPLICATION: Application,
+}
 
 
 class Actor(NamedTuple):

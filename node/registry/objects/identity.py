@@ -7,17 +7,10 @@ from node.model.prefix import Prefix
 from node.model.prefixname import canonical
 from node.model.site import Route
 from node.model.template import Template
-from node.registry.objects.held import ObjectKind, Value
+from node.registry.objects.held import CLASSES, ObjectKind, Value
 from sync.channels.tables import TABLES
 
-_KINDS: dict[type[Value], ObjectKind] = {
-    Operator: ObjectKind.OPERATOR,
-    Route: ObjectKind.ROUTE,
-    Enterprise: ObjectKind.ENTERPRISE,
-    Prefix: ObjectKind.PREFIX,
-    Template: ObjectKind.TEMPLATE,
-    Application: ObjectKind.APPLICATION,
-}
+_KINDS = {each: kind for kind, each in CLASSES.items()}
 
 
 def kind_of(value: Value) -> ObjectKind:
