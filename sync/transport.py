@@ -37,7 +37,8 @@ from sync.signature import Answer, Awaited, Request, SignatureFailed, Signer, Ve
 MESSAGES_PATH, EPP_PATH, HEARTBEAT_PATH = "/sync/v1/messages", "/epp", "/sync/v1/heartbeat"
 TIME_HEADER = "Idnode-Time"
 JSON_TYPE, EPP_TYPE = "application/json", "application/epp+xml; charset=utf-8"
-EXCHANGE_SECONDS = 30.0
+EXCHANGE_SECONDS = 30.0  # for each wait
+WAITS = 2  # that an exchange may come to in all: a peer may drip
 KEPT_SECONDS = 4.0  # that an idle connection is kept: servers close theirs after five or more
 ENDING_SECONDS = 1.0
 HTTPS_PORT = 443
@@ -126,7 +127,12 @@ class HttpsTransport:
         request = Request("POST", self._root + path, body)
         asked_at, nonce = self._clock(), self._nonce()
         signed = sign(request, self._signer, created=int(asked_at), nonce=nonce)
-        headers = {"Content-Type": media_type, TIME_HEADER: f"{asked_at:.3f}", **signed}
+        headers = {
+            "Content-Type": media_type,
+            "Accept-Encoding": "identity",
+            TIME_HEADER: f"{asked_at:.3f}",
+            **signed,
+        }
         answer, received = await self._send(request, headers)
         self._compare_clocks(received, asked_at)
         self._check(answer, received, nonce)
@@ -137,11 +143,14 @@ class HttpsTransport:
     ) -> tuple[Answer, httpx.Headers]:
         url = self._url + request.path
         try:
-            async with self._http.stream(
-                request.method, url, headers=headers, content=request.body
-            ) as response:
-                body = await _read(response.aiter_bytes())
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ssl.SSLError) as error:
+            async with (
+                asyncio.timeout(WAITS * self._seconds),
+                self._http.stream(
+                    request.method, url, headers=headers, content=request.body
+                ) as response,
+            ):
+                body = await _read(response.aiter_raw())  # compressed it could be of any size
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             ending = await self._ending() if isinstance(error, _BROKEN) else ""
             raise PeerUnavailable(ending or self._explain(error)) from error
         return Answer(response.status_code, body), response.headers
@@ -193,6 +202,8 @@ class HttpsTransport:
 
     def _explain(self, error: Exception) -> str:
         """Say in a sentence why there is no answer."""
+        if isinstance(error, TimeoutError):
+            return f"no whole answer within {WAITS * self._seconds:g} seconds"
         if isinstance(error, httpx.TimeoutException):
             return f"no answer within {self._seconds:g} seconds ({type(error).__name__})"
         tls = next((each for each in _chain(error) if isinstance(each, ssl.SSLError)), None)

@@ -1,6 +1,7 @@
 """The way to the top-level node over real TLS: what goes wrong on it, and what operators are told of it."""
 
 import asyncio
+import gzip
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ import pytest
 
 from resolver.keys.signing import SigningKey, SigningKind, VerifyingKey
 from sync.change import START
-from sync.message import MAX_MESSAGE_BYTES, Hello, PeerUnavailable, Welcome
+from sync.message import MAX_MESSAGE_BYTES, Hello, PeerUnavailable, Welcome, encode
 from sync.sender import Sender
 from sync.signature import Fault
 from sync.testing import MemoryOutbox
@@ -261,6 +262,19 @@ async def test_silent_peer_is_waited_for_so_long_and_no_longer(ways: Ways, peer:
     peer.mischief.silent = True
     ways.seconds = 0.2
     assert await trouble(ways, peer) == "no answer within 0.2 seconds (ReadTimeout)"
+
+
+async def test_peer_that_drips_is_waited_for_no_longer(ways: Ways, peer: HttpsPeer) -> None:
+    peer.mischief.drips = True
+    ways.seconds = 0.2
+    assert await trouble(ways, peer) == "no whole answer within 0.4 seconds"
+
+
+async def test_answer_that_is_compressed_is_not_unpacked(ways: Ways, peer: HttpsPeer) -> None:
+    peer.mischief.garbage = gzip.compress(encode(WELCOME))
+    peer.mischief.encoding = "gzip"
+    assert (await trouble(ways, peer)).startswith("the peer's answer cannot be read: ")
+    assert peer.requests[0][1]["accept-encoding"] == "identity"
 
 
 async def test_nobody_there_is_told(ways: Ways, peer: HttpsPeer, issuer: Issuer) -> None:

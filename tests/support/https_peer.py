@@ -29,8 +29,10 @@ class Mischief:
     """What the peer does wrong until told otherwise."""
 
     silent: bool = False  # takes the request, and never answers
+    drips: bool = False  # answers without an end, a letter at a time
     resets: bool = False  # cuts the connection instead of answering
     garbage: bytes = b""  # as the body of a good answer
+    encoding: str = ""  # said of it
     status: int = 0  # answered instead
     skew_seconds: float = 0.0  # of its clock
     signs_with: SigningKey | None = None
@@ -98,6 +100,8 @@ class HttpsPeer:
                 if self.mischief.resets:
                     writer.transport.abort()
                     return
+                if self.mischief.drips:
+                    await _drip(writer)
                 if self.mischief.silent:
                     await reader.read()  # until the node gives up
                     return
@@ -136,6 +140,8 @@ class HttpsPeer:
         key = self.mischief.signs_with or self.key
         signed = sign(answer, key, created=int(now), nonce=nonce) if key else {}
         headers = {TIME_HEADER: f"{now:.3f}", **signed}
+        if self.mischief.encoding:
+            headers["Content-Encoding"] = self.mischief.encoding
         if answer.status != 204:
             headers["Content-Length"] = str(len(answer.body))
         lines = [
@@ -143,6 +149,15 @@ class HttpsPeer:
             *(f"{name}: {headers[name]}" for name in headers),
         ]
         return "\r\n".join([*lines, "", ""]).encode() + answer.body
+
+
+async def _drip(writer: asyncio.StreamWriter) -> None:
+    """Answer for ever; raises OSError when the other end has gone."""
+    writer.write(b"HTTP/1.1 200 Told\r\nContent-Length: 1000\r\n\r\n")
+    while True:
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0.02)
 
 
 @contextmanager
