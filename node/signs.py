@@ -52,7 +52,7 @@ def signs_of(hearing: int, checks: list[Check]) -> list[Sign]:
     postgres, feed, ledger = known[POSTGRES], known[FEED], known.get(LEDGER)
     found.append(Sign(POSTGRES, postgres.ok if hearing else None, _say(postgres), is_vital=True))
     is_feed_judged = hearing > 0 and postgres.ok
-    found.append(Sign(FEED, feed.ok if is_feed_judged else None, _say(feed)))
+    found.append(Sign(FEED, feed.ok if is_feed_judged else None, _say(feed), is_vital=True))
     if ledger is not None:
         found.append(Sign(LEDGER, ledger.ok, _say(ledger)))
     return found

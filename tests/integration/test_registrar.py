@@ -467,3 +467,15 @@ async def test_all_rights_are_asked_for_in_the_right_order(registrar: RecordRegi
         *(exists, needed, needed, missing, needed, needed, needed)
     ]
     assert ROOT.is_operator
+
+
+async def test_what_is_created_is_timed_and_nothing_else(database: Database) -> None:
+    await home(database, "88.1")
+    times: list[int] = []
+    async with registrar_on(database, times=times) as registrar:
+        await do(registrar, CREATE, NAME, admin(ADMIN))
+        assert [nanoseconds > 0 for nanoseconds in times] == [True]
+        await do(registrar, CREATE, NAME, admin(ADMIN))  # it exists
+        await do(registrar, ADD, NAME, url())
+        await do(registrar, DELETE, NAME)
+    assert len(times) == 1

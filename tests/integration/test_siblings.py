@@ -133,6 +133,7 @@ async def test_a_worker_that_does_not_listen_is_waited_for_once_in_a_while(deep:
     for number in range(100):
         await one.tell([(b"88.1/A", number)])
     assert clock() - began < 100 * HEARD_SECONDS
+    assert await one.count_hearing(HEARD_SECONDS) == 0
     heard.set()
     server.close()
     await one.close()
@@ -193,3 +194,16 @@ async def test_what_no_sibling_says_ends_the_connection_and_nothing_else(deep: P
         one = Siblings(deep, 2, 0)
         assert (await one.forward(1, b"question", ORIGIN)).message == b"answer"
         await one.close()
+
+
+async def test_who_hears_is_counted_as_they_come_and_go(deep: Path) -> None:
+    keeper, owner = Siblings(deep, 3), Node(Reply(b""))
+    assert await keeper.count_hearing(5.0) == 0
+
+    async with Siblings(deep, 3, 0).listening(owner.answer, owner.learn):
+        assert await keeper.count_hearing(5.0) == 1
+        async with Siblings(deep, 3, 1).listening(owner.answer, owner.learn):
+            assert await keeper.count_hearing(5.0) == 2
+        assert await keeper.count_hearing(5.0) == 1
+    assert owner.learnt == []
+    await keeper.close()

@@ -63,8 +63,9 @@ async def registrar_on(
     listing: Database | None = None,
     written: list[tuple[bytes, int]] | None = None,
     server_admins: tuple[Reference, ...] = (SERVER_ADMIN,),
+    times: list[int] | None = None,
 ) -> AsyncIterator[RecordRegistrar]:
-    """A registrar while the block runs; what it commits is added to `written`."""
+    """A registrar while the block runs; what it commits is added to `written`, what a creation takes to `times`."""
     told = [] if written is None else written
 
     async def note(changes: Iterable[tuple[bytes, int]]) -> None:
@@ -79,6 +80,7 @@ async def registrar_on(
             spawn=tasks.create_task,
             on_written=note,
             unique=uuid4,
+            registered=([] if times is None else times).append,
         )
 
 
