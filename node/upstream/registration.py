@@ -2,7 +2,9 @@
 
 Laws.  Whatever is told is stored first, and what is decided is stored before it is taken off the top-level node's
 queue; so each step may be repeated after a crash.  A command is repeated under the same clTRID.  A verdict that was
-carried out already is recognised by where the prefix stands, and changes nothing.
+carried out already is recognised by its message, or by where the prefix stands, and changes nothing.  An answer that
+cannot be read holds up nothing but what it answers.  What the top-level node says in words is never logged: it may
+name people.
 """
 
 import asyncio
@@ -38,8 +40,10 @@ from sync.channels import epp
 from sync.message import PeerUnavailable
 
 ROUND_SECONDS = 2.0  # between two looks at the queue
+UNREADABLE_SECONDS = 10.0  # after which what was answered with garbage is asked again
 AT_ONCE = 50  # enterprises, or prefixes, of one round
 MAX_NOTICES = 200  # of one round
+FAILED_CODE = epp.ResultCode.COMMAND_FAILED.value
 LACKING_CODE = epp.ResultCode.REQUIRED_PARAMETER_MISSING.value  # we did not even ask
 NO_REASON = "the top-level node gave no reason"
 
@@ -62,6 +66,20 @@ class _Refused(Exception):
     def __init__(self, code: int, reason: str, again_seconds: float = 0.0) -> None:
         super().__init__(reason)
         self.told = Told(code=code, reason=reason, again_seconds=again_seconds)
+
+
+class _Unreadable(PeerUnavailable):
+    """The top-level node answers what nobody can read."""
+
+
+class _Trouble(NamedTuple):
+    """What waits, for the log; and what was said of it, for operators alone."""
+
+    what: str
+    words: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.words}".rstrip()
 
 
 class RegistrationStanding(NamedTuple):
@@ -96,12 +114,14 @@ class Registration:
         self._upstream = Actor(frozenset({Role.TOP_LEVEL}), "top-level node", "epp", "epp")
         self._system = Actor(frozenset({Role.SYSTEM}), "node", "epp", "epp")
         self._commands = self._notices = 0
-        self._troubles: list[str] = []
-        self._said = ""
+        self._troubles: list[_Trouble] = []
+        self._said: tuple[_Trouble, ...] = ()
+        self._told_upto = ""  # the prefix up to which all were looked at in this turn
 
     def standing(self) -> RegistrationStanding:
         """Return how it goes."""
-        return RegistrationStanding(self._commands, self._notices, self._said)
+        trouble = "; ".join(str(each) for each in self._said)
+        return RegistrationStanding(self._commands, self._notices, trouble)
 
     async def keep(self, channel: Channel) -> None:
         """Go round after round until cancelled; what fails is told once, and tried again."""
@@ -109,26 +129,27 @@ class Registration:
             try:
                 await self.round(channel)
             except (PeerUnavailable, StoreUnavailable, StoreError) as error:
-                self._say(str(error))
+                self._say(_Trouble(str(error)))
             await asyncio.sleep(ROUND_SECONDS)
 
     async def round(self, channel: Channel) -> None:
         """Take what was decided, then tell what is new.  Raises PeerUnavailable, StoreUnavailable, StoreError."""
         self._channel = channel
         self._troubles = []
-        await self._take_notices()
+        try:
+            await self._take_notices()
+        except _Unreadable as error:
+            self._troubles.append(_Trouble(f"the queue: {error}"))
         for due in await self._store.due(AT_ONCE):
             await self._store.note(due, await self._tell_enterprise(due))
-        for held in await self._objects.list(
-            ObjectKind.PREFIX, state=Stage.APPROVED, limit=AT_ONCE
-        ):
-            await self._tell_prefix(held)
-        self._say("; ".join(self._troubles))
+        await self._tell_prefixes()
+        self._say(*self._troubles)
 
-    def _say(self, trouble: str) -> None:
-        if trouble and trouble != self._said:
-            log.warning("the registration channel waits", extra={"reason": trouble})
-        self._said = trouble
+    def _say(self, *troubles: _Trouble) -> None:
+        if troubles and troubles != self._said:
+            reason = "; ".join(each.what for each in troubles)
+            log.warning("the registration channel waits", extra={"reason": reason})
+        self._said = troubles
 
     async def _take_notices(self) -> None:
         for _ in range(MAX_NOTICES):
@@ -137,7 +158,7 @@ class Registration:
             if answer.outcome is epp.Outcome.NOTHING:
                 return
             if not isinstance(notice, epp.Notice) or queue is None:
-                raise PeerUnavailable(f"poll was answered with {answer.code.value}")
+                raise _Unreadable(f"poll was answered with {answer.code.value}")
             await self._take(queue.message_id, notice)
             await self._ask(epp.PollAcknowledge(queue.message_id), self._unique())
             self._notices += 1
@@ -150,17 +171,16 @@ class Registration:
             notice.state,
             notice.audit_message or "",
         )
-        await self._store.keep(stored)
-        effect = await self._carry_out(notice)
+        effect = await self._store.keep(stored) or await self._carry_out(notice)
         await self._store.note_effect(message_id, effect)
         log.info("the top-level node has decided", extra={"prefix": stored.prefix, "step": effect})
 
     async def _carry_out(self, notice: epp.Notice) -> str:
         """Return the rule of the step that a verdict led to, or why there was none."""
         held = await self._objects.read(ObjectKind.PREFIX, notice.prefix or "")
-        if held is None or not isinstance(held.value, Prefix):
+        if held is None:
             return "no such prefix here"
-        action = action_of(notice, held.value.stage)
+        action = action_of(notice, held.of(Prefix).stage)
         if action is None:
             return "nothing to change"
         reason = notice.audit_message or NO_REASON
@@ -172,15 +192,19 @@ class Registration:
 
     async def _tell_enterprise(self, due: Due) -> Told:
         held = await self._objects.read(ObjectKind.ENTERPRISE, due.enterprise)
-        if held is None or not isinstance(held.value, Enterprise) or held.value.approved is None:
+        if held is None or held.of(Enterprise).approved is None:
             return Told()
         try:
-            told = await self._put_enterprise(due, held.value)
+            told = await self._put_enterprise(due, held.of(Enterprise))
         except ModelError as error:
             return Told(code=LACKING_CODE, reason=str(error))
         except _Refused as error:
-            self._troubles.append(f"enterprise {due.enterprise}: {error}")
+            what = f"enterprise {due.enterprise}: {error.told.code}"
+            self._troubles.append(_Trouble(what, error.told.reason))
             return error.told
+        except _Unreadable as error:
+            self._troubles.append(_Trouble(f"enterprise {due.enterprise}: {error}"))
+            return Told(code=FAILED_CODE, reason=str(error), again_seconds=UNREADABLE_SECONDS)
         return Told(*told)
 
     async def _put_enterprise(self, due: Due, enterprise: Enterprise) -> Fingerprint:
@@ -221,15 +245,27 @@ class Registration:
     ) -> None:
         answer = await self._do(epp.CreateEnterprise(self._node_prefix, whole), client_id)
         if not isinstance(answer.data, epp.Created):
-            raise PeerUnavailable("an enterprise was created, and its number is not told")
+            raise _Unreadable("an enterprise was created, and its number is not told")
         await self._objects.note_upstream(enterprise.id, answer.data.ent_id, self._system)
+
+    async def _tell_prefixes(self) -> None:
+        """Tell the next of those that are to be told, in turn: one that has to wait holds up no other."""
+        found = await self._objects.list(
+            ObjectKind.PREFIX, state=Stage.APPROVED, after=self._told_upto, limit=AT_ONCE
+        )
+        for held in found:
+            try:
+                await self._tell_prefix(held)
+            except _Unreadable as error:
+                self._troubles.append(_Trouble(f"prefix {held.id}: {error}"))
+        self._told_upto = found[-1].id if len(found) == AT_ONCE else ""
 
     async def _tell_prefix(self, held: Held) -> None:
         owner = await self._objects.read(ObjectKind.ENTERPRISE, held.enterprise)
-        if owner is None or not isinstance(owner.value, Enterprise) or not owner.value.upstream_id:
+        number = owner.of(Enterprise).upstream_id if owner else ""
+        if not number:
             return  # the enterprise comes first
-        assert isinstance(held.value, Prefix)  # noqa: S101  its kind says so
-        command = epp.CreatePrefix(self._node_prefix, owner.value.upstream_id, held.value.prefix)
+        command = epp.CreatePrefix(self._node_prefix, number, held.of(Prefix).prefix)
         name = f"prefix-{sha256(held.id.encode()).hexdigest()[:16]}-{held.version}"
         answer = await self._ask(command, name)
         try:
@@ -249,7 +285,8 @@ class Registration:
             reason = answer.reason or answer.message or NO_REASON
             await step(held.id, PrefixAction.REFUSE, self._upstream, reason=reason)
         else:
-            self._troubles.append(f"prefix {held.id}: {answer.code.value} {answer.message}")
+            what = f"prefix {held.id}: {answer.code.value}"
+            self._troubles.append(_Trouble(what, answer.message))
 
     async def _do(self, command: epp.Command, client_id: str) -> epp.Answer:
         """Return the answer to a command that was carried out.  Raises _Refused, PeerUnavailable."""
@@ -269,7 +306,7 @@ class Registration:
         try:
             return epp.decode_answer(await self._channel.epp(data), client_id)
         except epp.EppError as error:
-            raise PeerUnavailable(f"the answer cannot be read: {error}") from error
+            raise _Unreadable(f"the answer cannot be read: {error.code.value}") from error
 
 
 def action_of(notice: epp.Notice, stage: Stage) -> PrefixAction | None:

@@ -38,7 +38,7 @@ class Applications(Desk):
                 return await step.put(replace(application, state=state), None, Whose(enterprise))
             check_version(held, if_version)
             step.deed = Deed(APPLICATION_LIFE.rule_of(_A.CHANGE), actor)
-            before = _application(held)
+            before = held.of(Application)
             after = before.take(_A.CHANGE, roles=actor.roles, text=application)
             return held if after == before else await step.put(after, held, Whose(enterprise))
 
@@ -56,12 +56,7 @@ class Applications(Desk):
 
         async def work(step: Transaction) -> Held:
             held = await step.hold(ObjectKind.APPLICATION, key, if_version=if_version)
-            after = _application(held).take(action, roles=actor.roles)
+            after = held.of(Application).take(action, roles=actor.roles)
             return await step.put(after, held, Whose(held.enterprise))
 
         return await self._take(Deed(APPLICATION_LIFE.rule_of(action), actor), work)
-
-
-def _application(held: Held) -> Application:
-    assert isinstance(held.value, Application)  # noqa: S101  its kind says so
-    return held.value

@@ -86,12 +86,12 @@ class Enterprises(Desk):
     ) -> Held:
         async def work(step: Transaction) -> Held:
             held = await step.hold(ObjectKind.ENTERPRISE, number, if_version=if_version)
-            assert isinstance(held.value, Enterprise)  # noqa: S101  its kind says so
-            changed = after(held.value)
-            if changed == held.value:
+            before = held.of(Enterprise)
+            changed = after(before)
+            if changed == before:
                 return held
             done = await step.put(changed, held)
-            if changed.is_admitted != held.value.is_admitted:
+            if changed.is_admitted != before.is_admitted:
                 await _answer_prefixes(step, changed)
             return done
 
@@ -101,5 +101,4 @@ class Enterprises(Desk):
 async def _answer_prefixes(step: Transaction, enterprise: Enterprise) -> None:
     """Stop or start all prefixes of an enterprise."""
     for held in await step.hold_all(ObjectKind.PREFIX, enterprise.id):
-        assert isinstance(held.value, Prefix)  # noqa: S101  its kind says so
-        step.answer(held.value, enterprise)
+        step.answer(held.of(Prefix), enterprise)

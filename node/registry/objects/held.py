@@ -6,7 +6,7 @@ id is canonical, so that two spellings of one name are one object; its version c
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from node.errors import Kind, RegistryError
 from node.model.application import Application
@@ -18,6 +18,7 @@ from node.model.site import Route
 from node.model.template import Template
 
 Value: TypeAlias = Operator | Route | Enterprise | Prefix | Template | Application
+Sort = TypeVar("Sort", Operator, Route, Enterprise, Prefix, Template, Application)
 
 
 class ObjectKind(StrEnum):
@@ -63,6 +64,11 @@ class Held(NamedTuple):
     version: int
     changed_at: datetime
     value: Value
+
+    def of(self, sort: type[Sort]) -> Sort:
+        """Return the value as what it is by its kind."""
+        assert isinstance(self.value, sort)  # noqa: S101  its kind says so
+        return self.value
 
 
 class Step(NamedTuple):

@@ -40,7 +40,7 @@ class Prefixes(Desk):
         """Apply for a prefix below the node's own.  A name is given once, and none that is homed by hand."""
 
         async def work(step: Transaction) -> Held:
-            owner = _enterprise(await step.hold(ObjectKind.ENTERPRISE, enterprise, share=True))
+            owner = (await step.hold(ObjectKind.ENTERPRISE, enterprise, share=True)).of(Enterprise)
             applied = apply(prefix, self._secondary, owner, roles=actor.roles)
             applied = replace(applied, identifier_type=identifier_type)
             await _check_free(step, applied)
@@ -129,24 +129,17 @@ class Prefixes(Desk):
             number = await owner_of(step.connection, ObjectKind.PREFIX.value, name)
             if number is None:
                 raise ObjectMissing(ObjectKind.PREFIX, name)
-            owner = _enterprise(await step.hold(ObjectKind.ENTERPRISE, number, share=True))
+            owner = (await step.hold(ObjectKind.ENTERPRISE, number, share=True)).of(Enterprise)
             held = await step.hold(ObjectKind.PREFIX, name, if_version=if_version)
-            assert isinstance(held.value, Prefix)  # noqa: S101  its kind says so
-            return await step.put(after(held.value, owner), held, Whose(owner=owner))
+            return await step.put(after(held.of(Prefix), owner), held, Whose(owner=owner))
 
         return await self._take(deed, work)
 
 
-def _enterprise(held: Held) -> Enterprise:
-    assert isinstance(held.value, Enterprise)  # noqa: S101  its kind says so
-    return held.value
-
-
 async def _refresh(step: Transaction, held: Held) -> None:
-    owner = _enterprise(await step.hold(ObjectKind.ENTERPRISE, held.enterprise, share=True))
+    owner = (await step.hold(ObjectKind.ENTERPRISE, held.enterprise, share=True)).of(Enterprise)
     now = await step.hold(ObjectKind.PREFIX, held.id)
-    assert isinstance(now.value, Prefix)  # noqa: S101  its kind says so
-    step.answer(now.value, owner)
+    step.answer(now.of(Prefix), owner)
 
 
 async def _check_free(step: Transaction, applied: Prefix) -> None:

@@ -48,7 +48,7 @@ class Templates(Desk):
             if held.enterprise != enterprise:
                 raise ObjectExists(ObjectKind.TEMPLATE, key)
             check_version(held, if_version)
-            before = _template(held)
+            before = held.of(Template)
             action = _A.CHANGE if before.state is TemplateState.DRAFT else _A.REVISE
             step.deed = Deed(TEMPLATE_LIFE.rule_of(action), actor)
             after = before.take(action, roles=actor.roles, text=template)
@@ -72,7 +72,7 @@ class Templates(Desk):
 
         async def work(step: Transaction) -> Held:
             held = await step.hold(ObjectKind.TEMPLATE, key, if_version=if_version)
-            after = _template(held).take(action, roles=actor.roles, is_unused=is_unused)
+            after = held.of(Template).take(action, roles=actor.roles, is_unused=is_unused)
             return await step.put(after, held, Whose(held.enterprise))
 
         return await self._take(Deed(TEMPLATE_LIFE.rule_of(action), actor), work)
@@ -83,9 +83,4 @@ class Templates(Desk):
         published = TEMPLATE_LIFE.rule_of(_A.PUBLISH)
         if held is None or not await was_taken(self._database, held.kind.value, held.id, published):
             return True
-        return not await is_named_in_records(self._database, _template(held).name.encode())
-
-
-def _template(held: Held) -> Template:
-    assert isinstance(held.value, Template)  # noqa: S101  its kind says so
-    return held.value
+        return not await is_named_in_records(self._database, held.of(Template).name.encode())
