@@ -14,7 +14,7 @@ select o.id, o.version, r.papers, r.details
 from object o left join registration r on r.enterprise = o.id
 where o.kind = 'enterprise'
     and (r.version is null or r.version < o.version or r.again_at <= now())
-order by o.changed_at, o.id limit $1
+order by r.again_at nulls first, o.changed_at, o.id limit $1
 """
 _NOTE = """
 insert into registration as known (enterprise, version, papers, details, code, reason, again_at)
@@ -30,8 +30,17 @@ _REFUSED = """
 select enterprise, code, reason from registration where code is not null order by enterprise limit $1
 """
 _KEEP = """
-insert into notice (message_id, prefix, passed, state, message) values ($1, $2, $3, $4, $5)
-on conflict (message_id) do nothing
+insert into notice as known (message_id, prefix, passed, state, message)
+values ($1, $2, $3, $4, $5)
+on conflict (message_id) do update
+set prefix = excluded.prefix, passed = excluded.passed, state = excluded.state,
+    message = excluded.message, taken_at = now(),
+    effect = case
+        when (known.prefix, known.passed, known.state, known.message)
+            is distinct from (excluded.prefix, excluded.passed, excluded.state, excluded.message)
+        then '' else known.effect
+    end
+returning effect
 """
 _EFFECT = "update notice set effect = $2 where message_id = $1"
 _NOTICES = """
@@ -79,9 +88,10 @@ class StoredNotice(NamedTuple):
 
 
 class Registrations:
-    """The tables of the registration channel.  All methods raise StoreUnavailable and StoreError, and SealError for another key.
+    """The tables of the registration channel.
 
-    What the top-level node says in words is sealed: it may name people.
+    What the top-level node says in words is sealed: it may name people.  All methods raise StoreUnavailable and
+    StoreError, and SealError for another key.
     """
 
     def __init__(self, database: Database, seal: Seal) -> None:
@@ -113,10 +123,13 @@ class Registrations:
             rows = await connection.fetch(_REFUSED, most)
         return [Refused(row[0], row[1], self._opened(row[0], row[2])) for row in rows]
 
-    async def keep(self, notice: StoredNotice) -> None:
-        """Store a notice; one that is stored already stays as it is."""
+    async def keep(self, notice: StoredNotice) -> str:
+        """Store a notice, and return what it led to when it came before; empty: nothing yet.
+
+        Another one under the same number takes its place: the top-level node went back to a backup.
+        """
         async with self._database.connection() as connection:
-            await connection.execute(
+            effect: str = await connection.fetchval(
                 _KEEP,
                 notice.message_id,
                 notice.prefix,
@@ -124,6 +137,7 @@ class Registrations:
                 notice.state,
                 self._sealed(notice.message_id, notice.message),
             )
+        return effect
 
     async def note_effect(self, message_id: str, effect: str) -> None:
         """Store what a notice led to."""

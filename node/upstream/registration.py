@@ -36,6 +36,7 @@ from node.upstream.papers import (
     in_words,
     photos_of,
 )
+from resolver.keys.seal import SealError
 from sync.channels import epp
 from sync.message import PeerUnavailable
 
@@ -69,7 +70,11 @@ class _Refused(Exception):
 
 
 class _Unreadable(PeerUnavailable):
-    """The top-level node answers what nobody can read."""
+    """The top-level node answers what nobody can read; `words` may quote it."""
+
+    def __init__(self, what: str, words: str = "") -> None:
+        super().__init__(what)
+        self.words = words
 
 
 class _Trouble(NamedTuple):
@@ -128,7 +133,7 @@ class Registration:
         while True:
             try:
                 await self.round(channel)
-            except (PeerUnavailable, StoreUnavailable, StoreError) as error:
+            except (PeerUnavailable, StoreUnavailable, StoreError, SealError) as error:
                 self._say(_Trouble(str(error)))
             await asyncio.sleep(ROUND_SECONDS)
 
@@ -139,7 +144,7 @@ class Registration:
         try:
             await self._take_notices()
         except _Unreadable as error:
-            self._troubles.append(_Trouble(f"the queue: {error}"))
+            self._troubles.append(_Trouble(f"the queue: {error}", error.words))
         for due in await self._store.due(AT_ONCE):
             await self._store.note(due, await self._tell_enterprise(due))
         await self._tell_prefixes()
@@ -203,8 +208,9 @@ class Registration:
             self._troubles.append(_Trouble(what, error.told.reason))
             return error.told
         except _Unreadable as error:
-            self._troubles.append(_Trouble(f"enterprise {due.enterprise}: {error}"))
-            return Told(code=FAILED_CODE, reason=str(error), again_seconds=UNREADABLE_SECONDS)
+            self._troubles.append(_Trouble(f"enterprise {due.enterprise}: {error}", error.words))
+            reason = f"{error} {error.words}".rstrip()
+            return Told(code=FAILED_CODE, reason=reason, again_seconds=UNREADABLE_SECONDS)
         return Told(*told)
 
     async def _put_enterprise(self, due: Due, enterprise: Enterprise) -> Fingerprint:
@@ -257,7 +263,7 @@ class Registration:
             try:
                 await self._tell_prefix(held)
             except _Unreadable as error:
-                self._troubles.append(_Trouble(f"prefix {held.id}: {error}"))
+                self._troubles.append(_Trouble(f"prefix {held.id}: {error}", error.words))
         self._told_upto = found[-1].id if len(found) == AT_ONCE else ""
 
     async def _tell_prefix(self, held: Held) -> None:
@@ -306,7 +312,8 @@ class Registration:
         try:
             return epp.decode_answer(await self._channel.epp(data), client_id)
         except epp.EppError as error:
-            raise _Unreadable(f"the answer cannot be read: {error.code.value}") from error
+            what = f"the answer cannot be read ({error.code.value})"
+            raise _Unreadable(what, str(error)) from error
 
 
 def action_of(notice: epp.Notice, stage: Stage) -> PrefixAction | None:

@@ -1,5 +1,6 @@
 """The registration channel over a real database, against the simulator's registrar: what is told and brought home."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from copy import deepcopy
@@ -18,7 +19,7 @@ from node.model.stage import PrefixAction, Stage
 from node.registry.objects import Actor, Held, ObjectKind, Objects
 from node.store.database import Database
 from node.store.files import File, Files
-from node.store.registration import Registrations
+from node.store.registration import Registrations, StoredNotice
 from node.store.synced import SyncedRows
 from node.toplevel.database import Database as TopLevelFile
 from node.toplevel.registrar import Policy, Registrar
@@ -27,7 +28,9 @@ from node.upstream.registration import Registration, action_of
 from node.web.examples import example
 from sync.channels import epp
 from sync.message import PeerUnavailable
+from tests.support.objects import credit_code
 from tests.support.registry import SEAL
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.db
 
@@ -44,12 +47,23 @@ class Line:
         self.commands: list[str] = []
         self.is_cut = False
         self.loses = ""
+        self.drops = ""  # the command that does not arrive
+        self.refuses = ""  # why no enterprise is taken
+        self.garbles = ""  # the command that is answered with garbage
 
     async def epp(self, command: bytes) -> bytes:
         if self.is_cut:
             raise PeerUnavailable("cut")
         said = type(epp.decode_command(command).command).__name__
         self.commands.append(said)
+        if said == self.drops:
+            raise PeerUnavailable("the command is lost")
+        if said == self.garbles:
+            return b"<html>"
+        if self.refuses and said == "CreateEnterprise":
+            client_id = epp.decode_command(command).client_id
+            code = epp.ResultCode.PARAMETER_VALUE_POLICY_ERROR
+            return epp.encode_answer(epp.Answer(code, "no", client_id, "TLN-1", self.refuses))
         answer = await self._registrar.answer(command)
         if said == self.loses:
             self.loses = ""
@@ -160,6 +174,13 @@ async def form(office: Office) -> dict[str, Any]:
     return form
 
 
+def other_than(form: dict[str, Any], **of: str) -> dict[str, Any]:
+    """The form of another enterprise."""
+    other = deepcopy(form)
+    other["organisation"] |= {"certificate_number": credit_code(7), **of}
+    return other
+
+
 async def test_an_enterprise_is_told_once_and_its_prefix_decided_by_poll(
     office: Office, form: dict[str, Any]
 ) -> None:
@@ -197,6 +218,79 @@ async def test_a_refusal_brings_its_reason_and_the_corrected_application_is_sent
     office.registrar.policy = Policy(decide_seconds=0)
     await office.round()
     assert (await office.prefix()).stage is Stage.GRANTED
+
+
+async def test_a_refusal_that_comes_again_does_not_refuse_what_was_corrected(
+    office: Office, form: dict[str, Any]
+) -> None:
+    number = await office.admit(form)
+    await office.apply(number)
+    await office.round()
+    await office.decide(passed=False, message="请补充材料")
+    office.line.drops = "PollAcknowledge"
+    with pytest.raises(PeerUnavailable):
+        await office.round()
+    office.line.drops = ""
+    await office.objects.step_prefix(PREFIX, PrefixAction.CORRECT, EVERYBODY)
+    for action in (PrefixAction.BEGIN_REVIEW, PrefixAction.APPROVE):
+        await office.objects.step_prefix(PREFIX, action, EVERYBODY)
+    await office.round()
+    assert (await office.prefix()).stage is Stage.SENT
+
+
+async def test_another_notice_under_the_same_number_counts(office: Office) -> None:
+    refused = StoredNotice("7", PREFIX, passed=False, state=None, message="请补充材料")
+    assert await office.store.keep(refused) == ""
+    await office.store.note_effect("7", "prefix.refuse")
+    assert await office.store.keep(refused) == "prefix.refuse"
+    assert await office.store.keep(refused._replace(passed=True, message="")) == ""
+    [notice] = await office.store.notices(10)
+    assert notice.passed
+
+
+async def test_a_prefix_that_has_to_wait_holds_up_no_other(
+    office: Office, form: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.upstream.registration.AT_ONCE", 2)
+    waits = await office.admit(other_than(form, certificate_photo="never-uploaded"))
+    for name in ("88.118.11", "88.118.12"):
+        await office.apply(waits, name)
+    await office.apply(await office.admit(form), "88.118.13")
+    for _ in range(2):
+        await office.round()
+    assert (await office.prefix("88.118.13")).stage is Stage.SENT
+
+
+async def test_an_answer_that_cannot_be_read_holds_up_nothing_else(
+    office: Office, form: dict[str, Any]
+) -> None:
+    number = await office.admit(form)
+    office.line.garbles = "PollRequest"
+    await office.round()
+    assert (await office.enterprise(number)).upstream_id
+    assert "the queue: " in office.registration.standing().trouble
+
+    await office.admit(other_than(form))
+    await office.apply(number)
+    office.line.garbles = "CreateEnterprise"
+    await office.round()
+    assert (await office.prefix()).stage is Stage.SENT
+    [refused] = await office.store.refused()
+    assert refused.code == epp.ResultCode.COMMAND_FAILED
+
+
+async def test_what_the_top_level_node_says_in_words_is_shown_and_not_logged(
+    office: Office, form: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    number = await office.admit(form)
+    office.line.refuses = "张三的身份证不清楚"
+    with caplog.at_level("INFO"):
+        task = asyncio.create_task(office.registration.keep(office.line))
+        await until(lambda: "张三" in office.registration.standing().trouble)
+        task.cancel()
+    logged = str([vars(each) for each in caplog.records])
+    assert number in logged
+    assert "张三" not in logged
 
 
 async def test_what_papers_lack_is_told_and_the_corrected_form_is_sent(
