@@ -13,7 +13,6 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter_ns, time
-from typing import NamedTuple
 
 from node import log as log_lines
 from node.address import Endpoint, read_endpoints
@@ -24,12 +23,9 @@ from node.ledger.submission import origin_hash
 from node.ledger.witnessing import Evidence
 from node.sockets import open_listener
 from node.web.witness import WitnessApi, build_witness_app
-from resolver.freshness import Freshness
 from resolver.frontends.fast import FastHttp, HttpServer
 from resolver.guard import Guard
-from resolver.hot import HotHttp
 from resolver.observe import CELL_COUNT, Tally
-from resolver.recorder import NoRecorder
 
 MAX_CONNECTIONS = 1_000
 MAX_CONNECTIONS_OF_ONE = 50  # of one address
@@ -57,13 +53,6 @@ exit codes:
 """
 
 log = logging.getLogger(__name__)
-
-
-class Limits(NamedTuple):
-    """What takes connections: uvicorn's protocol with our limits."""
-
-    protocol: type[FastHttp]
-    guard: Guard
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -130,27 +119,26 @@ async def _serve(memory: Memory, endpoint: Endpoint) -> None:
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stop.set)
     listener, true = open_listener(endpoint)
-    limits = _limits()
+    guard = _guard()
     app = build_witness_app(WitnessApi(memory, time))
     server = HttpServer.of(
-        app, limits.protocol, idle_seconds=IDLE_SECONDS, drain_seconds=DRAIN_SECONDS
+        app, FastHttp.behind(guard), idle_seconds=IDLE_SECONDS, drain_seconds=DRAIN_SECONDS
     )
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(server.serve(sockets=[listener]))
         _announce(memory, true)
         while not stop.is_set():
-            limits.guard.tick()
-            limits.guard.sweep(perf_counter_ns())
+            guard.tick()
+            guard.sweep(perf_counter_ns())
             with suppress(TimeoutError):
                 async with asyncio.timeout(1):
                     await stop.wait()
         server.should_exit = True
 
 
-def _limits() -> Limits:
-    tally = Tally([0] * CELL_COUNT)
-    guard = Guard(
-        tally,
+def _guard() -> Guard:
+    return Guard(
+        Tally([0] * CELL_COUNT),
         connections_max=MAX_CONNECTIONS,
         connections_per_source=MAX_CONNECTIONS_OF_ONE,
         request_seconds=REQUEST_SECONDS,
@@ -158,13 +146,6 @@ def _limits() -> Limits:
         udp_answers_per_second=0,
         udp_answers_burst=0,
     )
-    members = {
-        "hot": HotHttp(Freshness(), max_entries=1, max_bytes=1),  # nothing is ever in it
-        "guard": guard,
-        "tally": tally,
-        "recorder": NoRecorder(),
-    }
-    return Limits(type("WitnessHttp", (FastHttp,), members), guard)
 
 
 def _read_key(text: str) -> VerifierKey:

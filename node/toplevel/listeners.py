@@ -21,11 +21,8 @@ from node.toplevel.native import Answers, TcpAnswers, UdpAnswers
 from node.toplevel.page import Page
 from node.toplevel.views import Views
 from node.toplevel.watch import Watch
-from resolver.freshness import Freshness
 from resolver.frontends.fast import FastHttp, HttpServer
-from resolver.hot import HotHttp
 from resolver.observe import CELL_COUNT, Tally
-from resolver.recorder import NoRecorder
 from sync.transport import EPP_PATH, HEARTBEAT_PATH, MESSAGES_PATH
 
 MAX_CONNECTIONS = 1_000
@@ -103,15 +100,9 @@ async def serving_http(
 ) -> AsyncIterator[Endpoint]:
     """Serve an application, and say where.  Raises RegistryError when the address cannot be had."""
     listener, true = open_listener(endpoint)
-    members = {
-        "hot": HotHttp(Freshness(), max_entries=1, max_bytes=1),  # nothing is ever in it
-        "guard": door,
-        "tally": Tally([0] * CELL_COUNT),
-        "recorder": NoRecorder(),
-    }
     server = HttpServer.of(
         app,
-        type("ToplevelHttp", (_Http,), members),
+        _Http.behind(door),
         idle_seconds=IDLE_SECONDS,
         drain_seconds=DRAIN_SECONDS,
         tls=tls,

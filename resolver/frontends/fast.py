@@ -21,11 +21,12 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from resolver.freshness import Freshness
 from resolver.guard import Guard
 from resolver.hot import HotHttp
 from resolver.httplogin import CERTIFICATE
-from resolver.observe import Tally
-from resolver.recorder import Party, Recorder
+from resolver.observe import CELL_COUNT, Tally
+from resolver.recorder import NoRecorder, Party, Recorder
 
 FAST_PATH = b"GET /api/handles/"
 MAX_HEAD_BYTES = 65_536  # request line and headers together
@@ -60,6 +61,17 @@ class FastHttp(HttpToolsProtocol):
     guard: Guard
     tally: Tally
     recorder: Recorder
+
+    @classmethod
+    def behind(cls, guard: Guard) -> "type[FastHttp]":
+        """Return the protocol of a listener that goes the ordinary way only, and whose answers nobody counts."""
+        members = {
+            "hot": HotHttp(Freshness(), max_entries=1, max_bytes=1),  # nothing is ever in it
+            "guard": guard,
+            "tally": Tally([0] * CELL_COUNT),
+            "recorder": NoRecorder(),
+        }
+        return type(f"Ordinary{cls.__name__}", (cls,), members)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Called by uvicorn."""
