@@ -2,25 +2,18 @@
 
 from datetime import UTC, datetime
 
-from node.model.application import Application, ApplicationState
+from node.model.application import Application
 from node.model.enterprise import Enterprise, EnterpriseState, Verification
 from node.model.entity import Entity
 from node.model.field import Checked
 from node.model.form import read
 from node.model.operator import Operator
 from node.model.prefix import Prefix
-from node.model.site import IdentifierType
 from node.model.stage import Stage
-from node.model.template import Template, TemplateState
-from node.registry.objects import (
-    CLASSES,
-    Held,
-    ObjectKind,
-    Step,
-    Value,
-    application_id,
-    template_id,
-)
+from node.model.template import Template
+from node.registry.objects import CLASSES, Held, ObjectKind, Step, Value
+from node.registry.objects.bodies import state_of
+from node.registry.objects.identity import id_of
 from node.web.examples import example
 from node.web.objectforms import (
     ApplicationStep,
@@ -55,6 +48,7 @@ FORMS: tuple[type[Checked], ...] = (
     Routes,
 )
 
+_OF_ENTERPRISES = (ObjectKind.PREFIX, ObjectKind.TEMPLATE, ObjectKind.APPLICATION)
 _COUNT: JsonObject = {"type": "integer", "minimum": 0}
 _TIME: JsonObject = {"type": "string", "format": "date-time"}
 _AT = datetime(2026, 11, 3, 1, 30, tzinfo=UTC)
@@ -138,34 +132,27 @@ def _held_schema(kind: ObjectKind) -> JsonObject:
 
 
 def _held(kind: ObjectKind) -> Held:
-    """An object as an example, made from the example forms."""
-    application = read(Application, example("application"))
-    template = read(Template, example("template"))
-    operator = read(Operator, example("operator"))
-    route = read(Routes, example("routes")).routes[0]
-    form = read(Entity, example("enterprise"))
-    enterprise = Enterprise(id="e1", state=EnterpriseState.SUBMITTED, form=form)
-    prefix = Prefix(prefix="88.118.8", enterprise="e1", stage=Stage.WAITING)
-    found: dict[ObjectKind, tuple[str, str, str, Value]] = {
-        ObjectKind.OPERATOR: (operator.prefix, "", "kept", operator),
-        ObjectKind.ROUTE: (f"{IdentifierType.VAA}|88.118", "", "kept", route),
-        ObjectKind.ENTERPRISE: ("e1", "", EnterpriseState.SUBMITTED, enterprise),
-        ObjectKind.PREFIX: ("88.118.8", "e1", Stage.WAITING, prefix),
-        ObjectKind.TEMPLATE: (
-            template_id(template.name, template.version),
-            "e1",
-            TemplateState.DRAFT,
-            template,
-        ),
-        ObjectKind.APPLICATION: (
-            application_id("e1", application.name),
-            "e1",
-            ApplicationState.IN_USE,
-            application,
-        ),
-    }
-    key, whose, state, value = found[kind]
-    return Held(kind, key, whose, str(state), 1, _AT, value)
+    """An object as an example."""
+    value, whose = _value(kind), "e1" if kind in _OF_ENTERPRISES else ""
+    return Held(kind, id_of(value, whose), whose, state_of(value), 1, _AT, value)
+
+
+def _value(kind: ObjectKind) -> Value:
+    """The value of an example, made from the example forms."""
+    match kind:
+        case ObjectKind.OPERATOR:
+            return read(Operator, example("operator"))
+        case ObjectKind.ROUTE:
+            return read(Routes, example("routes")).routes[0]
+        case ObjectKind.ENTERPRISE:
+            form = read(Entity, example("enterprise"))
+            return Enterprise(id="e1", state=EnterpriseState.SUBMITTED, form=form)
+        case ObjectKind.PREFIX:
+            return Prefix(prefix="88.118.8", enterprise="e1", stage=Stage.WAITING)
+        case ObjectKind.TEMPLATE:
+            return read(Template, example("template"))
+        case ObjectKind.APPLICATION:
+            return read(Application, example("application"))
 
 
 def _refusal(status: int, kind: str, detail: str, **members: object) -> JsonObject:

@@ -1,28 +1,36 @@
 """A sender over a peer in memory, both quick, for tests of the sync."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
 from sync.change import END, Place
 from sync.outbox import Outbox
-from sync.sender import Sender
+from sync.sender import EXCHANGE_SECONDS, Sender
 from sync.testing import TopLevelNode
 
 QUICK = 0.005  # seconds
 
 
 @asynccontextmanager
-async def sending(outbox: Outbox, peer: TopLevelNode) -> AsyncIterator[Sender]:
+async def sending(
+    outbox: Outbox,
+    peer: TopLevelNode,
+    *,
+    greeting_seconds: float = QUICK * 20,
+    exchange_seconds: float = EXCHANGE_SECONDS,
+    new_session: Callable[[], str] = lambda: str(uuid4()),
+) -> AsyncIterator[Sender]:
     """A sender while the block runs."""
     sender = Sender(
         outbox,
         peer,
         random=lambda: 0.5,
-        new_session=lambda: str(uuid4()),
+        new_session=new_session,
         poll_seconds=QUICK,
-        greeting_seconds=QUICK * 20,
+        greeting_seconds=greeting_seconds,
+        exchange_seconds=exchange_seconds,
         backoff_seconds=QUICK,
     )
     async with asyncio.TaskGroup() as tasks:

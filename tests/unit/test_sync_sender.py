@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 
 import pytest
 
@@ -10,32 +11,25 @@ from sync.change import END, START, Place
 from sync.message import Ack, Delta, Hello, Message, PeerUnavailable, Reply, Welcome
 from sync.sender import Sender, backoff
 from sync.testing import MemoryInbox, MemoryOutbox, TopLevelNode
+from tests.support import syncing
+from tests.support.syncing import rejects_bad
 
 QUICK = 0.002  # seconds
 ROW = Place("6", "91370700MA3")
 
 
-def rejects_bad(_place: Place, body: bytes | None) -> str:
-    return "invented" if body and b"bad" in body else ""
-
-
 @asynccontextmanager
 async def sending(outbox: MemoryOutbox, peer: TopLevelNode) -> AsyncIterator[Sender]:
-    names = iter(range(1, 1000))
-    sender = Sender(
+    """A sender that greets soon, and does not wait for long."""
+    names = count(1)
+    async with syncing.sending(
         outbox,
         peer,
-        random=lambda: 0.5,
-        new_session=lambda: f"renewed-{next(names)}",
-        poll_seconds=QUICK,
         greeting_seconds=QUICK * 3,
         exchange_seconds=QUICK * 20,
-        backoff_seconds=QUICK,
-    )
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(sender.run())
+        new_session=lambda: f"renewed-{next(names)}",
+    ) as sender:
         yield sender
-        running.cancel()
 
 
 async def until(holds: Callable[[], bool]) -> None:
