@@ -4,7 +4,7 @@ from fastapi.responses import Response
 
 from node.model.application import Application
 from node.model.rule import ModelError, Rule
-from node.registry.objects import Actor, ObjectKind, Objects, application_id
+from node.registry.objects import Actor, ObjectKind, Objects, id_of
 from node.web.asked import Asked
 from node.web.objectdesk import enterprise_of, if_version_of, key_of, read_form
 from node.web.objectforms import ApplicationStep
@@ -27,7 +27,7 @@ class ApplicationsApi:
     async def put(self, asked: Asked, actor: Actor) -> Response:
         """PUT `…/{id}`: what is told of an application in use."""
         application, held = await read_form(Application, asked), await self.view.read(asked)
-        if application_id(held.enterprise, application.name) != held.id:
+        if id_of(application, held.enterprise) != held.id:
             raise ModelError("name", Rule.KEPT, "this names another application; register that one")
         whose, version = held.enterprise, if_version_of(asked)
         put = self._objects.put_application

@@ -11,9 +11,7 @@ from node.model.operator import Operator
 from node.model.prefix import Prefix
 from node.model.stage import Stage
 from node.model.template import Template
-from node.registry.objects import CLASSES, Held, ObjectKind, Step, Value
-from node.registry.objects.bodies import state_of
-from node.registry.objects.identity import id_of
+from node.registry.objects import CLASSES, Held, ObjectKind, Step, Value, id_of, state_of
 from node.web.examples import example
 from node.web.objectforms import (
     ApplicationStep,

@@ -4,7 +4,7 @@ from fastapi.responses import Response
 
 from node.model.rule import ModelError, Rule
 from node.model.template import Template
-from node.registry.objects import Actor, ObjectKind, Objects, template_id
+from node.registry.objects import Actor, ObjectKind, Objects, id_of
 from node.web.asked import Asked
 from node.web.objectdesk import enterprise_of, if_version_of, key_of, read_form
 from node.web.objectforms import TemplateStep
@@ -27,7 +27,7 @@ class TemplatesApi:
     async def put(self, asked: Asked, actor: Actor) -> Response:
         """PUT `…/{id}`: the text of a draft, or a wider one of what was published."""
         template, held = await read_form(Template, asked), await self.view.read(asked)
-        if template_id(template.name, template.version) != held.id:
+        if id_of(template) != held.id:
             raise ModelError("name", Rule.KEPT, "this names another template; create that one")
         whose, version = held.enterprise, if_version_of(asked)
         put = self._objects.put_template

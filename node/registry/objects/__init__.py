@@ -4,6 +4,7 @@
 synced, what it does to resolution, and the changes that tell of it; or nothing of all that.
 """
 
+from node.registry.objects.bodies import state_of
 from node.registry.objects.held import (
     CLASSES,
     Actor,
@@ -15,7 +16,7 @@ from node.registry.objects.held import (
     Value,
     VersionMoved,
 )
-from node.registry.objects.identity import application_id, template_id
+from node.registry.objects.identity import application_id, id_of, template_id
 from node.registry.objects.objects import Objects
 
 __all__ = [
@@ -30,5 +31,7 @@ __all__ = [
     "Value",
     "VersionMoved",
     "application_id",
+    "id_of",
+    "state_of",
     "template_id",
 ]
