@@ -6,7 +6,7 @@ first that ends ends all: when the outbox fails, when a file of the credentials 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -25,6 +25,7 @@ POLL_SECONDS = 0.25  # between two looks for changes, at rest
 GATHER_SECONDS = 0.2  # between two batches, so that one brings what came together
 FULL_ENOUGH = 500  # changes of a batch, after which the next one is read at once
 BEAT_SECONDS = 30.0
+CANCEL_SECONDS = 1.0  # until what goes on is cancelled again
 
 log = logging.getLogger(__name__)
 
@@ -124,9 +125,16 @@ async def first_of(*works: Awaitable[None]) -> None:
         for task in done:
             task.result()
     finally:
-        for task in tasks:
+        await _end(tasks)
+
+
+async def _end(tasks: Iterable[asyncio.Future[None]]) -> None:
+    """Cancel until all have ended: one whose time-out comes at the same moment may take the cancellation for that."""
+    going = set(tasks)
+    while going:
+        for task in going:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        _, going = await asyncio.wait(going, timeout=CANCEL_SECONDS)
 
 
 def session_name(node_prefix: str, now: datetime) -> str:

@@ -131,7 +131,7 @@ class Monitor:
         events = self._watch.look(now, [*signs, self._disk, runs])
         self._notes.events += events
         for event in events:
-            log.warning("a state event", extra={"event": event.event, "cause": event.cause})
+            log.warning("a state event", extra={"number": event.event, "cause": event.cause})
         if events:
             await self._note()
         self._touch()
