@@ -20,6 +20,7 @@ from node.model.certificate import credit_code_check
 from node.web.examples import example_text
 
 TABLES = ("1", "2", "6", "7", "11")
+ENTERPRISES = 4
 GRANTED_SECONDS = 60.0
 ANSWER_SECONDS = 30.0
 PAUSE_SECONDS = 0.2  # before a node that does not answer is asked again
@@ -42,9 +43,9 @@ class Changed(NamedTuple):
 class ObjectWriter:
     """Changes objects, each table by itself; `node` gives the one that runs now."""
 
-    def __init__(self, node: Callable[[], Node], enterprises: int) -> None:
+    def __init__(self, node: Callable[[], Node]) -> None:
         self._node = node
-        self._numbers = range(1, enterprises + 1)
+        self._numbers = range(1, ENTERPRISES + 1)
         self._http: httpx.AsyncClient | None = None
         self._turns: Counter[str] = Counter()
         self.done: list[Changed] = []

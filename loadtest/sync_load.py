@@ -25,7 +25,7 @@ from loadtest.administrators import SETTINGS, settle
 from loadtest.agreement import compare
 from loadtest.arrivals import Arrivals
 from loadtest.fuzz_ports import log_faults
-from loadtest.object_changes import ObjectWriter
+from loadtest.object_changes import ENTERPRISES, ObjectWriter
 from loadtest.registrations import Registrations
 from loadtest.stand import Node, open_stand
 from loadtest.toplevels import TopLevel, start_in_step
@@ -34,7 +34,6 @@ from node.store.database import connect
 from node.store.synced import MASTERS
 
 SESSIONS = 32
-ENTERPRISES = 8
 SOON_SECONDS, LATEST_SECONDS = 1.0, 5.0
 SOON_SHARE = 0.99
 LEAST_SHARE = 0.95  # of the load that was asked for; a machine that cannot give it proves nothing
@@ -84,7 +83,7 @@ class Loading:
         """With `is_timed` neither delays nor rates may be other than asked for."""
         self.node, self.top = node, top
         self._is_timed = is_timed
-        self.objects = ObjectWriter(lambda: node, ENTERPRISES)
+        self.objects = ObjectWriter(lambda: node)
         self.records = Registrations(lambda: node.native, "synced", sessions=SESSIONS)
         self.faults: list[str] = []
 

@@ -27,7 +27,6 @@ from node.store.synced import MASTERS
 from sync.change import END, Place
 
 SESSIONS = 6
-ENTERPRISES = 4
 REGISTRATIONS, CHANGES = 120.0, 10.0  # a second
 AGAIN_SHARE = 0.3
 IN_STEP_SECONDS = 240.0  # the sender waits for a minute at most, and a walk takes its time
@@ -67,7 +66,7 @@ class Scene:
         self.records = Registrations(
             lambda: running.node.native, f"s{seed}", sessions=SESSIONS, again=AGAIN_SHARE
         )
-        self.objects = ObjectWriter(lambda: running.node, ENTERPRISES)
+        self.objects = ObjectWriter(lambda: running.node)
         self.diary_from: int | None = None
         self._stop = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
