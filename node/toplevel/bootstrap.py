@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 
 from node.toplevel.resolution import Route, Routes
 
-MEDIA_TYPE = "application/json"
-
 
 def bootstrap(routes: Routes, now: float) -> dict[str, object]:
     """Return the file: prefixes that have the same services stand together."""

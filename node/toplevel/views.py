@@ -5,6 +5,7 @@ Rows are masked; nothing here changes anything.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import asdict
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -80,16 +81,7 @@ class Views:
             "inbox": _inbox(standing),
             "tables": [self._table(standing, number) for number in known_numbers(standing)],
             "rates": self._office.journal.rates(),
-            "rejections": [
-                {
-                    "table": each.table,
-                    "key": each.key,
-                    "code": each.code,
-                    "reason": each.reason,
-                    "serial": each.serial,
-                }
-                for each in rejections
-            ],
+            "rejections": [asdict(each) for each in rejections],
             "epp": epp,
             "events": [each._asdict() for each in self._office.journal.newest()],
         }
