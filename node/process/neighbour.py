@@ -5,6 +5,7 @@ from pathlib import Path
 
 import orjson
 
+from node.address import read_endpoints
 from node.config import Settings
 from node.ledger.durable import PRIVATE_FILE, write_durably
 from node.ledger.logfiles import KEYS
@@ -41,6 +42,13 @@ def toplevel_of(settings: Settings, children_lock: int) -> Child:
             grace_seconds=GRACE_SECONDS,
         )
     )
+
+
+def settled(settings: Settings) -> Settings:
+    """Return the settings with the addresses that the simulator has, now that it is ready: a later one keeps them."""
+    told = _told(settings)
+    found = [read_endpoints(told[name])[0] for name in ("channel", "page", "native")]
+    return replace(settings, toplevel_listen=tuple(found))
 
 
 def in_step_with_toplevel(settings: Settings) -> Settings:

@@ -25,7 +25,7 @@ from node.process.child import LIFELINE, READY, Child, Program, environment_of
 from node.process.embedded import embed_postgres, embed_valkey
 from node.process.home import open_home
 from node.process.lock import DataDirectory
-from node.process.neighbour import in_step_with_toplevel, toplevel_of
+from node.process.neighbour import in_step_with_toplevel, settled, toplevel_of
 from node.process.probe import ping_redis
 from node.process.running import announce_running, run_directory
 from node.process.sample import load_sample_once
@@ -120,6 +120,7 @@ async def _servers_and_toplevel(
     async with asyncio.TaskGroup() as starting:
         servers = starting.create_task(_servers(settings, directory, tasks, stack))
         starting.create_task(_keep([toplevel], tasks, stack))
+    toplevel.program = toplevel_of(settled(settings), directory.children).program
     return in_step_with_toplevel(servers.result())
 
 

@@ -101,8 +101,8 @@ class KeptEvidence(NamedTuple):
 async def read_sync_standing(database: Database) -> SyncStanding:
     """Return where we stand, read in one snapshot.  Raises StoreUnavailable, StoreError.
 
-    Of more than ten thousand changes that wait the masters are counted as all that is no row, at no cost; rows that wait
-    or are set aside are counted, which takes 0.2 s for some 400,000.
+    Of more than ten thousand changes that wait the masters are counted as all that is no row, at no cost; rows that
+    wait or are set aside are counted, which takes 0.2 s for some 400,000.
     """
     async with database.connection() as connection:
         rows = await connection.fetch(_STANDING, MASTERS, COUNTED_CHANGES)
