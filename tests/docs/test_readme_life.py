@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
+from loadtest.corpus import main as write_corpus
 from node.config import Settings
 from node.process.neighbour import page_of_toplevel
 from tests.support.nodes import ROOT, NodeProcess
@@ -19,10 +20,13 @@ LIFE_SECONDS = 120.0
 
 
 class Neighbours(NodeProcess):
-    """Started with the simulated top-level node, as by `make run`."""
+    """Started as by `make run`: with the simulated top-level node, and a sample, which homes prefixes."""
 
     def launch(self, *command: str) -> None:
-        super().launch(*command or (sys.executable, "-m", "node", "serve", "--toplevel"))
+        sample = self.data_dir.parent / "sample.ndjson"
+        write_corpus(["--records", "200", "--out", str(sample)])
+        serve = (sys.executable, "-m", "node", "serve", "--toplevel", "--sample", str(sample))
+        super().launch(*command or serve)
 
 
 @pytest.fixture(scope="module")
