@@ -125,9 +125,9 @@ async def _compare(node: Node, top: TopLevel, diary_from: int | None) -> Agreeme
     found.bodies = {row.place: row.body for row in their_rows}
     found.rows = {table: rows for table, (rows, _) in digests_of(our_rows).items()}
     found.faults += _standings(ours, theirs)
-    found.faults += _rows(our_rows, their_rows, _told(top))
+    found.faults += differences(our_rows, their_rows, _told(top))
     if diary is not None:
-        found.faults += _in_order(diary, changes)
+        found.faults += in_order(diary, changes)
     if rejected:
         found.faults.append(f"{rejected} rows are set aside, and nobody had a reason to")
     return found
@@ -145,7 +145,7 @@ def _standings(ours: OutboxStanding, theirs: Standing) -> Iterator[str]:
         yield f"the node stands at {ours}, the top-level node at {theirs}"
 
 
-def _rows(ours: Sequence[Row], theirs: Sequence[Row], told: Digests) -> Iterator[str]:
+def differences(ours: Sequence[Row], theirs: Sequence[Row], told: Digests) -> Iterator[str]:
     """Say in which tables the digests differ, and which rows."""
     here, there = digests_of(ours), digests_of(theirs)
     for table in sorted(here.keys() | there.keys() | told.keys()):
@@ -161,7 +161,7 @@ def _rows(ours: Sequence[Row], theirs: Sequence[Row], told: Digests) -> Iterator
     yield from (f"another body: {each}" for each in sorted(differ)[:SHOWN])
 
 
-def _in_order(diary: Sequence[Told], changes: Sequence[Told]) -> Iterator[str]:
+def in_order(diary: Sequence[Told], changes: Sequence[Told]) -> Iterator[str]:
     """Say what was put twice, out of order, or never."""
     for before, after in pairwise(diary):
         if before.serial >= after.serial:
