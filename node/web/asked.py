@@ -4,7 +4,7 @@ Errors are problem documents (RFC 9457) that carry the Handle response code as a
 that is answered here may be kept by anybody.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -132,6 +132,11 @@ async def read_json(request: Request, most_bytes: int) -> object:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise TargetError(f"the body is no JSON: {error}") from error
+
+
+def respond(status: int, body: object, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a JSON response."""
+    return Response(orjson.dumps(body), status, headers, media_type=JSON_TYPE)
 
 
 def told(code: ResponseCode, message: str = "", **members: object) -> Told:

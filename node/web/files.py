@@ -7,12 +7,11 @@ import logging
 import re
 from collections.abc import Callable
 
-import orjson
 from fastapi import Request
 from fastapi.responses import Response
 
 from node.store.files import File, Files
-from node.web.asked import Asked, Told
+from node.web.asked import Asked, Told, respond
 from node.web.operators import OperatorDesk
 from resolver.problem import Problem
 from resolver.registrar import Caller
@@ -60,7 +59,7 @@ class FilesApi:
         if not await self._files.put(id_, File(media_type, content)):
             raise Told(Problem(409, "file_exists", "Another file has this id; leave it out"))
         told = {"id": id_, "media_type": media_type, "size": len(content)}
-        return Response(orjson.dumps(told), 201, media_type="application/json")
+        return respond(201, told)
 
     async def _show(self, asked: Asked, caller: Caller) -> Response:
         found = (await self._files.read(asked.name)).get(asked.name)

@@ -10,14 +10,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-import orjson
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
 from node.registry.jobfiles import FilesFailed, Upload, UploadTooLarge, read_blocks
 from node.registry.jobs import MAX_PAGE, BadOrder, Jobs, Order, TooManyJobs
 from node.store.jobs import Job, JobFormat, JobKind, JobState
-from node.web.asked import Asked, Told
+from node.web.asked import Asked, Told, respond
 from node.web.operators import OperatorDesk
 from resolver.precondition import read_reason
 from resolver.problem import Problem
@@ -25,7 +24,7 @@ from resolver.registrar import Caller, Scope
 from resolver.target import Parameters, TargetError
 
 ROOT = b"/v1/jobs"
-JSON_TYPE, NDJSON_TYPE = "application/json", "application/x-ndjson"
+NDJSON_TYPE = "application/x-ndjson"
 BLOCK_SECONDS = 60.0  # in which the next part of an upload must come
 MAX_NUMBER = 2**63 - 1
 
@@ -85,21 +84,21 @@ class JobsApi:
         except TooManyJobs as error:
             raise _problem(503, "unavailable", str(error)) from error
         self._wake()
-        return _json(202, show_job(job), {"Location": f"/v1/jobs/{job.id}"})
+        return respond(202, show_job(job), {"Location": f"/v1/jobs/{job.id}"})
 
     async def _list(self, asked: Asked, _caller: Caller) -> Response:
         limit = _number(asked.parameters, b"limit", MAX_PAGE) or MAX_PAGE
         before = _number(asked.parameters, b"before", MAX_NUMBER)
         jobs = await self._jobs.list(before, limit)
         body: Json = {"jobs": [show_job(job) for job in jobs]}
-        return _json(200, body | ({"before": jobs[-1].id} if len(jobs) == limit else {}))
+        return respond(200, body | ({"before": jobs[-1].id} if len(jobs) == limit else {}))
 
     async def _show(self, asked: Asked, _caller: Caller) -> Response:
-        return _json(200, show_job(await self._job(asked)))
+        return respond(200, show_job(await self._job(asked)))
 
     async def _cancel(self, asked: Asked, _caller: Caller) -> Response:
         job = await self._job(asked)
-        return _json(202, show_job(await self._jobs.cancel(job.id) or job))
+        return respond(202, show_job(await self._jobs.cancel(job.id) or job))
 
     async def _results(self, asked: Asked, _caller: Caller) -> Response:
         job = await self._job(asked)
@@ -217,7 +216,3 @@ def _time(at: datetime | None) -> str | None:
 
 def _problem(status: int, kind: str, detail: str) -> Told:
     return Told(Problem(status, kind, detail))
-
-
-def _json(status: int, body: Json, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(body), status, headers, media_type=JSON_TYPE)

@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import orjson
 from fastapi import Request
 from fastapi.responses import Response
 
 from node.store.database import Database
 from node.upstream.report import Month, read_report
-from node.web.asked import JSON_TYPE, Asked
+from node.web.asked import Asked, respond
 from node.web.operations import OPERATOR_PROBLEMS, Operation, in_path
 from node.web.operators import OperatorDesk
 from node.web.row import Row, Section
@@ -59,7 +58,7 @@ class ReportsApi:
         if month > Month.of(now):
             raise TargetError(f"{month} has not begun")
         found = await read_report(self._database, self._node_prefix, month, now)
-        return Response(orjson.dumps(found), media_type=JSON_TYPE)
+        return respond(200, found)
 
 
 def _month(text: str) -> Month:

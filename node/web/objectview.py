@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-import orjson
 from fastapi.responses import Response
 
 from node.model.application import APPLICATION_LIFE, Application
@@ -30,7 +29,7 @@ from node.registry.objects import (
     Step,
     VersionMoved,
 )
-from node.web.asked import JSON_TYPE, Asked
+from node.web.asked import Asked, respond
 from node.web.objectdesk import ROLES, key_of
 from resolver.precondition import etag
 from resolver.target import Parameters, TargetError
@@ -146,11 +145,6 @@ def held_json(held: Held, *, personal: bool = False) -> Json:
         **_numbers(held),
         "value": write(held.value) if personal else write_masked(held.value),
     }
-
-
-def respond(status: int, body: Json, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a JSON response."""
-    return Response(orjson.dumps(body), status, headers, media_type=JSON_TYPE)
 
 
 def _actions(held: Held) -> list[str]:

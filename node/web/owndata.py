@@ -6,10 +6,10 @@ from fastapi.responses import Response
 
 from node.model.operator import Operator
 from node.registry.objects import Actor, Held, ObjectKind, ObjectMissing, Objects
-from node.web.asked import Asked
+from node.web.asked import Asked, respond
 from node.web.objectdesk import if_version_of, read_form
 from node.web.objectforms import MAX_ROUTES, Routes
-from node.web.objectview import held_json, respond, show, tell
+from node.web.objectview import held_json, show, tell
 
 KEPT = "kept"  # the state of a route that is not gone
 

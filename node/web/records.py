@@ -5,7 +5,7 @@ A record is put, patched and deleted at its identifier.  A patch is one of `{"ad
 reason of a write is the parameter `reason`, the terms are the headers that `resolver.precondition` reads.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import time
@@ -16,7 +16,7 @@ import orjson
 from fastapi import Request
 from fastapi.responses import Response
 
-from node.web.asked import JSON_TYPE, Act, AdminDesk, Asked, Told, read_json, told
+from node.web.asked import Act, AdminDesk, Asked, Told, read_json, respond, told
 from resolver.answer import Question
 from resolver.handlejson import values_from_json, values_to_json
 from resolver.handlejson.fields import MAX_INDEX, expect_list, read_number
@@ -92,7 +92,7 @@ class RecordsApi:
         if asked.request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
         body = _head(asked, reading.handle, reading.version) | _values(reading.values)
-        return _respond(200, body, headers)
+        return respond(200, body, headers)
 
     async def _put(self, asked: Asked) -> Response:
         mint = asked.parameters.flag(b"mint")
@@ -141,7 +141,7 @@ class RecordsApi:
         body: Json = {"prefix": _text(name), "handles": [_text(each) for each in listing.names]}
         body |= {"total": listing.total} if listing.total >= 0 else {}
         body |= {"after": _text(listing.last)} if listing.last else {}
-        return _respond(200, body)
+        return respond(200, body)
 
     async def _history(self, asked: Asked) -> Response:
         limit = _number(asked, b"limit", MAX_REVISIONS) or MAX_REVISIONS
@@ -156,7 +156,7 @@ class RecordsApi:
         shown = history.revisions
         body: Json = {"identifier": asked.name, "revisions": [_revision(each) for each in shown]}
         is_more = len(shown) == limit and shown[-1].version > 1
-        return _respond(200, body | ({"before": shown[-1].version} if is_more else {}))
+        return respond(200, body | ({"before": shown[-1].version} if is_more else {}))
 
     def _write(self, asked: Asked, operation: Operation) -> Write:
         headers = asked.request.headers
@@ -185,7 +185,7 @@ class RecordsApi:
             headers["Location"] = f"{RECORDS.decode()}/{quote(verdict.handle, safe='/:')}"
         body = _head(asked, verdict.handle, verdict.version) | {"created": verdict.created}
         headers |= {"Idempotent-Replayed": "true"} if verdict.replayed else {}
-        return _respond(201 if verdict.created else 200, body, headers)
+        return respond(201 if verdict.created else 200, body, headers)
 
     async def _tell_if_gone(self, identifier: Identifier) -> None:
         """Raise Told for a record that was deleted."""
@@ -260,10 +260,6 @@ def _revision(revision: Revision) -> Json:
         "reason": revision.reason,
         **({"values": None} if revision.values is None else _values(revision.values)),
     }
-
-
-def _respond(status: int, body: Json, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(body), status, headers, media_type=JSON_TYPE)
 
 
 def _text(data: bytes) -> str:

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 
-import orjson
 from fastapi import Request
 from fastapi.responses import Response
 
 from node.store.registration import Registrations
-from node.web.asked import Asked
+from node.web.asked import Asked, respond
 from node.web.operators import OperatorDesk
 from resolver.registrar import Caller
 
@@ -37,4 +36,4 @@ class RegistrationApi:
             "refused": [each._asdict() for each in refused],
             "notices": [each._asdict() for each in notices],
         }
-        return Response(orjson.dumps(told), media_type="application/json")
+        return respond(200, told)

@@ -7,19 +7,17 @@ that stands in the log of the node.
 import logging
 from datetime import date
 
-import orjson
 from fastapi import Request
 from fastapi.responses import Response
 
 from node.store.database import Database
 from node.store.sources import list_sources
-from node.web.asked import Asked
+from node.web.asked import Asked, respond
 from node.web.operators import OperatorDesk
 from resolver.registrar import Caller
 from resolver.target import Parameters, TargetError
 
 ROOT = b"/v1/sources"
-JSON_TYPE = "application/json"
 MAX_LISTED = 1_000  # of one page
 MAX_AFTER = 1_000_000
 
@@ -52,7 +50,7 @@ class SourcesApi:
         body["sources"] = [each._asdict() for each in found]
         if len(found) == most:
             body["after"] = skip + most
-        return Response(orjson.dumps(body), 200, media_type=JSON_TYPE)
+        return respond(200, body)
 
 
 def _day(parameters: Parameters) -> date:

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-import orjson
 from fastapi import Request
 from fastapi.responses import Response
 
@@ -18,7 +17,7 @@ from node.store.standing import (
     read_sync_standing,
 )
 from node.upstream.role import NotSending, Standing, SyncRole
-from node.web.asked import JSON_TYPE, Asked, Told
+from node.web.asked import Asked, Told, respond
 from node.web.operators import OperatorDesk
 from resolver.keys.seal import Seal
 from resolver.problem import Problem
@@ -71,7 +70,7 @@ class SyncApi:
         live: Json = {"state": "off", "reason": OFF}
         if self._role is not None:
             live = _show_live(self._role.standing(), self._role)
-        return _json(live | _show_stored(stored) | {"verified": _show_evidence(evidence)})
+        return respond(200, live | _show_stored(stored) | {"verified": _show_evidence(evidence)})
 
     async def _rejected(self, asked: Asked, _caller: Caller) -> Response:
         most = _limit(asked)
@@ -81,7 +80,7 @@ class SyncApi:
         body: Json = {"rejected": [_show_rejected(each) for each in found]}
         if len(found) == most:
             body["after"] = "/".join(found[-1].rejection.place)
-        return _json(body)
+        return respond(200, body)
 
     async def _retry(self, asked: Asked, _caller: Caller) -> Response:
         role = self._must_be_on()
@@ -89,7 +88,7 @@ class SyncApi:
             self._database, self._seal, table=_table(asked), key=_text(asked, b"key")
         )
         role.hint()
-        return _json({"sent": count})
+        return respond(200, {"sent": count})
 
     async def _verify(self, _asked: Asked, _caller: Caller) -> Response:
         role = self._must_be_on()
@@ -97,7 +96,7 @@ class SyncApi:
             role.verify()
         except NotSending as error:
             raise _not_sending(str(error)) from error
-        return _json({}, 202)
+        return respond(202, {})
 
     async def _snapshot(self, _asked: Asked, _caller: Caller) -> Response:
         role = self._must_be_on()
@@ -105,7 +104,7 @@ class SyncApi:
             session = await role.begin_session()
         except NotSending as error:
             raise _not_sending(str(error)) from error
-        return _json({"session": session}, 202)
+        return respond(202, {"session": session})
 
     def _must_be_on(self) -> SyncRole:
         if self._role is None:
@@ -227,7 +226,3 @@ def _time(at: datetime | None) -> str | None:
 
 def _time_of(seconds: float) -> str | None:
     return _time(datetime.fromtimestamp(seconds, UTC)) if seconds else None
-
-
-def _json(body: Json, status: int = 200) -> Response:
-    return Response(orjson.dumps(body), status, media_type=JSON_TYPE)

@@ -9,14 +9,13 @@ from fastapi.responses import Response
 from node.errors import Kind, RegistryError
 from node.registry.tokens import USUAL_DAYS, TokenOrder, Tokens, read_scopes
 from node.store.tokens import TokenRow
-from node.web.asked import Asked, Told
+from node.web.asked import Asked, Told, respond
 from node.web.operators import OperatorAct, OperatorDesk
 from resolver.problem import Problem
 from resolver.registrar import Caller
 from resolver.target import TargetError, read_body
 
 ROOT = b"/v1/tokens"
-JSON_TYPE = "application/json"
 MAX_BODY_BYTES = 65_536
 
 _MEMBERS = frozenset({"name", "owner", "scopes", "prefixes", "days", "operator"})
@@ -59,12 +58,12 @@ class TokensApi:
 
     async def _list(self, _asked: Asked, _caller: Caller) -> Response:
         rows = [show_token(row) for row in await self._tokens.list()]
-        return _json(200, {"tokens": rows})
+        return respond(200, {"tokens": rows})
 
     async def _make(self, asked: Asked, caller: Caller) -> Response:
         body = await read_body(asked.request.stream(), MAX_BODY_BYTES)
         made = await self._tokens.make(_order(body), caller)
-        return _json(201, {"token": made.text, **show_token(made.row)})
+        return respond(201, {"token": made.text, **show_token(made.row)})
 
     async def _revoke(self, asked: Asked, _caller: Caller) -> Response:
         await self._tokens.revoke(asked.name)
@@ -124,7 +123,3 @@ def _texts(content: Json, name: str) -> tuple[str, ...]:
 
 def _time(at: datetime | None) -> str | None:
     return at.isoformat(timespec="seconds") if at else None
-
-
-def _json(status: int, body: Json) -> Response:
-    return Response(orjson.dumps(body), status, media_type=JSON_TYPE)
