@@ -20,8 +20,8 @@ Kinds of problems (`type` is `/docs#kind`): `bad_request`, `invalid_identifier`,
 look-ups of many `too_many_items`, in reverse `too_broad`; of bulk work `no_such_job`, `no_results`, `no_such_export`,
 `content_too_large`, `insufficient_storage`; of tokens `no_such_token`; of the audit log `no_such_record`; of
 enterprises and what is theirs `no_such_object`, `object_exists`, `rule_broken`, `step_refused`, `step_not_yours`;
-of the sync `not_sending`, `not_signed`, `not_offered`; and the names of HTTP statuses, for requests that reach no
-route."""
+of photos `no_such_file`, `file_exists`; of the sync `not_sending`, `not_signed`, `not_offered`; and the names of HTTP
+statuses, for requests that reach no route."""
 
 JsonObject = dict[str, object]
 Responses = dict[int | str, str]
