@@ -36,7 +36,8 @@ async def test_a_copy_of_the_database_shows_no_personal_data(
     await objects.put_operator(operator, EVERYBODY)
 
     held = await objects.read(ObjectKind.ENTERPRISE, "e1")
-    texts = {*PLANTED, *PERSONAL, *personal_texts(operator)}
+    shorter = {"f2"}  # two bytes, which stand in any seal now and then
+    texts = {*PLANTED, *PERSONAL, *personal_texts(operator)} - shorter
     tables = await everything(database)
     seen = {text for text in {*texts, OPEN} if any(holds(row, text) for row in all_rows(tables))}
     assert held is not None
