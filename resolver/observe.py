@@ -84,7 +84,9 @@ _BUCKETS = (
 )  # no 64-bit time falls outside; those above the last bound are shown as one
 _ROW = _BUCKETS + 1  # and the sum
 LATENCY_BASE = len(RESOLUTIONS)
-_REGISTRATION_BASE = LATENCY_BASE + _ROW * len(PROTOCOLS)  # registrations are timed in a row of their own
+_REGISTRATION_BASE = LATENCY_BASE + _ROW * len(
+    PROTOCOLS
+)  # registrations are timed in a row of their own
 EVENT_BASE = _REGISTRATION_BASE + _ROW
 GAUGE_BASE = EVENT_BASE + len(Event)
 CELL_COUNT = GAUGE_BASE + len(Gauge)
