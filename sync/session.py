@@ -159,7 +159,9 @@ class SendingSession:
             yield from self._walk_on(self._walk)
             return
         batch = yield from self._read_changes(None)
-        if batch.until > batch.after:  # maybe with no change in it: the serial counts more than what is synced
+        if (
+            batch.until > batch.after
+        ):  # maybe with no change in it: the serial counts more than what is synced
             yield from self._send(batch)
         else:
             yield Rest()
