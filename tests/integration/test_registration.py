@@ -132,7 +132,16 @@ class Office:
     async def apply(self, number: str, prefix: str = PREFIX) -> None:
         """Have a prefix applied for, and approved here."""
         await self.objects.apply_prefix(prefix, number, EVERYBODY)
-        for action in (PrefixAction.BEGIN_REVIEW, PrefixAction.APPROVE):
+        await self._take(prefix, PrefixAction.BEGIN_REVIEW, PrefixAction.APPROVE)
+
+    async def apply_again(self) -> None:
+        """Have a refused prefix corrected, and approved here once more."""
+        await self._take(
+            PREFIX, PrefixAction.CORRECT, PrefixAction.BEGIN_REVIEW, PrefixAction.APPROVE
+        )
+
+    async def _take(self, prefix: str, *actions: PrefixAction) -> None:
+        for action in actions:
             await self.objects.step_prefix(prefix, action, EVERYBODY)
 
     async def enterprise(self, number: str) -> Enterprise:
@@ -212,9 +221,7 @@ async def test_a_refusal_brings_its_reason_and_the_corrected_application_is_sent
     refused = await office.prefix()
     assert (refused.stage, refused.reason) == (Stage.REFUSED, "请补充材料")
 
-    await office.objects.step_prefix(PREFIX, PrefixAction.CORRECT, EVERYBODY)
-    for action in (PrefixAction.BEGIN_REVIEW, PrefixAction.APPROVE):
-        await office.objects.step_prefix(PREFIX, action, EVERYBODY)
+    await office.apply_again()
     office.registrar.policy = Policy(decide_seconds=0)
     await office.round()
     assert (await office.prefix()).stage is Stage.GRANTED
@@ -231,9 +238,7 @@ async def test_a_refusal_that_comes_again_does_not_refuse_what_was_corrected(
     with pytest.raises(PeerUnavailable):
         await office.round()
     office.line.drops = ""
-    await office.objects.step_prefix(PREFIX, PrefixAction.CORRECT, EVERYBODY)
-    for action in (PrefixAction.BEGIN_REVIEW, PrefixAction.APPROVE):
-        await office.objects.step_prefix(PREFIX, action, EVERYBODY)
+    await office.apply_again()
     await office.round()
     assert (await office.prefix()).stage is Stage.SENT
 
