@@ -28,6 +28,7 @@ from node.siblings import Siblings
 from node.signs import Signs
 from node.site import KEY_FILE, own_site
 from node.sockets import Sockets
+from node.stop import Stop
 from node.store.changes import prune_changes
 from node.store.database import Database, StoreError, StoreUnavailable
 from node.store.tokens import prune_sessions
@@ -64,7 +65,7 @@ async def serve_keeper(
     sockets: Sockets,
     own: Counters,
     readers: Sequence[Counters],
-    stop: asyncio.Event,
+    stop: Stop,
     ready: Callable[[], None],
 ) -> None:
     """Serve the admin listener, and do what one process must do for all."""
@@ -101,7 +102,7 @@ async def serve_keeper(
                 ready()
                 await stop.wait()
                 http.should_exit = True
-                await keeper.syncing.end()
+                await keeper.syncing.end(in_order=stop.is_in_order)
                 await keeper.end_ledger()
         finally:
             await keeper.close()

@@ -1,6 +1,5 @@
 """Syncing: what the keeper has for the national top-level node, put together once."""
 
-import os
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
 
@@ -54,7 +53,6 @@ class Syncing:
         self._levels: LevelsReader | None = None
         self._monitor: Monitor | None = None
         self._signs = signs
-        self._parent = os.getppid()  # whoever else is ours at the end: the supervisor was killed
         files, store = Files(database, seal), Registrations(database, seal)
         registration = Registration(
             settings.node_prefix,
@@ -94,12 +92,12 @@ class Syncing:
         standing = self.role.standing()
         return [Check("sync", True, f"{standing.state}: {standing.reason or OFF}")]
 
-    async def end(self) -> None:
-        """Stop; what waits is sent after the next start."""
+    async def end(self, *, in_order: bool) -> None:
+        """Stop, as the operator wants it or not; what waits is sent after the next start."""
         if self.role is not None:
             await self.role.end()
         if self._monitor is not None:
-            await self._monitor.end(in_order=os.getppid() == self._parent)
+            await self._monitor.end(in_order=in_order)
         await self._signs.close()
 
 

@@ -1,8 +1,9 @@
 """Child: one process that the supervisor started, keeps running, and can be sure to end.
 
 Each child is in a session of its own, so that Ctrl-C in a terminal reaches only the supervisor.  Each holds the read
-end of a pipe, its *lifeline*: when the supervisor closes the other end, or dies, the child stops.  A child that ends by
-itself is started again at once; one that lives for less than a second waits, longer each time.
+end of a pipe, its *lifeline*: when the supervisor closes the other end, or dies, the child stops; a byte before that
+tells it that the stop is in order.  A child that ends by itself is started again at once; one that lives for less than
+a second waits, longer each time.
 """
 
 import asyncio
@@ -114,6 +115,9 @@ class Child:
     async def stop(self) -> None:
         """Cut the lifeline and wait; kill what does not end in time.  Does nothing if it was never started."""
         self._stopping = True
+        if self._lifeline >= 0:
+            with suppress(BrokenPipeError):
+                os.write(self._lifeline, b"1")  # in order
         await self._end()
         if self._process is not None:
             self._report("child stopped", logging.INFO, code=self._process.returncode)

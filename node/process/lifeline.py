@@ -15,10 +15,11 @@ from contextlib import suppress
 import uvloop
 
 from node.errors import RegistryError, first_failure
+from node.stop import Stop
 
 DRAIN_SECONDS = 8.0  # from the cut to the end at the latest; less than the supervisor's grace
 
-Serve = Callable[[asyncio.Event, Callable[[], None]], Awaitable[None]]
+Serve = Callable[[Stop, Callable[[], None]], Awaitable[None]]
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +48,13 @@ def _report(error: BaseException, whole: BaseException) -> int:
 
 
 async def _run(lifeline: int, ready: int, serve: Serve) -> None:
-    stop, begun, loop = asyncio.Event(), threading.Event(), asyncio.get_running_loop()
+    stop, begun, loop = Stop(), threading.Event(), asyncio.get_running_loop()
 
     def watch() -> None:
+        told = os.read(lifeline, 1)
         while os.read(lifeline, 1):
             pass
+        stop.is_in_order = bool(told)
         if begun.is_set():
             loop.call_soon_threadsafe(stop.set)
             threading.Event().wait(DRAIN_SECONDS)

@@ -3,7 +3,7 @@
 A batch reads what its writes need, decides each by the rules, and stores what is planned in one statement.  While that
 is under way new writes gather; so the more there is to do, the less each one costs.  A record is in a batch once, and
 so is an idempotency key: a second write of it waits for the next.  A write whose record was changed in between by
-another process is decided anew.
+another process is decided anew, in a batch that holds its records from reading to the commit: so it gets through.
 
 Laws: a verdict of SUCCESS is given after the commit; a write whose commit failed is never tried again here, since it
 may have been applied: its caller is told "busy", and finds out with the idempotency key.
@@ -12,7 +12,8 @@ may have been applied: its caller is told "busy", and finds out with the idempot
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,7 @@ from node.registry.preparation import (
 )
 from node.registry.rules import decide
 from node.store.database import Connection, Database, StoreError, StoreUnavailable
-from node.store.writing import Written, commit
+from node.store.writing import Written, commit, hold_records
 from resolver.access import Missing
 from resolver.registrar import Verdict
 from resolver.wire import ResponseCode
@@ -38,7 +39,7 @@ BATCH_WRITES = 128
 WAITING_WRITES = 10_000  # beyond this many a write is refused
 GATHER_SECONDS = 0.001  # after a batch, for the next writes of those whom it answered
 WRITE_SECONDS = 10.0  # for a batch, from reading to the commit
-MAX_ATTEMPTS = 20  # of a write whose record others change all the time
+MAX_ATTEMPTS = 5  # of a write; the second is the last one, unless its record was not there yet
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +148,10 @@ class WriteQueue:
         return batch
 
     async def _carry_out(self, batch: list[_Waiting]) -> None:
-        async with self._database.connection_for(WRITE_SECONDS) as connection:
+        async with (
+            self._database.connection_for(WRITE_SECONDS) as connection,
+            _held(connection, batch),
+        ):
             prepared = await self._decide(connection, batch)
             written = await _store(connection, [each for _, each in prepared])
         await self._on_written([(key, each.serial) for key, each in written.items()])
@@ -202,6 +206,17 @@ class WriteQueue:
             _fail([waiting], StoreUnavailable("the record changes faster than it can be written"))
         else:
             self._waiting.appendleft(waiting)
+
+
+@asynccontextmanager
+async def _held(connection: Connection, batch: list[_Waiting]) -> AsyncIterator[None]:
+    """Let nobody else write the records of a batch inside the block, if one of its writes was overtaken before."""
+    if not any(each.attempts for each in batch):
+        yield
+        return
+    async with connection.transaction():
+        await hold_records(connection, [each.intake.key for each in batch])
+        yield
 
 
 async def _store(connection: Connection, prepared: list[Prepared]) -> dict[bytes, Written]:

@@ -83,6 +83,7 @@ with line as (
 )
 select key, version, serial from numbered
 """
+_HOLD = "select from record where key = any($1::bytea[]) order by key for update"
 _AT_VERSION = """
 select coalesce(
     (select before from version where key = $1 and version.version > $2
@@ -196,6 +197,11 @@ async def commit(
         _COMMIT, *_columns(lines), *_promised(promises), float(REPLAY_SECONDS)
     )
     return {row[0]: Written(row[1], row[2]) for row in rows}
+
+
+async def hold_records(connection: Connection, keys: Sequence[bytes]) -> None:
+    """Let nobody else write these records in the open transaction; then it commits no record but these."""
+    await connection.execute(_HOLD, keys)
 
 
 async def values_at(connection: Connection, key: bytes, version: int) -> bytes | None:

@@ -367,3 +367,40 @@ def test_ipv6_and_ipv4_may_listen_on_the_same_port(settings: Settings) -> None:
 
     both = (Endpoint("::", port), Endpoint("0.0.0.0", port))
     open_listeners(replace(settings, http_listen=both)).close()
+
+
+WAITS_TO_STOP = """
+import sys
+from node.process.lifeline import run_until_cut
+
+async def serve(stop, ready):
+    ready()
+    await stop.wait()
+    sys.exit(7 if stop.is_in_order else 8)
+
+sys.exit(run_until_cut(int(sys.argv[1]), int(sys.argv[2]), serve))
+"""
+
+
+def waiting(ready: int) -> tuple["subprocess.Popen[bytes]", int]:
+    lifeline, end = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITS_TO_STOP, str(lifeline), str(ready)],
+        pass_fds=(lifeline, ready),
+    )
+    os.close(lifeline)
+    return process, end
+
+
+@pytest.mark.parametrize(("words", "code"), [(b"1", 7), (b"", 8)])
+def test_child_knows_a_stop_in_order_from_the_death_of_its_supervisor(
+    words: bytes, code: int
+) -> None:
+    read, write = os.pipe()
+    process, end = waiting(write)
+    assert os.read(read, 1) == b"1"
+    os.write(end, words)
+    os.close(end)
+    assert process.wait(10) == code
+    os.close(read)
+    os.close(write)

@@ -97,7 +97,7 @@ class NodeProcess:
 
     def said(self) -> str:
         """Return all that it has printed and logged."""
-        return self.output.read_text("utf-8", "replace")
+        return self.output.read_text("utf-8", "replace") if self.output.exists() else ""
 
     def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run `idnode …` with the same settings."""
@@ -149,6 +149,7 @@ def node_in(directory: Path, account: str | None = None, **settings: str) -> Ite
         yield lent
     finally:
         lent.end()
+        sys.stdout.write(lent.said())  # is shown beside a test that failed
 
 
 def command_lines(path: Path) -> dict[int, str]:

@@ -6,7 +6,6 @@ It reads the counters of all slots, which outlive a dead worker.
 """
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Callable
 
@@ -16,6 +15,7 @@ from node.keeping import serve_keeper
 from node.process.lifeline import run_until_cut
 from node.process.running import run_directory
 from node.sockets import Sockets
+from node.stop import Stop
 
 
 def main() -> int:
@@ -32,7 +32,7 @@ def main() -> int:
 
     own = Counters.open(keeper_path(directory))
 
-    async def serve(stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    async def serve(stop: Stop, ready: Callable[[], None]) -> None:
         await serve_keeper(settings, directory, given.sockets, own, readers, stop, ready)
 
     return run_until_cut(given.lifeline, given.ready, serve)
