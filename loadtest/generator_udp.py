@@ -1,94 +1,25 @@
-"""UDP load: sendmmsg and recvmmsg through ctypes, so that a batch of datagrams costs two system calls.
+"""UDP load: a window of datagrams is kept under way; a batch costs two system calls (`loadtest.datagrams`).
 
-All requests lie in one arena with their message headers made beforehand; sending is one call on a slice of them.
 Request i carries i as its id, in the machine's byte order, so the ids of a batch are read in one go, and every answer
-is compared with the right one (all bytes but flags, site serial and expiration).  Needs Linux on a 64-bit machine.
+is compared with the right one (all bytes but flags, site serial and expiration).
 
 Whoever waits, waits busily for a moment and then in poll(): a server must not pay for waking the generator.
 """
 
-import ctypes
 import select
 import socket
-import struct
 from collections.abc import Sequence
 from itertools import pairwise
 from math import inf
 from time import perf_counter
 
+from loadtest.datagrams import STRIDE, Inbox, Requests
 from loadtest.exchange import BODY_AT, Exchange, numbered
 from loadtest.run import Prepared, Run
 
 WINDOW = 64
 LOST_SECONDS = 0.25  # nothing came for so long: what is under way is lost, and sent again
 SPINS = 200  # empty polls before the generator sleeps
-_STRIDE = 1024  # an answer has at most 512 bytes; more is cut and so counted as wrong
-_HEADER = struct.Struct("@QI4xQQQQi4xI4x")  # struct mmsghdr of 64-bit Linux
-_LENGTH_AT = 14  # of mmsghdr, in 32-bit words: msg_len
-_ID_AT = 2  # of a message, in 32-bit words
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_sendmmsg = _libc.sendmmsg
-_sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
-_recvmmsg = _libc.recvmmsg
-_recvmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
-
-
-def _address(buffer: bytearray) -> int:
-    return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
-
-
-def _headers(places: Sequence[tuple[int, int]]) -> tuple[bytearray, bytearray]:
-    """Return mmsghdr and iovec arrays for (address, length) places; both must stay alive while they are used."""
-    vectors = bytearray(b"".join(struct.pack("@QQ", *place) for place in places))
-    first = _address(vectors)
-    headers = bytearray(
-        b"".join(
-            _HEADER.pack(0, 0, first + 16 * number, 1, 0, 0, 0, 0) for number in range(len(places))
-        )
-    )
-    return headers, vectors
-
-
-class _Requests:
-    """All requests, ready for sendmmsg."""
-
-    def __init__(self, requests: Sequence[bytes]) -> None:
-        self._arena = bytearray(b"".join(requests))
-        at, places = _address(self._arena), []
-        for request in requests:
-            places.append((at, len(request)))
-            at += len(request)
-        self._headers, self._vectors = _headers(places)
-        self.address = _address(self._headers)
-
-    def send(self, fd: int, first: int, count: int) -> int:
-        """Send requests first … first + count; return how many the kernel took."""
-        sent: int = _sendmmsg(fd, self.address + first * _HEADER.size, count, socket.MSG_DONTWAIT)
-        return max(sent, 0)
-
-
-class _Inbox:
-    """Slots for one batch of answers."""
-
-    def __init__(self, slots: int) -> None:
-        self.data = bytearray(slots * _STRIDE)
-        base = _address(self.data)
-        self._headers, self._vectors = _headers(
-            [(base + slot * _STRIDE, _STRIDE) for slot in range(slots)]
-        )
-        self._slots, self._address = slots, _address(self._headers)
-        self._ids = memoryview(self.data).cast("I")[_ID_AT :: _STRIDE // 4]
-        self._lengths = memoryview(self._headers).cast("I")[_LENGTH_AT :: _HEADER.size // 4]
-
-    def receive(self, fd: int) -> int:
-        """Return how many datagrams came (0 when none waits, or when the port is closed)."""
-        count: int = _recvmmsg(fd, self._address, self._slots, socket.MSG_DONTWAIT, None)
-        return max(count, 0)
-
-    def batch(self, count: int) -> tuple[list[int], list[int]]:
-        """Return ids and lengths of the first `count` datagrams."""
-        return self._ids[:count].tolist(), self._lengths[:count].tolist()
 
 
 class _Lane:
@@ -114,7 +45,7 @@ class UdpGenerator:
         self, address: tuple[str, int], exchanges: Sequence[Exchange], sockets: int, window: int
     ) -> None:
         mine = [numbered(exchange, number) for number, exchange in enumerate(exchanges)]
-        self._requests = _Requests([exchange.request for exchange in mine])
+        self._requests = Requests([exchange.request for exchange in mine])
         self._heads = [exchange.head for exchange in mine]
         self._tails = [exchange.tail for exchange in mine]
         self._sizes = [BODY_AT + len(exchange.tail) for exchange in mine]
@@ -123,7 +54,7 @@ class UdpGenerator:
         edges = [len(mine) * part // sockets for part in range(sockets + 1)]
         self._lanes = [_Lane(address, *pair) for pair in pairwise(edges)]
         self._room = max(1, window // sockets)
-        self._inbox = _Inbox(self._room)
+        self._inbox = Inbox(self._room)
         self._run = Run()
 
     def run(self, seconds: float, *, once: bool) -> Run:
@@ -206,7 +137,7 @@ class UdpGenerator:
                 right += 1
             else:
                 self._odd(lane, number, at, length)
-            at += _STRIDE
+            at += STRIDE
         lane.under_way -= right
         self._run.answers += right
         if not self._run.polls & 7:
@@ -217,7 +148,7 @@ class UdpGenerator:
 
     def _odd(self, lane: _Lane, number: int, at: int, length: int) -> None:
         """Tell a wrong answer from a right one that came twice (its request had been repeated)."""
-        data = bytes(self._inbox.data[at : at + min(length, _STRIDE)])
+        data = bytes(self._inbox.data[at : at + min(length, STRIDE)])
         known = number < len(self._sizes)
         if (
             known

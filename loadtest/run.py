@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from time import process_time
 
+from loadtest.histogram import Histogram
+
 FAULTS_KEPT = 5
 READY_SECONDS = 120.0
 RUN_SECONDS = 600.0
@@ -24,6 +26,12 @@ class Run:
 
     `waited` is how long the generator found nothing to do, most of it in a busy loop; `generator_seconds` is its
     processor time, that loop included.
+
+    What an open loop (`loadtest.openloop`) says besides: `asked`, the questions of its plan, each of which is one of
+    `answers` (right ones), `wrong`, `lost` or `unasked`; `late`, those that had no answer 250 ms after their due moment
+    though one came, and the unasked ones; `behind`, those that the generator itself sent more than a millisecond late;
+    `warm_answers`, the right answers before counting began; `each_second`, the right answers of each second; and
+    `histogram`, the latency of every answer, from the due moment of its question.
     """
 
     answers: int = 0
@@ -37,6 +45,13 @@ class Run:
     polls: int = 0
     faults: list[str] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
+    asked: int = 0
+    unasked: int = 0
+    late: int = 0
+    behind: int = 0
+    warm_answers: int = 0
+    each_second: list[int] = field(default_factory=list)
+    histogram: Histogram = field(default_factory=Histogram)
 
     def fault(self, text: str) -> None:
         """Count a wrong answer, and keep the first few for the report."""
@@ -49,8 +64,20 @@ class Run:
         """Answers a second."""
         return self.answers / self.seconds if self.seconds else 0.0
 
+    @property
+    def behind_share(self) -> float:
+        """How much of its plan an open loop did not ask in time: the generator's own fault, not the server's."""
+        return self.behind / self.asked if self.asked else 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether an open loop had a right answer to every question within 250 ms of its due moment."""
+        return self.asked > 0 and not (self.lost or self.late or self.wrong or self.unasked)
+
     def quantile_us(self, share: float) -> float:
         """Return the latency, in microseconds, that this share of the sampled answers did not exceed."""
+        if len(self.histogram):
+            return 1e6 * self.histogram.percentile(100 * share)
         if not self.latencies:
             return 0.0
         ordered = sorted(self.latencies)
