@@ -21,6 +21,7 @@ from rich.console import Console
 
 from loadtest.bulk_beside import Beside, bulk_targets, run_bulk
 from loadtest.figures import Scenario, Target, speed_targets
+from loadtest.growth import Growth, grow, growth_targets
 from loadtest.ledger_cost import CONDITIONS, Comparison
 from loadtest.ledger_paths import Cost
 from loadtest.ledger_storage import Stored, storage_targets, store_both, stored_lines
@@ -31,11 +32,8 @@ from loadtest.sizes import (
     LARGE,
     LOAD_RATE,
     SMALL,
-    Growth,
     Loaded,
     Weight,
-    grow,
-    growth_targets,
     load_corpus,
     make_corpus,
     weigh,
@@ -46,6 +44,7 @@ from loadtest.write_rows import WriteRow, Writes, durability, print_writes, writ
 TABLE_COLUMNS = 185
 PARTS = ("table", "memory", "writes", "load", "growth", "ledger")
 QUICK_PARTS = ("table", "memory", "writes")
+GROWTH_FACTOR = 1.2
 BULK_RECORDS, QUICK_BULK_RECORDS = 200_000, 20_000
 SEALED_ANSWERS, QUICK_SEALED_ANSWERS = 1_000_000, 50_000
 FULL = Extent(
@@ -87,8 +86,8 @@ class Findings:
         found.append(
             Target("Load of a million records, records/s", max(loads, default=0.0), LOAD_RATE)
         )
-        if len(self.growths) == 2:
-            found += growth_targets(*self.growths)
+        if self.growths:
+            found += growth_targets(self.growths, GROWTH_FACTOR)
         found += self.ledger.targets()
         return found + (storage_targets(*self.stored) if self.stored else [])
 
@@ -186,12 +185,12 @@ class Bench:
             self._say(str(self.found.loads[-1]))
 
     def _growth(self) -> None:
-        for records in (SMALL, LARGE):
-            with open_stand(self._niceness) as stand:
-                self._say(f"growth: {records:,} records")
-                grown = grow(stand, records, self._extent, self._say)
-            self.found.growths.append(grown)
-            self.found.loads.append(grown.loaded)
+        extent = self._extent
+        with open_stand(self._niceness) as stand:
+            self.found.growths = grow(
+                stand, (SMALL, LARGE), self._say, seconds=extent.seconds, rounds=extent.repeats
+            )
+        self.found.loads += [each.loaded for each in self.found.growths]
 
     def _ledger(self) -> None:
         with open_stand(self._niceness) as stand:

@@ -1,35 +1,25 @@
-"""What does not fit the table: loading, memory an answer, and what a look-up costs among a million records."""
+"""What does not fit the table: loading, and memory an answer."""
 
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
-from math import inf
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from statistics import fmean
 from time import perf_counter
 
 from loadtest import cpu
-from loadtest.exchange import Exchange, http_request, native_request
-from loadtest.figures import Measured, Scenario, Target
-from loadtest.generator_udp import prepare_udp
-from loadtest.learn import ask_http, ask_native, draw, fits_datagram, learn_native
-from loadtest.run import Prepared
-from loadtest.scenarios import NO_MEMORY, Extent, database_of, empty_redis, roomy
-from loadtest.stand import Node, Stand, StandError, Subject, clean_environment
-from loadtest.streams import Address
+from loadtest.exchange import http_request, native_request
+from loadtest.learn import ask_http, ask_native, draw
+from loadtest.scenarios import database_of
+from loadtest.stand import Node, Stand, StandError, clean_environment
 
 SMALL, LARGE = 10_000, 1_000_000
-GROWTH_KEYS = 20_000  # asked, drawn from all records
-FILLED = 200_000  # answers that are put into memory, as many as a worker keeps by default
-FILL_KEYS = 20_000  # asked for in one go when memory is filled
 SEEN_SECONDS = 30.0
 LOAD_RATE = 30_000
 BYTES_AN_ANSWER = 1_536
-GROWTH_FACTOR = 1.2
 FIRST_KEYS = 5_000  # asked before memory is measured: what is made once, and fits what the start has left, is not it
 
 
@@ -197,95 +187,3 @@ def _ask_natively(fresh: Node, handles: Sequence[bytes]) -> float:
 def _ask_over_http(fresh: Node, handles: Sequence[bytes]) -> float:
     host = f"{fresh.http[0]}:{fresh.http[1]}"
     return fmean(map(len, ask_http(fresh.http, [http_request(handle, host) for handle in handles])))
-
-
-@dataclass(frozen=True, slots=True)
-class Growth:
-    """The rows of `records` records: UDP from a memory that is full of them, and cold from Postgres."""
-
-    records: int
-    loaded: Loaded
-    memory: Scenario
-    cold: Scenario
-
-
-def grow(stand: Stand, records: int, extent: Extent, say: Callable[[str], None]) -> Growth:
-    """Load so many records into a node of its own, and measure look-ups all over them."""
-    corpus = make_corpus(stand.directory, records)
-    alone = {
-        "REVERSE_TYPES": ""
-    }  # the index is made for minutes after a load; it is no part of a look-up
-    full = stand.start_node(f"grown-{records}", {**roomy(FILLED + GROWTH_KEYS), **alone})
-    loaded = load_corpus(full, corpus, records)
-    say(str(loaded))
-    exchanges = learn_native(full.native, draw(corpus, min(records, GROWTH_KEYS)))
-    exchanges = [exchange for exchange in exchanges if fits_datagram(exchange)]
-    _fill(full, corpus)
-    prepare_udp(full.native, exchanges, once=True)()
-    redis_url = database_of(full.settings.redis_url, 1)
-    bare = stand.start_node(
-        f"bare-{records}",
-        {"DATABASE_URL": full.settings.database_url, "REDIS_URL": redis_url, **NO_MEMORY, **alone},
-    )
-    memory = _row(
-        stand, f"udp-memory-{records}", full.subject(), full.native, exchanges, extent.seconds
-    )
-    cold = _row(
-        stand, f"udp-postgres-{records}", bare.subject(stores_of=full), bare.native, exchanges, None
-    )
-    for _ in range(extent.repeats):
-        memory.runs.append(memory.measure())
-        empty_redis(redis_url)
-        cold.runs.append(cold.measure())
-    stand.stop(bare)
-    stand.stop(full)
-    return Growth(records, loaded, memory, cold)
-
-
-def _row(
-    stand: Stand,
-    name: str,
-    subject: Subject,
-    address: Address,
-    exchanges: Sequence[Exchange],
-    seconds: float | None,
-) -> Scenario:
-    """Return a scenario of `seconds`, or (None) of each exchange once."""
-
-    def prepare() -> Prepared:
-        return prepare_udp(address, exchanges, seconds=seconds or inf, once=seconds is None)
-
-    return Scenario(name, name, lambda: stand.measure(subject, prepare))
-
-
-def growth_targets(small: Growth, large: Growth) -> list[Target]:
-    """Return what a look-up costs in the large set, as a multiple of the small one."""
-    pairs = (
-        ("worker CPU, from memory", small.memory, large.memory, _worker_us),
-        ("CPU of worker and stores, cold from Postgres", small.cold, large.cold, _tree_us),
-    )
-    return [
-        Target(
-            f"Look-up at {large.records:,} ÷ {small.records:,} records, {what}",
-            after.middle(cost) / max(before.middle(cost), 1e-9),
-            GROWTH_FACTOR,
-            at_least=False,
-        )
-        for what, before, after, cost in pairs
-    ]
-
-
-def _worker_us(measured: Measured) -> float:
-    return measured.worker_us
-
-
-def _tree_us(measured: Measured) -> float:
-    return measured.tree_us
-
-
-def _fill(node: Node, corpus: Path) -> None:
-    """Bring the first FILLED records into a node's memory."""
-    with corpus.open("rb") as lines:
-        handles = (line[11:].split(b'"', 1)[0] for line in islice(lines, FILLED))
-        while some := list(islice(handles, FILL_KEYS)):
-            ask_native(node.native, [native_request(handle) for handle in some])
