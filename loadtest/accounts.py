@@ -64,8 +64,13 @@ class Counted:
 
 def records_of(directory: Path) -> Iterator[Record]:
     """Return all records that a ledger, or evidence of it, has."""
-    for body in sorted((directory / BODIES).rglob("*.rec")):
-        yield from decode_all(body.read_bytes())
+    for body in bodies_of(directory):
+        yield from decode_all(body)
+
+
+def bodies_of(directory: Path) -> Iterator[bytes]:
+    """Return the bodies of all blocks that a ledger, or evidence of it, has."""
+    return (path.read_bytes() for path in sorted((directory / BODIES).rglob("*.rec")))
 
 
 def recognise(

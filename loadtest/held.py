@@ -84,6 +84,6 @@ def _size(path: Path) -> int:
 
 
 def megabytes(held: Mapping[str, int], least: int = 100_000) -> str:
-    """Say how much of each kind, the most first, in MB of a million bytes; what has fewer bytes than `least` is left out."""
+    """Say how much of each kind, the most first, in MB of a million bytes; what has less than `least` is left out."""
     ordered = sorted(held.items(), key=lambda each: -each[1])
     return ", ".join(f"{name} {size / 1e6:.1f}" for name, size in ordered if size >= least)

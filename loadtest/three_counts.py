@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loadtest.accounts import records_of
+from loadtest.accounts import bodies_of
 from loadtest.stand import Node, get
-from node.ledger.record import Class
+from node.ledger.record import CLASS_AT, PROTO_AT, RECORD_BYTES, Class
 from node.recording import PROTOS
 from resolver.observe import Protocol
 
@@ -42,11 +42,11 @@ def scrape(node: Node) -> Counts:
 def in_ledger(directory: Path) -> tuple[Counts, Counter[int]]:
     """Return the records that a ledger has, by protocol and by class."""
     protocols = {int(proto): protocol for protocol, proto in PROTOS.items()}
-    counts, classes = Counts(), Counter[int]()
-    for record in records_of(directory):
-        counts[protocols[record.proto]] += 1
-        classes[record.class_] += 1
-    return counts, classes
+    protos, classes = Counter[int](), Counter[int]()
+    for body in bodies_of(directory):
+        protos.update(body[PROTO_AT::RECORD_BYTES])
+        classes.update(body[CLASS_AT::RECORD_BYTES])
+    return Counter({protocols[proto]: count for proto, count in protos.items()}), classes
 
 
 def differences(when: str, ledger: Counts, other: Counts) -> list[str]:

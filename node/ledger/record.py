@@ -18,6 +18,7 @@ from zlib import crc32
 
 RECORD_BYTES = 64
 BODY_BYTES = 60  # of a record, before its CRC
+CLASS_AT, PROTO_AT = 20, 21  # bytes of a record; who only counts slices
 MAX_PROTO = 0xFF
 MAX_RESULT = 0xFFFF
 MAX_FLAGS = 0xFFFF
