@@ -8,6 +8,7 @@ and more than what an allocator takes at once: memory comes in arenas, and one o
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import sqrt
 from statistics import fmean
 
@@ -47,7 +48,7 @@ class Slope:
 
 
 def fit(points: Sequence[Point]) -> Slope:
-    """Return the line through points, and how sure its rise is.  Raises ValueError when fewer than three differ in time.
+    """Return the line through points, and how sure its rise is.  Raises ValueError for fewer than three times.
 
     The error is that of the rise: the root of the residuals' variance over the spread of the times.
     """
@@ -69,7 +70,7 @@ def parts_of(points: Sequence[Point], parts: int = PARTS) -> list[Point]:
     edges = [len(points) * number // parts for number in range(parts + 1)]
     return [
         (fmean(at for at, _ in points[first:end]), fmean(figure for _, figure in points[first:end]))
-        for first, end in zip(edges, edges[1:], strict=False)
+        for first, end in pairwise(edges)
     ]
 
 
