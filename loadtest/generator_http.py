@@ -24,7 +24,7 @@ def prepare_http(
     """Return a run over the exchanges, round and round, or each `once`, that ends after `seconds` at the latest."""
     requests = [exchange.request for exchange in exchanges]
     generator = StreamGenerator(
-        address, requests, _check(exchanges), connections=connections, depth=1
+        address, requests, check_http(exchanges), connections=connections, depth=1
     )
     return lambda: generator.run(seconds, once=once)
 
@@ -64,7 +64,8 @@ def content_length(head: bytes) -> int:
     return int(head[at + 2 + len(_LENGTH) :].split(b"\r\n", 1)[0])
 
 
-def _check(exchanges: Sequence[Exchange]) -> Check:
+def check_http(exchanges: Sequence[Exchange]) -> Check:
+    """Return the check of one whole response against the exchange of that number."""
     statuses = [exchange.head for exchange in exchanges]
     bodies = [exchange.tail for exchange in exchanges]
     split = response_splitter()

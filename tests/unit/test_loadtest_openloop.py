@@ -1,0 +1,143 @@
+"""The open loop against servers that answer, lose, delay, falsify and break off, over real sockets."""
+
+import time
+
+import pytest
+
+from loadtest.exchange import Exchange, echo_exchange, http_exchange, http_request, native_request
+from loadtest.openloop import prepare_open
+from loadtest.plan import LATE_SECONDS
+from loadtest.run import Run, run_apart
+from tests.support.unruly import HTTP_BODY, Treat, echo, running_unruly
+
+KEYS = 40
+CONNECTIONS = 16
+TRANSPORTS = ("udp", "tcp", "http")
+
+
+def _exchanges(transport: str) -> list[Exchange]:
+    handles = [b"88.118/item-%04d" % number for number in range(KEYS)]
+    if transport == "http":
+        return [http_exchange(http_request(handle, "x"), HTTP_BODY) for handle in handles]
+    return [echo_exchange(native_request(handle)) for handle in handles]
+
+
+def _run(
+    transport: str,
+    treat: Treat,
+    *,
+    rate: float = 400,
+    seconds: float = 0.25,
+    warm_seconds: float = 0.0,
+) -> Run:
+    """Ask a server that treats answers as `treat` says, from a process of our own."""
+    with running_unruly(transport, treat) as address:
+        return run_apart(
+            lambda: prepare_open(
+                address,
+                _exchanges(transport),
+                transport=transport,
+                rate=rate,
+                seconds=seconds,
+                warm_seconds=warm_seconds,
+                connections=CONNECTIONS,
+            ),
+            core=None,
+            started=lambda _: None,
+        )
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_every_question_of_the_plan_is_answered_once(transport: str) -> None:
+    run = _run(transport, echo)
+
+    assert (run.asked, run.answers, len(run.histogram)) == (100, 100, 100)
+    assert (run.lost, run.wrong, run.unasked, run.strays) == (0, 0, 0, 0)
+    assert sum(run.each_second) == 100
+    assert 0 < run.quantile_us(0.5) <= run.quantile_us(1)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_the_warm_up_is_asked_and_not_counted(transport: str) -> None:
+    run = _run(transport, echo, warm_seconds=0.1)
+
+    assert (run.asked, run.answers, run.warm_answers) == (100, 100, 40)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_what_is_not_answered_is_lost_and_nothing_else(transport: str) -> None:
+    run = _run(transport, lambda number, answer: b"" if number % 10 == 3 else answer)
+
+    assert (run.answers, run.lost, run.wrong) == (90, 10, 0)
+    assert not run.holds
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_falsified_answer_is_wrong_and_not_lost(transport: str) -> None:
+    def falsify(number: int, answer: bytes) -> bytes:
+        return answer[:-1] + b"?" if number % 10 == 3 else answer
+
+    run = _run(transport, falsify)
+
+    assert (run.answers, run.wrong, run.lost) == (90, 10, 0)
+    assert not run.holds
+    assert b"?".decode() in run.faults[0] or b"?".hex() in run.faults[0]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_who_waits_behind_a_pause_has_waited_too(transport: str) -> None:
+    """A pause at one question: all that come due in it are late, though each would be answered at once."""
+    pause = 2 * LATE_SECONDS
+
+    def halt(number: int, answer: bytes) -> bytes:
+        time.sleep(pause if number == 20 else 0)
+        return answer
+
+    run = _run(transport, halt, rate=200, seconds=0.5)
+
+    assert (run.answers, run.lost, run.wrong) == (100, 0, 0)
+    assert run.late >= 40
+    assert run.histogram.longest >= pause
+    assert not run.holds
+
+
+@pytest.mark.parametrize("transport", ["tcp", "http"])
+def test_a_connection_that_breaks_costs_what_was_under_way_on_it(transport: str) -> None:
+    run = _run(transport, lambda number, answer: None if number == 30 else answer)
+
+    assert run.reconnects == 1
+    assert 1 <= run.lost < 100
+    assert run.answers + run.lost == 100
+
+
+def test_an_answer_that_comes_twice_counts_once() -> None:
+    run = _run("tcp", lambda _, answer: answer + answer)
+
+    assert (run.answers, run.strays, run.wrong) == (100, 100, 0)
+
+
+def test_a_datagram_with_something_behind_its_answer_is_wrong() -> None:
+    run = _run("udp", lambda _, answer: answer + b"?")
+
+    assert (run.answers, run.wrong, run.lost) == (0, 100, 0)
+
+
+def test_a_server_that_is_silent_is_waited_for_one_second() -> None:
+    run = _run("udp", lambda _number, _answer: b"")
+
+    assert (run.answers, run.lost, run.unasked) == (0, 100, 0)
+
+
+def test_a_plan_that_no_generator_keeps_is_admitted() -> None:
+    """Ten million questions a second: what was not asked in time is said to be so."""
+    run = _run("http", echo, rate=10_000_000, seconds=0.01)
+
+    assert run.answers + run.unasked + run.lost + run.wrong == run.asked == 100_000
+    assert run.behind_share > 0.5
+    assert not run.holds
+
+
+@pytest.mark.parametrize("rate", [0, -1.0, 0.5])
+def test_a_plan_without_questions_is_refused(rate: float) -> None:
+    with pytest.raises(ValueError, match="no question is due"):
+        prepare_open(("127.0.0.1", 9), [], transport="udp", rate=rate, seconds=1.0)
