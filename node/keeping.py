@@ -42,6 +42,7 @@ from node.web.object_rows import object_section
 from node.web.operators import OperatorDesk
 from node.web.records import RecordsApi
 from node.web.routes import build_admin_app
+from node.web.sealing import SealApi, sealing_section
 from node.web.sources import SourcesApi
 from node.web.tokens import TokensApi
 from node.writepath import WritePath, policy_of
@@ -159,6 +160,7 @@ class Keeper:
             ledger, files = conduct.directory, LogFiles(conduct.directory)
             self.audit = AuditApi(files, conduct.origin, self.database, needs_nonce=False)
             self.sources = SourcesApi(self.database, for_operators)
+            self.sections.append(sealing_section(SealApi(conduct.directory, for_operators)))
             self.ledger = LedgerRole(self.database, conduct, readers, self.tally)
             spawn(self.ledger.run())
             spawn(Daily(self.database, conduct.directory).run())
@@ -167,8 +169,11 @@ class Keeper:
         self.syncing = Syncing(
             settings, self.database, objects, seal, for_operators, spawn, ledger, signs
         )
-        is_syncing = self.syncing.role is not None
-        spawn(_prune_for_ever(self.database, self.bulk.runner, is_syncing=is_syncing))
+        spawn(
+            _prune_for_ever(
+                self.database, self.bulk.runner, is_syncing=self.syncing.role is not None
+            )
+        )
 
     async def prepare(self) -> None:
         """Put prefixes right and make the operator token; while the database is away that is done later."""

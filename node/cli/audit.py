@@ -9,7 +9,7 @@ import asyncio
 from pathlib import Path
 
 from node import config
-from node.cli import auditmake, sources
+from node.cli import auditask, auditmake, sources
 from node.errors import Kind, RegistryError
 from node.ledger.keys import NoteError, VerifierKey
 from node.ledger.leaf import LeafError
@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     words = parser.add_subparsers(dest="word", metavar="WORD", title="words", required=True)
     command.add_words(words)
     auditmake.add_words(words)
+    auditask.add_words(words)
     sources.add_words(words)
     words.add_parser(
         "rebuild-db",
@@ -61,6 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
         return command.run(arguments, check_sm2)
     if arguments.word in auditmake.ACTS:
         return auditmake.run(arguments)
+    if arguments.word in auditask.ACTS:
+        return auditask.run(arguments)
     if arguments.word == sources.WORD:
         return sources.run(arguments)
     done = _rebuild(config.load())

@@ -137,7 +137,7 @@ class Dictionary(_Line):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign(_Line):
-    """A load test is announced, or over."""
+    """A load test is announced, or over; `observed` are its records, and `protocols` those of each (close only)."""
 
     kind: ClassVar[str] = "cmp"
     number: Annotated[int, number("no", most=2**16 - 1)]
@@ -149,6 +149,7 @@ class Campaign(_Line):
     until: Annotated[int, number("until")]
     planned: Annotated[int, number("planned")]
     observed: Annotated[int | None, optional(number("observed"))] = None
+    protocols: Annotated[dict[str, int] | None, optional(named_numbers("protocols"))] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from node.toplevel import registry as registered
 from node.toplevel import rows
 from node.toplevel.channel import Channel
 from node.toplevel.copies import START, Copies
+from node.toplevel.counts import Counts
 from node.toplevel.database import Database, DatabaseFailed
 from node.toplevel.desk import Desk, Office
 from node.toplevel.faults import Clock
@@ -103,6 +104,7 @@ class TopLevel:
         self.registrar = Registrar(registry, plan.node_prefix, self.clock)
         self.registrar.policy = Policy(plan.decide_seconds)
         self.watch = Watch(plan.data_dir / "witness", plan.witness_name, self.clock)
+        self.counts = Counts(plan.data_dir / "counts", self.watch, self.journal, self.clock)
         self.routes = Routes()
         self.answers = Answers(lambda: self.routes, self.clock)
         self.prober = Prober(database, lambda: self.routes, plan.node_prefix, self.clock)
@@ -209,7 +211,7 @@ async def running(plan: Plan) -> AsyncIterator[Running]:
             serving_http(channel_app(top.channel), plan.listen, door, tls)
         )
         views, page_door = top.views(), make_door()
-        app = page_app(Page(), views, top.desk(), top.watch)
+        app = page_app(Page(), views, top.desk(), top.watch, top.counts)
         page = await stack.enter_async_context(serving_http(app, plan.page, page_door))
         native = await stack.enter_async_context(serving_native(top.answers, plan.native))
         works = (

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from node.errors import Kind, RegistryError
+from node.ledger.checkpoint import Checkpoint
 from node.ledger.durable import write_durably
 from node.ledger.keys import NoteError, VerifierKey
 from node.ledger.memory import KEY_FILE, Memory, load_key, make_key
@@ -33,7 +34,8 @@ class Watch:
         if not (directory / KEY_FILE).exists():
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             make_key(directory, name, secrets.token_bytes(SEED_BYTES))
-        self.key = load_key(directory).key
+        self.cosigner = load_key(directory)
+        self.key = self.cosigner.key
         self._keys = self._read_logs()
         self._open()
 
@@ -62,6 +64,11 @@ class Watch:
         if self._api is None:
             return PlainTextResponse("no log is watched here\n", 404)
         return await self._api.checkpoint(request)
+
+    def newest(self, origin: str) -> Checkpoint | None:
+        """Return the newest tree of a log that was cosigned, None when there is none."""
+        seen = self._memory.seen.get(origin) if self._memory is not None else None
+        return seen.checkpoint if seen is not None else None
 
     def plain(self) -> dict[str, object]:
         """Return how it stands, as JSON has it."""

@@ -63,6 +63,16 @@ PROVE_RECORD = Operation(
     },
     tag=_TAG,
 )
+SEAL_NOW = Operation(
+    "Have all that was counted sealed, signed and put before the witnesses now, without waiting for the minute",
+    (),
+    {
+        200: "`size`: the leaves of the published tree; its cosigned head follows within seconds",
+        429: "This was asked for less than five seconds ago, or too many wrong tries to log in",
+        **OPERATOR_PROBLEMS,
+    },
+    tag=_TAG,
+)
 LIST_SOURCES = Operation(
     "Who asked on a day, the busiest first: networks of /24 and /48, with requests and successes in production",
     (

@@ -26,6 +26,7 @@ from node.web.records import RecordsApi
 from node.web.registration import RegistrationApi
 from node.web.registration_rows import registration_section
 from node.web.routes import build_admin_app, build_app
+from node.web.sealing import SealApi, sealing_section
 from node.web.sources import SourcesApi
 from node.web.sync import SyncApi
 from node.web.sync_rows import sync_section
@@ -139,6 +140,7 @@ def test_every_route_of_the_admin_listener_is_documented() -> None:
             object_section(NOTHING, NOTHING),
             sync_section(SyncApi(NOTHING, NOTHING, NOTHING, NOTHING)),
             reports_section(ReportsApi(NOTHING, NOTHING, NOTHING)),
+            sealing_section(SealApi(Path("no-such-log"), NOTHING)),
             registration_section(
                 RegistrationApi(NOTHING, NOTHING, NOTHING), FilesApi(NOTHING, NOTHING, NOTHING)
             ),

@@ -37,7 +37,7 @@ const WORDS = {
   fault_on: ["故障：", "fault: "], unverified: ["摘要尚未计算", "not computed yet"],
   hello: ["问候", "hello"], reset: ["新会话", "reset"], delta: ["增量", "delta"], digests: ["核对", "digests"], epp_event: ["EPP", "EPP"],
   unsigned: ["签名不符", "not signed"], unreadable: ["无法解析", "unreadable"], not_stored: ["未能存储", "not stored"], lost_event: ["应答丢失", "answer lost"],
-  garbage: ["乱码应答", "garbage"], replayed: ["重放", "replayed"], faults_event: ["故障", "faults"], forgot: ["遗忘", "forgot"], copied: ["备份", "copied"],
+  garbage: ["乱码应答", "garbage"], replayed: ["重放", "replayed"], faults_event: ["故障", "faults"], forgot: ["遗忘", "forgot"], copied: ["备份", "copied"], count: ["压测计数", "count"],
   correction: ["要求更正", "correction"], done: ["已执行", "done"], snapshot_event: ["快照", "snapshot"], node: ["二级节点", "Node"],
   实时: ["实时", "real time"], 每小时: ["每小时", "hourly"], 每日: ["每日", "daily"], 每月: ["每月", "monthly"],
   ms: ["毫秒", "ms"], last_probe: ["最近", "last"],

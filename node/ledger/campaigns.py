@@ -1,0 +1,164 @@
+"""Campaigns: a load test is announced in the log before it begins, and closed with the count that the ledger has of it.
+
+Laws.  Whoever announces takes the next number, one process at a time.  A campaign that is closed says how many records
+the ledger has of it, in all and by protocol, from the bodies of the blocks themselves; what comes behind that, in the
+rest of the minute, is a test all the same.  No record of a campaign is ever production.
+"""
+
+import fcntl
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from node.ledger.announced import FILE
+from node.ledger.checkpoint import Checkpoint
+from node.ledger.durable import read_if_there
+from node.ledger.inbox import NotTaken, Told, ask
+from node.ledger.leaf import Block, Campaign, parse
+from node.ledger.logfiles import LogDamaged, LogFiles
+from node.ledger.record import Proto, numbers
+from node.ledger.tags import MINUTE_NS
+
+MINUTE_US = MINUTE_NS // 1_000
+_LOCK_FILE = "campaigns.lock"
+_PROTO_BYTE, _CAMPAIGN_PLACE = 21, 26  # in a record: of its bytes, and of its numbers of 16 bits
+_RECORD_BYTES, _RECORD_SHORTS = 64, 32
+_KINDS = (b'"k":"blk"', b'"k":"cmp"')
+
+
+class CampaignError(Exception):
+    """No such campaign can be announced or closed; the text says why."""
+
+
+class Wish(NamedTuple):
+    """A campaign to be announced.  `token` is the SHA-256 of a token, empty for none; times are µs since 1970."""
+
+    since: int
+    until: int
+    planned: int
+    networks: tuple[str, ...] = ()
+    token: str = ""
+
+
+class Counted(NamedTuple):
+    """What the ledger has of one campaign: records by protocol, and by class of all that stands in the same blocks."""
+
+    protocols: Counter[str]
+    others: Counter[str]
+
+
+def next_minute(now_us: int) -> int:
+    """Return when a campaign that is announced now can begin: workers go by it from the next full minute."""
+    return now_us - now_us % MINUTE_US + MINUTE_US
+
+
+def campaigns(directory: Path) -> list[Campaign]:
+    """Return the campaign leaves that the log has, in their order; `directory` is that of the ledger.
+
+    Raises LeafError, OSError.
+    """
+    leaves = map(parse, (read_if_there(directory / FILE) or b"").splitlines())
+    return [leaf for leaf in leaves if isinstance(leaf, Campaign)]
+
+
+def announce(directory: Path, wish: Wish) -> tuple[Campaign, Told]:
+    """Put the opening of a campaign into the log.  Raises CampaignError, NotTaken, LeafError, OSError."""
+    if wish.until <= wish.since:
+        raise CampaignError("a campaign ends after it begins")
+    if not wish.networks and not wish.token:
+        raise CampaignError("a campaign is told by its networks or by its token; give one")
+    with _alone(directory):
+        number = max((each.number for each in campaigns(directory)), default=0) + 1
+        leaf = Campaign(
+            number=number,
+            state="open",
+            time=wish.since,
+            token=wish.token,
+            listener="",
+            networks=wish.networks,
+            until=wish.until,
+            planned=wish.planned,
+        )
+        return leaf, ask(directory, leaf)
+
+
+def close(directory: Path, number: int, now_us: int) -> tuple[Campaign, Told]:
+    """Have all sealed, count the campaign's records, and put its closing into the log with the sums.
+
+    Raises CampaignError, NotTaken, LogDamaged, LeafError, OSError.
+    """
+    leaves = [each for each in campaigns(directory) if each.number == number]
+    if not leaves:
+        raise CampaignError(f"campaign {number} was never announced")
+    if any(each.state == "close" for each in leaves):
+        raise CampaignError(f"campaign {number} is closed already")
+    size = ask(directory).size
+    found = count(LogFiles(directory), number, 0, size).protocols
+    closing = replace(
+        leaves[0],
+        state="close",
+        time=now_us,
+        observed=found.total(),
+        protocols=dict(sorted(found.items())),
+    )
+    return closing, ask(directory, closing)
+
+
+def count(files: LogFiles, number: int, start: int, size: int) -> Counted:
+    """Count the records in the blocks of these leaves: those of a campaign, and all others, by protocol.
+
+    Blocks before the campaign's opening are passed over when `start` is 0.  Raises LogDamaged, LeafError, OSError.
+    """
+    counted = Counted(Counter(), Counter())
+    is_open = start > 0
+    for line in files.lines(start, size):
+        if not any(kind in line for kind in _KINDS):
+            continue
+        leaf = parse(line)
+        is_open |= isinstance(leaf, Campaign) and leaf.number == number
+        if is_open and isinstance(leaf, Block) and any(leaf.records):
+            _add(counted, number, _body(files, leaf))
+    return counted
+
+
+def published_size(files: LogFiles) -> int:
+    """Return how many leaves are under the newest checkpoint.  Raises LogDamaged, NoteError, OSError."""
+    published = files.published()
+    if published is None:
+        raise LogDamaged(f"{files.directory} has no checkpoint yet")
+    return Checkpoint.parse(published.text).size
+
+
+def _body(files: LogFiles, leaf: Block) -> bytes:
+    body = files.read_body(leaf)
+    if body is None:
+        raise LogDamaged(f"the records of block {leaf.lane}.{leaf.epoch}.{leaf.block} are gone")
+    return body
+
+
+def _add(counted: Counted, number: int, body: bytes) -> None:
+    """Columns are slices of the body, so a million records cost a quarter of a second."""
+    protocols = body[_PROTO_BYTE::_RECORD_BYTES]
+    marks: Sequence[int] = numbers("H", body)[_CAMPAIGN_PLACE::_RECORD_SHORTS]
+    for (protocol, mark), records in Counter(zip(protocols, marks, strict=True)).items():
+        found = counted.protocols if mark == number else counted.others
+        found[_name(protocol)] += records
+
+
+def _name(protocol: int) -> str:
+    return Proto(protocol).name.lower()
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Nobody else announces meanwhile."""
+    try:
+        file = open(directory / _LOCK_FILE, "wb")  # noqa: SIM115  it is closed below
+    except FileNotFoundError as error:
+        raise NotTaken(f"{directory} is not there: start the node with its ledger on") from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,114 @@
+"""Claiming: the node's side of an acknowledgement: the count of a closed campaign goes to the top-level node.
+
+The top-level node is a witness of the log's policy that has a URL.  What it signs is checked, and put into the log as
+an `ack` leaf.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from node.ledger.acknowledging import CLAIM_PATH, Acknowledged, ClaimError, leaf_of, make_claim
+from node.ledger.checkpoint import Checkpoint
+from node.ledger.heads import HeadFiles
+from node.ledger.inbox import Told, ask
+from node.ledger.keys import NoteError
+from node.ledger.leaf import Acknowledgement
+from node.ledger.logfiles import LogDamaged, LogFiles
+from node.ledger.note import Note, cosigned_at, verify
+from node.ledger.quorum import Policy, Witness
+from node.ledger.submission import MAX_ANSWER_BYTES
+
+CONFLICT, UNKNOWN = 409, 404
+ANSWER_SECONDS = 10.0
+TRIES = 10  # of a claim whose tree has been overtaken
+_US = 1_000_000
+
+Pause = Callable[[], None]
+"""Wait for a newer cosigned head before the next try."""
+
+
+class NotAcknowledged(Exception):
+    """The top-level node does not confirm the count; the text says why."""
+
+
+def acknowledge(directory: Path, number: int, policy: Policy, pause: Pause) -> Acknowledged:
+    """Have the count of a closed campaign confirmed, put the leaf into the log, and return what was confirmed.
+
+    `directory` is that of the ledger.  Asked for again, it is the same confirmation, and the same leaf.
+
+    Raises NotAcknowledged, ClaimError, NotTaken, LogDamaged, NoteError, OSError.
+    """
+    files = LogFiles(directory)
+    witnesses = [each for each in policy.witnesses if each.url]
+    if not witnesses:
+        raise NotAcknowledged("no witness of the log's policy has a URL: nobody can be asked")
+    note, told = _ask_until_current(files, number, witnesses[0], pause)
+    _put(directory, note, told)
+    return told
+
+
+def _ask_until_current(
+    files: LogFiles, number: int, witness: Witness, pause: Pause
+) -> tuple[Note, Acknowledged]:
+    for _ in range(TRIES):
+        note = _ask(files, number, witness)
+        if note is not None:
+            told = Acknowledged.parse(note.text)
+            _check_told(files, told, number)
+            return note, told
+        pause()
+    raise NotAcknowledged("its newest cosigned tree is another one each time")
+
+
+def _ask(files: LogFiles, number: int, witness: Witness) -> Note | None:
+    """Return the signed note, None when the tree was overtaken, or is not cosigned up to the closing leaf yet."""
+    beacon = HeadFiles(files.directory).beacon()
+    if beacon is None:
+        return None
+    checkpoint = Checkpoint.parse(beacon.note.text)
+    lines = list(files.lines(0, checkpoint.size))
+    try:
+        claim = make_claim(checkpoint, number, lines, files.hashes(checkpoint.size))
+    except ClaimError:
+        return None
+    url = witness.url.rstrip("/") + CLAIM_PATH
+    try:
+        with httpx.Client(trust_env=False, timeout=ANSWER_SECONDS) as http:
+            answer = http.post(url, content=claim.encode())
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise NotAcknowledged(f"{url}: {type(error).__name__}: {error}") from error
+    if answer.status_code == CONFLICT:
+        return None
+    if answer.status_code == UNKNOWN:
+        raise NotAcknowledged(
+            f"{witness.name} is a witness and acknowledges no counts ({url}: 404)"
+        )
+    if not answer.is_success or len(answer.content) > MAX_ANSWER_BYTES:
+        raise NotAcknowledged(f"{url}: {answer.status_code}: {answer.text[:200]}")
+    return _signed_by(witness, answer.content)
+
+
+def _signed_by(witness: Witness, data: bytes) -> Note:
+    try:
+        note = Note.parse(data)
+        verify(note, [witness.key])
+    except NoteError as error:
+        raise NotAcknowledged(f"its answer is not to be believed: {error}") from error
+    return note
+
+
+def _check_told(files: LogFiles, told: Acknowledged, number: int) -> None:
+    """What was signed, perhaps for an earlier claim, is of a head of ours."""
+    head = files.head(told.size)
+    if head is None:
+        raise LogDamaged(f"the head of {told.size} leaves, which was cosigned, is not here")
+    ours = Checkpoint.parse(head.text)
+    if (told.origin, told.root, told.campaign) != (ours.origin, ours.root, number):
+        raise NotAcknowledged("it acknowledges something else than was claimed")
+
+
+def _put(directory: Path, note: Note, told: Acknowledged) -> Told:
+    leaf: Acknowledgement = leaf_of(note, told, cosigned_at(note.signatures[0].data) * _US)
+    return ask(directory, leaf)
