@@ -2,8 +2,7 @@
 
     python -m loadtest.steady_writes --native 127.0.0.1:2641 --rate 50 --out written.json
 
-At SIGTERM it ends what it began, and writes what it was told: `done`, the identifiers that were registered; `newest`,
-those that were changed or deleted, with the operation of 表9; `broken`, the sessions that broke.
+At SIGTERM it ends what it began, and writes what it was told (`Written`, as JSON).
 """
 
 import argparse
@@ -13,6 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import uvloop
 
@@ -21,6 +21,19 @@ from loadtest.streams import Address
 
 AGAIN_SHARE = 0.3
 SESSIONS = 6
+
+
+class Written(NamedTuple):
+    """What was registered; what was changed or deleted later, with the operation of 表9; sessions that broke."""
+
+    done: list[str]
+    newest: dict[str, int]
+    broken: int
+
+    @classmethod
+    def read(cls, path: Path) -> "Written":
+        """Read what a process of writers was told."""
+        return cls(**json.loads(path.read_text("utf-8")))
 
 
 async def write(address: Address, rate: float, name: str) -> Registrations:
@@ -43,8 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     host, _, port = chosen.native.rpartition(":")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         told = runner.run(write((host, int(port)), chosen.rate, chosen.name))
-    found = {"done": list(told.done), "newest": told.newest, "broken": told.broken}
-    chosen.out.write_text(json.dumps(found), "utf-8")
+    found = Written(list(told.done), told.newest, told.broken)
+    chosen.out.write_text(json.dumps(found._asdict()), "utf-8")
     return 0
 
 
