@@ -11,12 +11,14 @@ by it.  All of this is our proposal.
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterable, Callable, Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from math import isfinite
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import httpx
@@ -55,6 +57,32 @@ _ALERTS = {
     "BAD_CERTIFICATE": "it is a bad one",
     "ACCESS_DENIED": "access is denied",
 }
+
+
+class Opening:
+    """What is connected and not yet TLS: httpx forgets it, open, when it is cancelled during the handshake."""
+
+    def __init__(self) -> None:
+        self._connected: list[Closable] = []
+
+    async def note(self, event: str, values: Mapping[str, Any]) -> None:
+        """Be told by httpcore what it does; see its extension `trace`."""
+        if event == "connection.connect_tcp.complete":
+            self._connected.append(values["return_value"])
+        elif event == "connection.start_tls.complete":
+            self._connected.clear()  # the connection has it now, and is closed by its pool
+
+    async def close(self) -> None:
+        """Close what nobody else does."""
+        for stream in self._connected:
+            await stream.aclose()
+
+
+class Closable(Protocol):
+    """A stream of httpcore."""
+
+    async def aclose(self) -> None:
+        """Close it."""
 
 
 class Clocks(NamedTuple):
@@ -141,18 +169,24 @@ class HttpsTransport:
     async def _send(
         self, request: Request, headers: dict[str, str]
     ) -> tuple[Answer, httpx.Headers]:
-        url = self._url + request.path
+        url, opening = self._url + request.path, Opening()
         try:
             async with (
                 asyncio.timeout(WAITS * self._seconds),
                 self._http.stream(
-                    request.method, url, headers=headers, content=request.body
+                    request.method,
+                    url,
+                    headers=headers,
+                    content=request.body,
+                    extensions={"trace": opening.note},
                 ) as response,
             ):
                 body = await _read(response.aiter_raw())  # compressed it could be of any size
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             ending = await self._ending() if isinstance(error, _BROKEN) else ""
             raise PeerUnavailable(ending or self._explain(error)) from error
+        finally:
+            await opening.close()
         return Answer(response.status_code, body), response.headers
 
     def _check(self, answer: Answer, headers: httpx.Headers, nonce: str) -> None:
@@ -182,23 +216,25 @@ class HttpsTransport:
         Since TLS 1.3 it says so when we have begun to write already, and then resets the connection, whereby its words
         are lost; so they are listened for where nothing is written.  Some peers end it without a word.
         """
-        parts, writer = urlsplit(self._url), None
         try:
-            async with asyncio.timeout(ENDING_SECONDS):
-                reader, writer = await asyncio.open_connection(
-                    parts.hostname, parts.port or HTTPS_PORT, ssl=self._tls
-                )
-                await reader.read(1)
+            return await asyncio.to_thread(self._listen)  # its sockets are closed in any case
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            return ""
         except ssl.SSLError as error:
             return self._explain(error)
-        except ConnectionError:
-            pass
         except OSError:  # a time-out: it waits for a request, as it should
             return ""
-        finally:
-            if writer is not None:
-                writer.transport.abort()
-        return _WORDLESS if writer is not None else ""
+
+    def _listen(self) -> str:
+        parts = urlsplit(self._url)
+        address = parts.hostname or "", parts.port or HTTPS_PORT
+        with (
+            socket.create_connection(address, ENDING_SECONDS) as plain,
+            self._tls.wrap_socket(plain, server_hostname=parts.hostname) as listening,
+        ):
+            with suppress(ConnectionError):
+                listening.recv(1)
+            return _WORDLESS
 
     def _explain(self, error: Exception) -> str:
         """Say in a sentence why there is no answer."""

@@ -270,6 +270,22 @@ async def test_peer_that_drips_is_waited_for_no_longer(ways: Ways, peer: HttpsPe
     assert await trouble(ways, peer) == "no whole answer within 0.4 seconds"
 
 
+async def test_exchange_that_is_cancelled_in_the_handshake_leaves_no_connection(ways: Ways) -> None:
+    came: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+    silent = await asyncio.start_server(lambda *ends: came.put_nowait(ends), "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    async with silent, ways.to(f"https://127.0.0.1:{port}") as transport:
+        exchange = asyncio.create_task(transport.exchange(HELLO))
+        reader, writer = await came.get()
+        await reader.read(1)  # of its first words; it waits for ours
+        exchange.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await exchange
+        async with asyncio.timeout(10):
+            await reader.read()  # until it has closed
+        writer.close()
+
+
 async def test_answer_that_is_compressed_is_not_unpacked(ways: Ways, peer: HttpsPeer) -> None:
     peer.mischief.garbage = gzip.compress(encode(WELCOME))
     peer.mischief.encoding = "gzip"

@@ -23,6 +23,9 @@ from sync.signature import Answer, Nonces, Request, SignatureFailed, sign, verif
 from sync.testing import MemoryInbox
 from sync.transport import HEARTBEAT_PATH, MESSAGES_PATH, TIME_HEADER
 
+MOST_BYTES = 1 << 24  # of a message and its head
+ACCEPTING_TURNS = 5  # of the loop, from the accepted socket to its handler
+
 
 @dataclass(slots=True)
 class Mischief:
@@ -54,7 +57,8 @@ class HttpsPeer:
     requests: list[tuple[Request, dict[str, str]]] = field(default_factory=list)
     answers: list[bytes] = field(default_factory=list)
     url: str = ""
-    _open: set[asyncio.StreamWriter] = field(default_factory=set)
+    _open: dict[asyncio.Task[None], asyncio.WriteTransport] = field(default_factory=dict)
+    _ends: bool = False
     _context: ssl.SSLContext = field(
         default_factory=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     )
@@ -71,26 +75,40 @@ class HttpsPeer:
         self._context.verify_mode = ssl.CERT_REQUIRED
         self._context.load_verify_locations(authority)
         self.show(certificate)
-        server = await asyncio.start_server(
-            self._serve, "127.0.0.1", port, ssl=self._context, limit=1 << 20
-        )
+        self._ends = False
+        server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=MOST_BYTES)
         self.url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         try:
             yield
         finally:
             server.close()
-            for writer in self._open:
-                writer.transport.abort()
-            while self._open:  # noqa: ASYNC110  each goes by itself
-                await asyncio.sleep(0)
+            await self._end()
+
+    async def _end(self) -> None:
+        """Break all connections, and return when they are closed; also what is accepted but not served yet."""
+        self._ends = True
+        for _ in range(ACCEPTING_TURNS):
+            await asyncio.sleep(0)
+        while self._open:
+            for transport in self._open.values():
+                transport.abort()
+            await asyncio.wait(self._open)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
+        """Serve one connection; TLS begins here, so that a handshake that is not done is known, and ends with us."""
+        plain, task = writer.transport, asyncio.current_task()
+        assert task is not None  # a handler runs in one
+        self._open[task] = plain
         try:
-            await self._talk(reader, writer)
+            if not self._ends:
+                await writer.start_tls(self._context)
+                await self._talk(reader, writer)
+        except OSError:
+            pass  # the handshake failed, or was broken
         finally:
-            self._open.discard(writer)
-            writer.close()
+            plain.abort()
+            await asyncio.sleep(0)  # when it is closed
+            del self._open[task]
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, OSError):
