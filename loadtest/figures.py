@@ -28,32 +28,34 @@ class Measured:
     @property
     def worker_us(self) -> float:
         """Processor time of the worker process an answer, in microseconds."""
-        return 1e6 * self.worker_seconds / max(self.run.answers, 1)
+        return 1e6 * self.worker_seconds / max(self.run.all_answers, 1)
 
     @property
     def tree_us(self) -> float:
         """The same with supervisor, keeper, Postgres and Valkey."""
-        return 1e6 * self.tree_seconds / max(self.run.answers, 1)
+        return 1e6 * self.tree_seconds / max(self.run.all_answers, 1)
 
     @property
     def generator_us(self) -> float:
         """Processor time of the generator an answer, in microseconds, its busy waiting taken off."""
-        return 1e6 * self.run.generator_seconds * self.generator_share / max(self.run.answers, 1)
+        return (
+            1e6 * self.run.generator_seconds * self.generator_share / max(self.run.all_answers, 1)
+        )
 
     @property
     def generator_share(self) -> float:
         """How much of the run the generator had something to do: near 1, it was the bottleneck."""
-        return max(0.0, 1 - self.run.waited / self.run.seconds) if self.run.seconds else 0.0
+        return max(0.0, 1 - self.run.waited / self.run.all_seconds) if self.run.all_seconds else 0.0
 
     @property
     def worker_share(self) -> float:
         """How much of the run the worker computed: near 1, it was the bottleneck."""
-        return self.worker_seconds / self.run.seconds if self.run.seconds else 0.0
+        return self.worker_seconds / self.run.all_seconds if self.run.all_seconds else 0.0
 
     @property
     def stolen_share(self) -> float:
         """How much of the run others computed on the worker's core."""
-        return max(0.0, self.core_seconds - self.worker_seconds) / max(self.run.seconds, 1e-9)
+        return max(0.0, self.core_seconds - self.worker_seconds) / max(self.run.all_seconds, 1e-9)
 
 
 @dataclass(slots=True)

@@ -96,6 +96,7 @@ class Tally:
         run.behind += run.unasked
         run.answers = len(run.histogram)
         run.seconds = max(plan.seconds, self._last - self._zero)
+        run.warm_seconds = plan.warm_seconds
         run.each_second = self._seconds
         return run
 

@@ -28,10 +28,10 @@ class Run:
     processor time, that loop included.
 
     What an open loop (`loadtest.openloop`) says besides: `asked`, the questions of its plan, each of which is one of
-    `answers` (right ones), `wrong`, `lost` or `unasked`; `late`, those that had no answer 250 ms after their due moment
-    though one came, and the unasked ones; `behind`, those that the generator itself sent more than a millisecond late;
-    `warm_answers`, the right answers before counting began; `each_second`, the right answers of each second; and
-    `histogram`, the latency of every answer, from the due moment of its question.
+    `answers` (right ones), `wrong`, `lost` or `unasked`; `late`, those that were answered more than 250 ms after their
+    due moment, and the unasked ones; `behind`, those that the generator itself sent more than a millisecond late;
+    `warm_answers`, the right answers of the `warm_seconds` before counting began; `each_second`, the right answers of
+    each second; and `histogram`, the latency of every answer, from the due moment of its question.
     """
 
     answers: int = 0
@@ -50,6 +50,7 @@ class Run:
     late: int = 0
     behind: int = 0
     warm_answers: int = 0
+    warm_seconds: float = 0.0
     each_second: list[int] = field(default_factory=list)
     histogram: Histogram = field(default_factory=Histogram)
 
@@ -63,6 +64,16 @@ class Run:
     def rate(self) -> float:
         """Answers a second."""
         return self.answers / self.seconds if self.seconds else 0.0
+
+    @property
+    def all_answers(self) -> int:
+        """Right answers, those of the warm-up included: what the server had to work for."""
+        return self.answers + self.warm_answers
+
+    @property
+    def all_seconds(self) -> float:
+        """How long the run lasted, its warm-up included."""
+        return self.seconds + self.warm_seconds
 
     @property
     def behind_share(self) -> float:

@@ -1,0 +1,58 @@
+"""The search for the highest rate, on servers whose limit is known."""
+
+import pytest
+
+from loadtest.ceiling import LEAST_RATE, PRECISION, highest_rate
+from loadtest.figures import Measured
+from loadtest.histogram import Histogram
+from loadtest.run import Run
+
+
+def _measured(run: Run) -> Measured:
+    return Measured(run, worker_seconds=run.answers * 8e-6, tree_seconds=0.0, core_seconds=0.0)
+
+
+def _asked(rate: float, *, lost: int = 0, behind: int = 0, unasked: int = 0) -> Measured:
+    asked = round(rate)
+    answers = asked - lost - unasked
+    return _measured(
+        Run(asked=asked, answers=answers, lost=lost, behind=behind, unasked=unasked,
+            late=unasked, seconds=1.0, histogram=Histogram([0.001]))
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", [1_000.0, 54_321.0, 250_000.0])
+@pytest.mark.parametrize("start", [500.0, 60_000.0, 1_000_000.0])
+def test_it_ends_just_below_the_limit(limit: float, start: float) -> None:
+    found = highest_rate(lambda rate: _asked(rate, lost=int(rate > limit)), start=start)
+
+    assert limit * (1 - PRECISION) <= found.rate <= limit < found.failed
+    assert found.best is not None
+    assert found.best.run.asked == round(found.rate)
+    assert found.answers_per_cpu_second == pytest.approx(125_000)
+    assert not found.is_of_generator
+
+
+def test_a_rate_that_fails_once_is_tried_again() -> None:
+    failed: set[float] = set()
+
+    def attempt(rate: float) -> Measured:
+        disturbed = rate not in failed
+        failed.add(rate)
+        return _asked(rate, lost=int(disturbed or rate > 10_000))
+
+    assert 9_700 <= highest_rate(attempt, start=8_000).rate <= 10_000
+
+
+def test_who_answers_nothing_has_no_highest_rate() -> None:
+    found = highest_rate(lambda rate: _asked(rate, lost=1), start=10_000)
+
+    assert (found.rate, found.best, found.answers_per_cpu_second) == (0.0, None, 0.0)
+    assert found.failed < 2 * LEAST_RATE
+
+
+def test_a_generator_that_fell_behind_is_named() -> None:
+    def attempt(rate: float) -> Measured:
+        return _asked(rate, behind=round(rate), unasked=int(rate > 10_000))
+
+    assert highest_rate(attempt, start=8_000).is_of_generator
