@@ -16,6 +16,7 @@ from time import perf_counter
 from loadtest.datagrams import STRIDE, Inbox, Requests
 from loadtest.exchange import BODY_AT, Exchange, numbered
 from loadtest.run import Prepared, Run
+from loadtest.source import bind_source
 
 WINDOW = 64
 LOST_SECONDS = 0.25  # nothing came for so long: what is under way is lost, and sent again
@@ -31,6 +32,7 @@ class _Lane:
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.owner = socket.socket(family, socket.SOCK_DGRAM)
         self.owner.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        bind_source(self.owner)
         self.owner.connect(address)
         self.fd = self.owner.fileno()
         self.first = self.cursor = first

@@ -13,6 +13,7 @@ from loadtest.exchange import BODY_AT, Exchange
 from loadtest.pace import Pace
 from loadtest.plan import CATCH_UP, Plan, Tally
 from loadtest.ring import Ring
+from loadtest.source import bind_source
 
 MOST_AT_ONCE = 256
 SLOTS = 128
@@ -112,5 +113,6 @@ def _connected(address: tuple[str, int]) -> socket.socket:
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     owner = socket.socket(family, socket.SOCK_DGRAM)
     owner.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+    bind_source(owner)
     owner.connect(address)
     return owner

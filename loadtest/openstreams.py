@@ -3,6 +3,8 @@
 import select
 import socket
 
+from loadtest.source import source_address
+
 READ_BYTES = 1 << 18
 CONNECT_SECONDS = 5.0
 
@@ -16,7 +18,7 @@ class OpenStream:
     __slots__ = ("began", "fd", "number", "owner", "partial", "receive", "send", "unsent")
 
     def __init__(self, address: tuple[str, int]) -> None:
-        self.owner = socket.create_connection(address, timeout=CONNECT_SECONDS)
+        self.owner = socket.create_connection(address, CONNECT_SECONDS, source_address())
         self.owner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.owner.setblocking(False)
         self.fd = self.owner.fileno()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 
 from loadtest.run import Run
+from loadtest.source import source_address
 
 SILENCE_SECONDS = 10.0  # a kept-open stream that owes answers for so long is broken
 SPINS = 200  # empty polls before the generator sleeps
@@ -39,7 +40,7 @@ class _Stream:
     __slots__ = ("began", "block", "fd", "owner", "partial", "receive", "send")
 
     def __init__(self, address: tuple[str, int]) -> None:
-        self.owner = socket.create_connection(address, timeout=SILENCE_SECONDS)
+        self.owner = socket.create_connection(address, SILENCE_SECONDS, source_address())
         self.owner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.owner.setblocking(False)
         self.fd = self.owner.fileno()
