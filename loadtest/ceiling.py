@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtest.exchange import Exchange
-from loadtest.figures import Measured
+from loadtest.figures import BOTTLENECK_SHARE, Measured
 from loadtest.generator_http import prepare_http
 from loadtest.generator_tcp import prepare_tcp
 from loadtest.generator_udp import prepare_udp
@@ -66,10 +66,11 @@ class Ceiling:
 
     @property
     def is_of_generator(self) -> bool:
-        """True when what failed was the generator: it fell behind, and yet no answer was lost or wrong."""
-        failed = [each.run for rate, each in self.steps if rate >= self.failed]
+        """True when what failed was the generator: always at work and yet behind, and nothing lost or wrong."""
+        failed = [each for rate, each in self.steps if rate >= self.failed]
         return bool(failed) and all(
-            run.behind_share > 0.5 and not run.lost and not run.wrong for run in failed
+            each.generator_share >= BOTTLENECK_SHARE and not each.run.lost and not each.run.wrong
+            for each in failed
         )
 
     @property
@@ -220,7 +221,9 @@ def print_findings(console: Console, findings: Sequence[Finding]) -> None:
         table.add_row(finding.transport, *_cells(finding))
     console.print(table)
     if any(finding.ceiling.is_of_generator for finding in findings):
-        console.print("* The generator fell behind before the node did: a lower bound.")
+        console.print(
+            "* The generator fell behind and never had to wait for the node: a lower bound."
+        )
 
 
 def _cells(finding: Finding) -> list[str]:

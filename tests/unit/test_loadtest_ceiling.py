@@ -1,5 +1,7 @@
 """The search for the highest rate, on servers whose limit is known."""
 
+from collections.abc import Callable
+
 import pytest
 
 from loadtest.ceiling import LEAST_RATE, PRECISION, highest_rate
@@ -12,12 +14,12 @@ def _measured(run: Run) -> Measured:
     return Measured(run, worker_seconds=run.answers * 8e-6, tree_seconds=0.0, core_seconds=0.0)
 
 
-def _asked(rate: float, *, lost: int = 0, behind: int = 0, unasked: int = 0) -> Measured:
+def _asked(rate: float, *, lost: int = 0, unasked: int = 0, waited: float = 0.0) -> Measured:
     asked = round(rate)
     answers = asked - lost - unasked
     return _measured(
-        Run(asked=asked, answers=answers, lost=lost, behind=behind, unasked=unasked,
-            late=unasked, seconds=1.0, histogram=Histogram([0.001]))
+        Run(asked=asked, answers=answers, lost=lost, unasked=unasked,
+            late=unasked, waited=waited, seconds=1.0, histogram=Histogram([0.001]))
     )  # fmt: skip
 
 
@@ -52,7 +54,8 @@ def test_who_answers_nothing_has_no_highest_rate() -> None:
 
 
 def test_a_generator_that_fell_behind_is_named() -> None:
-    def attempt(rate: float) -> Measured:
-        return _asked(rate, behind=round(rate), unasked=int(rate > 10_000))
+    def attempt(waited: float) -> Callable[[float], Measured]:
+        return lambda rate: _asked(rate, unasked=int(rate > 10_000), waited=waited)
 
-    assert highest_rate(attempt, start=8_000).is_of_generator
+    assert highest_rate(attempt(0.0), start=8_000).is_of_generator
+    assert not highest_rate(attempt(0.5), start=8_000).is_of_generator
