@@ -1,6 +1,6 @@
-"""Source: the address that the generators of this process ask from; of the system's choice unless said.
+"""Source: the addresses that the generators of this process ask from; of the system's choice unless said.
 
-An announced campaign is told by its networks, so its questions have to come from there: on one machine, from an address
+An announced campaign is told by its networks, so its questions have to come from there: on one machine, from addresses
 of 127.0.0.0/8 that nobody else uses.
 """
 
@@ -8,24 +8,25 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import cycle
 
-_address: ContextVar[str] = ContextVar("source", default="")
+_addresses: ContextVar[Iterator[str] | None] = ContextVar("source", default=None)
 
 
 @contextmanager
-def asking_from(address: str) -> Iterator[None]:
-    """Have sockets that are made in this block ask from this address of ours."""
-    token = _address.set(address)
+def asking_from(*addresses: str) -> Iterator[None]:
+    """Have sockets that are made in this block ask from these addresses of ours, each from the next one."""
+    token = _addresses.set(cycle(addresses) if addresses else None)
     try:
         yield
     finally:
-        _address.reset(token)
+        _addresses.reset(token)
 
 
 def source_address() -> tuple[str, int] | None:
     """Return what `socket.create_connection` takes as its source."""
-    found = _address.get()
-    return (found, 0) if found else None
+    found = _addresses.get()
+    return None if found is None else (next(found), 0)
 
 
 def bind_source(owner: socket.socket) -> None:

@@ -60,11 +60,20 @@ class Cores:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is measured: the worker's process, and the roots of everything that works for it."""
+    """What is measured: the worker's process, and the roots of everything that works for it.
+
+    With `siblings`, further workers, they are measured together, and nobody is pinned: all share the machine.
+    """
 
     worker: int
     roots: tuple[int, ...]
     admin: Address | None = None  # where it says what it counted, if it does
+    siblings: tuple[int, ...] = ()
+
+    @property
+    def workers(self) -> tuple[int, ...]:
+        """All workers."""
+        return self.worker, *self.siblings
 
     def tree(self) -> list[int]:
         """Return all processes that work for it, the stores included."""
@@ -114,9 +123,10 @@ class Node:
         )
 
     def subject(self, *, stores_of: "Node | None" = None) -> Subject:
-        """Return its only worker with the rest of the node, and the stores of another if it uses those."""
+        """Return its workers with the rest of the node, and the stores of another if it uses those."""
         roots = (self.process.pid, *(stores_of.stores() if stores_of else ()))
-        return Subject(self.workers()[0], roots, self.admin)
+        first, *siblings = self.workers()
+        return Subject(first, roots, self.admin, tuple(siblings))
 
 
 class Stand:
@@ -129,8 +139,10 @@ class Stand:
         self.niceness = niceness
         self._stack = stack
 
-    def start_node(self, name: str, settings: Mapping[str, str]) -> Node:
+    def start_node(self, name: str, settings: Mapping[str, str], *, toplevel: bool = False) -> Node:
         """Start a node with one worker that answers one source without limit; settings by name without IDNODE_.
+
+        With `toplevel` a simulated top-level node runs beside it, as `make run` has it.
 
         Raises StandError when it is not ready in START_SECONDS.
         """
@@ -142,6 +154,7 @@ class Stand:
             "NATIVE_LISTEN": f"{HOST}:0",
             "ADMIN_LISTEN": f"{HOST}:0",
             "WORKERS": "1",
+            "TOPLEVEL_LISTEN": ",".join([f"{HOST}:0"] * 3),
             "DATA_DIR": str(home / "data"),
             "UDP_ANSWERS_PER_SECOND": UNLIMITED,
             "UDP_ANSWERS_BURST": UNLIMITED,
@@ -149,12 +162,12 @@ class Stand:
         }
         environment = clean_environment(given)
         log = home / "log"
-        process = self._start(
-            [sys.executable, "-m", "node", "serve", "--with-parent"], environment, log
-        )
+        command = [sys.executable, "-m", "node", "serve", "--with-parent"]
+        process = self._start([*command, *(("--toplevel",) if toplevel else ())], environment, log)
         running = _wait(lambda: _running(environment), process, log)
         found = Node(name, running, process, log)
-        _wait(lambda: _is_ready(found.http), process, log)
+        asked = found.admin if running.tls_certificate else found.http
+        _wait(lambda: _is_ready(asked), process, log)
         return found
 
     def start_baseline(self, name: str, *arguments: str) -> tuple[subprocess.Popen[bytes], Path]:
@@ -190,29 +203,31 @@ class Stand:
         return Subject(process.pid, (process.pid, *node.stores())), address
 
     def measure(self, subject: Subject, prepare: Callable[[], Prepared]) -> Measured:
-        """Run a generator against a subject, each on its core, and read what it cost."""
+        """Run a generator against a subject, each on its core if it has one worker, and read what it cost."""
         before: dict[int, float] = {}
         core_before = 0.0
         with cpu.awake(self.cores.server) as spinner:
 
             def started(generator: int) -> None:
                 nonlocal core_before
-                cpu.prefer([subject.worker, generator], self.niceness)
-                cpu.pin(subject.tree(), self.cores.others)
-                cpu.pin([subject.worker], self.cores.server)
+                cpu.prefer([*subject.workers, generator], self.niceness)
+                if not subject.siblings:
+                    cpu.pin(subject.tree(), self.cores.others)
+                    cpu.pin([subject.worker], self.cores.server)
                 before.update({pid: cpu.cpu_seconds(pid) for pid in [*subject.tree(), spinner]})
                 core_before = cpu.core_busy_seconds(self.cores.server)
 
-            run = run_apart(prepare, core=self.cores.others, started=started)
+            alone = None if subject.siblings else self.cores.others
+            run = run_apart(prepare, core=alone, started=started)
             core = cpu.core_busy_seconds(self.cores.server) - core_before
-            cpu.prefer([subject.worker], 0)
+            cpu.prefer(subject.workers, 0)
             spent = {
                 pid: cpu.cpu_seconds(pid) - before.get(pid, 0.0)
                 for pid in [*subject.tree(), spinner]
             }
         return Measured(
             run,
-            worker_seconds=spent[subject.worker],
+            worker_seconds=sum(spent[pid] for pid in subject.workers),
             tree_seconds=sum(spent.values()) - spent[spinner],
             core_seconds=core - spent[spinner],
         )

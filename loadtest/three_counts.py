@@ -9,6 +9,7 @@ from pathlib import Path
 
 from loadtest.accounts import bodies_of
 from loadtest.stand import Node, get
+from loadtest.streams import Address
 from node.ledger.record import CLASS_AT, PROTO_AT, RECORD_BYTES, Class
 from node.recording import PROTOS
 from resolver.observe import Protocol
@@ -33,8 +34,13 @@ class ThreeCounts:
 
 def scrape(node: Node) -> Counts:
     """Return what the node's metrics say, by protocol."""
+    return scrape_at(node.admin)
+
+
+def scrape_at(admin: Address) -> Counts:
+    """Return what the metrics of the node with this admin listener say, by protocol."""
     counts: Counts = Counter()
-    for protocol, value in _SERIES.findall(get(node.admin, "/metrics")[1].decode()):
+    for protocol, value in _SERIES.findall(get(admin, "/metrics")[1].decode()):
         counts[Protocol(protocol)] += int(float(value))
     return counts
 

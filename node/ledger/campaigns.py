@@ -19,13 +19,12 @@ from node.ledger.durable import read_if_there
 from node.ledger.inbox import NotTaken, Told, ask
 from node.ledger.leaf import Block, Campaign, parse
 from node.ledger.logfiles import LogDamaged, LogFiles
-from node.ledger.record import Proto, numbers
+from node.ledger.record import PROTO_AT, RECORD_BYTES, Proto, numbers
 from node.ledger.tags import MINUTE_NS
 
 MINUTE_US = MINUTE_NS // 1_000
 _LOCK_FILE = "campaigns.lock"
-_PROTO_BYTE, _CAMPAIGN_PLACE = 21, 26  # in a record: of its bytes, and of its numbers of 16 bits
-_RECORD_BYTES, _RECORD_SHORTS = 64, 32
+_CAMPAIGN_PLACE = 26  # of a record's numbers of 16 bits
 _KINDS = (b'"k":"blk"', b'"k":"cmp"')
 
 
@@ -44,10 +43,15 @@ class Wish(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """What the ledger has of one campaign: records by protocol, and by class of all that stands in the same blocks."""
+    """Records by protocol: those of one campaign, and all others that stand in the same blocks."""
 
     protocols: Counter[str]
     others: Counter[str]
+
+    @classmethod
+    def nothing(cls) -> "Counted":
+        """Return sums of no block."""
+        return cls(Counter(), Counter())
 
 
 def next_minute(now_us: int) -> int:
@@ -112,7 +116,7 @@ def count(files: LogFiles, number: int, start: int, size: int) -> Counted:
 
     Blocks before the campaign's opening are passed over when `start` is 0.  Raises LogDamaged, LeafError, OSError.
     """
-    counted = Counted(Counter(), Counter())
+    counted = Counted.nothing()
     is_open = start > 0
     for line in files.lines(start, size):
         if not any(kind in line for kind in _KINDS):
@@ -120,7 +124,7 @@ def count(files: LogFiles, number: int, start: int, size: int) -> Counted:
         leaf = parse(line)
         is_open |= isinstance(leaf, Campaign) and leaf.number == number
         if is_open and isinstance(leaf, Block) and any(leaf.records):
-            _add(counted, number, _body(files, leaf))
+            add_body(counted, number, _body(files, leaf))
     return counted
 
 
@@ -139,10 +143,10 @@ def _body(files: LogFiles, leaf: Block) -> bytes:
     return body
 
 
-def _add(counted: Counted, number: int, body: bytes) -> None:
-    """Columns are slices of the body, so a million records cost a quarter of a second."""
-    protocols = body[_PROTO_BYTE::_RECORD_BYTES]
-    marks: Sequence[int] = numbers("H", body)[_CAMPAIGN_PLACE::_RECORD_SHORTS]
+def add_body(counted: Counted, number: int, body: bytes) -> None:
+    """Add the records of a block.  Columns are slices, so a million records cost a quarter of a second."""
+    protocols = body[PROTO_AT::RECORD_BYTES]
+    marks: Sequence[int] = numbers("H", body)[_CAMPAIGN_PLACE :: RECORD_BYTES // 2]
     for (protocol, mark), records in Counter(zip(protocols, marks, strict=True)).items():
         found = counted.protocols if mark == number else counted.others
         found[_name(protocol)] += records
