@@ -18,7 +18,7 @@ from loadtest.source import source_address
 
 SILENCE_SECONDS = 10.0  # a kept-open stream that owes answers for so long is broken
 SPINS = 200  # empty polls before the generator sleeps
-_READ = 1 << 18
+_READ = 1 << 16  # more, and each read would ask the kernel for fresh memory
 
 Address = tuple[str, int]
 
@@ -39,13 +39,19 @@ class _Stream:
 
     __slots__ = ("began", "block", "fd", "owner", "partial", "receive", "send")
 
-    def __init__(self, address: tuple[str, int]) -> None:
-        self.owner = socket.create_connection(address, SILENCE_SECONDS, source_address())
-        self.owner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.owner.setblocking(False)
-        self.fd = self.owner.fileno()
-        self.receive, self.send = self.owner.recv, self.owner.send
+    def __init__(self, owner: socket.socket) -> None:
+        self.owner = owner
+        self.fd = owner.fileno()
+        self.receive, self.send = owner.recv, owner.send
         self.block, self.began, self.partial = 0, 0.0, b""
+
+
+def connect(address: Address) -> socket.socket:
+    """Return a connection that does not block.  Raises OSError."""
+    owner = socket.create_connection(address, SILENCE_SECONDS, source_address())
+    owner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    owner.setblocking(False)
+    return owner
 
 
 class StreamGenerator:
@@ -59,7 +65,10 @@ class StreamGenerator:
         *,
         connections: int,
         depth: int,
+        connect: Callable[[Address], socket.socket] = connect,
     ) -> None:
+        """`connect` makes the connections, TCP by default; it may raise OSError."""
+        self._connect = connect
         self._address, self._blocks, self._check, self._depth = address, blocks, check, depth
         self._next, self._left = 0, 0
         self._run = Run()
@@ -73,7 +82,7 @@ class StreamGenerator:
         return self._drive(perf_counter() + seconds, len(self._blocks) if once else 1 << 62)
 
     def _open(self) -> _Stream:
-        stream = _Stream(self._address)
+        stream = _Stream(self._connect(self._address))
         self._streams[stream.fd] = stream
         self._epoll.register(stream.fd, select.EPOLLIN)
         return stream
