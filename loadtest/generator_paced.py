@@ -17,7 +17,7 @@ from loadtest.streams import SILENCE_SECONDS, Address, NoAnswer, WrongAnswer
 
 RATE = 2_000  # writes a second
 LATE_SECONDS = 0.01  # behind the plan; no server pauses for so long
-_READ = 1 << 18
+_READ = 1 << 16  # more, and each read would ask the kernel for fresh memory
 
 Check = Callable[[bytes, Sequence[Exchange]], bool]
 """(received so far, what was asked) -> all answers are there; raises WrongAnswer."""

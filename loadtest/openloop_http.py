@@ -4,8 +4,8 @@ The waiting counts, since a question's latency begins when it is due.  What was 
 or that says nothing for LOST_SECONDS, is lost, and another takes its place.
 """
 
+from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from time import perf_counter
 
 from loadtest.exchange import Exchange
@@ -30,8 +30,11 @@ class OpenHttp(Pace):
         super().__init__(plan, Tally(plan))
         self._requests = [exchange.request for exchange in exchanges]
         self._check = check_http(exchanges)
+        self._right: list[bytes | None] = [None] * len(
+            exchanges
+        )  # answers that the check found right
         self._streams = Streams(address, self.epoll, connections)
-        self._free = list(self._streams.all)
+        self._free = deque(self._streams.all)
 
     def is_owed(self) -> bool:
         """True while answers are under way."""
@@ -46,14 +49,16 @@ class OpenHttp(Pace):
     def send(self, now: float) -> int:
         """Send what is due, a question over each free connection."""
         due = min(int((now - self.tally.begin) * self.plan.rate) + 1, self.plan.total)
-        first, free, requests = self.sent, self._free, self._requests
+        first, free, requests, right = self.sent, self._free, self._requests, self._right
         number, keys = first, len(requests)
         while number < due and free:
-            stream = free.pop()
-            stream.number, stream.began = number, now
-            with suppress(OSError):  # it broke while it was free: seen when it is read
-                stream.send(requests[number % keys])
+            stream, slot = free.popleft(), number % keys
+            stream.number, stream.began, stream.expected = number, now, right[slot]
             number += 1
+            try:
+                stream.send(requests[slot])
+            except OSError:  # it broke while it was free: seen when it is read
+                continue
         if number > first:
             self.sent = number
             self.tally.sent(first, number - first, now)
@@ -71,36 +76,42 @@ class OpenHttp(Pace):
         return len(ready)
 
     def _take(self, ready: list[OpenStream], now: float) -> None:
-        begin, interval, warm = self.tally.begin, 1 / self.plan.rate, self.plan.warm
-        keys, check, free, waits = len(self._requests), self._check, self._free, []
+        elapsed, interval, warm = now - self.tally.begin, 1 / self.plan.rate, self.plan.warm
+        free, waits = self._free, []
         for stream in ready:
-            data = self._read(stream)
-            number = stream.number
             try:
-                if not data or number < 0:
-                    self._replace(stream)
-                    continue
-                if not check(data, number % keys):
-                    stream.partial = data
-                    continue
-            except WrongAnswer as wrong:
-                self.tally.run.fault(str(wrong))
-                stream.number = -1
-                self._replace(stream)
+                data = stream.receive(READ_BYTES)
+            except OSError:
+                data = b""
+            if data != stream.expected and not self._is_right(stream, data):
                 continue
-            stream.partial, stream.number = b"", -1
+            number = stream.number
+            stream.number, stream.expected = -1, None
             free.append(stream)
             if number >= warm:
-                waits.append(now - begin - number * interval)
+                waits.append(elapsed - number * interval)
             else:
                 self.tally.run.warm_answers += 1
         self.tally.right(waits, now)
 
-    def _read(self, stream: OpenStream) -> bytes:
-        with suppress(ConnectionError, BlockingIOError):
-            if data := stream.receive(READ_BYTES):
-                return stream.partial + data
-        return b""
+    def _is_right(self, stream: OpenStream, data: bytes) -> bool:
+        """Look closer at what is not, byte for byte, an answer that was found right before."""
+        if not data or stream.number < 0:
+            self._replace(stream)
+            return False
+        data, slot = stream.partial + data, stream.number % len(self._requests)
+        stream.partial = data
+        try:
+            if not self._check(data, slot):
+                return False
+        except WrongAnswer as wrong:
+            self.tally.run.fault(str(wrong))
+            stream.number = -1
+            self._replace(stream)
+            return False
+        stream.partial = b""
+        self._right[slot] = data
+        return True
 
     def _replace_silent(self, now: float) -> None:
         for stream in list(self._streams.all):

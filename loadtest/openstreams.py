@@ -5,17 +5,20 @@ import socket
 
 from loadtest.source import source_address
 
-READ_BYTES = 1 << 18
+READ_BYTES = 1 << 16  # more, and each read would ask the kernel for fresh memory
 CONNECT_SECONDS = 5.0
 
 
 class OpenStream:
     """One connection: what of its answers is here, what of its questions the kernel did not take yet.
 
-    Over HTTP `number` is the question under way, `began` when it was sent; -1 while there is none.
+    Over HTTP `number` is the question under way (-1: none), `began` when it was sent, `expected` an answer that is
+    known to be right.
     """
 
-    __slots__ = ("began", "fd", "number", "owner", "partial", "receive", "send", "unsent")
+    __slots__ = (
+        "began", "expected", "fd", "number", "owner", "partial", "receive", "send", "unsent",
+    )  # fmt: skip
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.owner = socket.create_connection(address, CONNECT_SECONDS, source_address())
@@ -25,6 +28,7 @@ class OpenStream:
         self.receive, self.send = self.owner.recv, self.owner.send
         self.partial = self.unsent = b""
         self.number, self.began = -1, 0.0
+        self.expected: bytes | None = None
 
 
 class Streams:
