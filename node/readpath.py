@@ -17,6 +17,7 @@ from resolver.identifier import PREFIX_HANDLE
 from resolver.lately import KEY_BYTES, Lately
 from resolver.observe import Event, Gauge, Tally
 from resolver.source import Source
+from resolver.tiers.cluster import Cluster, ClusterTier, shared_tier
 from resolver.tiers.memory import MemoryTier
 from resolver.tiers.redis import Client, RedisTier
 
@@ -36,7 +37,7 @@ class Caches:
     def __init__(
         self,
         truth: Source,
-        client: Client | None,
+        client: Client | Cluster | None,
         tally: Tally,
         spawn: Spawn,
         *,
@@ -48,9 +49,9 @@ class Caches:
         self._tally = tally
         self.lately = Lately(urandom(KEY_BYTES))
         self.freshness = freshness or Freshness()
-        self.redis: RedisTier | None = None
+        self.redis: RedisTier | ClusterTier | None = None
         if client is not None:
-            self.redis = RedisTier(
+            self.redis = shared_tier(
                 truth,
                 self.freshness,
                 client,
@@ -159,7 +160,7 @@ class ReadPath(Caches):
     def __init__(
         self,
         dsn: str,
-        client: Client | None,
+        client: Client | Cluster | None,
         tally: Tally,
         spawn: Spawn,
         *,

@@ -85,8 +85,9 @@ class Settings:
     redis_url: Annotated[
         str,
         Reading(
-            url_of("redis", "rediss", "unix"),
-            "Redis or Valkey to use, such as redis://host:6379/0; empty starts an embedded one.",
+            url_of("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"),
+            "Redis or Valkey to use, such as redis://host:6379/0, or some nodes of a cluster, such as "
+            "redis+cluster://host:6379,host:6379; empty starts an embedded one.",
         ),
     ] = ""
     embedded_user: Annotated[

@@ -20,7 +20,7 @@ from node.config import Settings
 from node.errors import RegistryError
 from node.process.home import find_programs
 from node.process.lock import holder
-from node.process.probe import ping_redis
+from node.process.probe import ping_redis, redis_servers
 from node.process.running import find_running
 from node.sockets import is_free
 from node.store.database import StoreError, StoreUnavailable
@@ -75,7 +75,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     if settings.sync_url:
         yield _sync(CredentialFiles.of(settings))
     yield from asyncio.run(_postgres(settings, running))
-    yield asyncio.run(_redis(settings, running))
+    yield from asyncio.run(_redis(settings, running))
     yield _descriptors(settings)
     if running:
         yield from _readiness(running.admin_listen[0])
@@ -209,15 +209,26 @@ async def _postgres(settings: Settings, running: Settings | None) -> list[Findin
     return findings
 
 
-async def _redis(settings: Settings, running: Settings | None) -> Finding:
+async def _redis(settings: Settings, running: Settings | None) -> list[Finding]:
     url = settings.redis_url or (running.redis_url if running else "")
     if not url:
-        return _embedded("Redis")
+        return [_embedded("Redis")]
+    servers = redis_servers(url)
+    silent = [error for each in servers if (error := await _refusal(each))]
+    if len(silent) == len(servers):
+        return [Finding("FAIL", "Redis", silent[0].detail)]
+    found = "answers" if len(servers) == 1 else f"{len(servers) - len(silent)} named nodes answer"
+    kind = "" if settings.redis_url else ", embedded"
+    away = [Finding("warn", "Redis", error.detail) for error in silent]
+    return [Finding("ok", "Redis", f"{found}{kind}"), *away]
+
+
+async def _refusal(url: str) -> RegistryError | None:
     try:
         await ping_redis(url)
     except RegistryError as error:
-        return Finding("FAIL", "Redis", error.detail)
-    return Finding("ok", "Redis", "answers" if settings.redis_url else "answers, embedded")
+        return error
+    return None
 
 
 def _embedded(server: str) -> Finding:

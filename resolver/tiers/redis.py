@@ -8,7 +8,6 @@ database never sees an older self.  One key, the *state*, holds two serials:
 
 Each worker applies the changes that it reads from the feed, in order; the first one does it, the others find it done.
 An entry that stands here is therefore true for all changes up to `applied`, and is given with that serial.
-An entry that stands here is therefore true for all changes up to `applied`, and is given with that serial.
 Laws, which make a Redis that was down, flushed, cut off or restored from an old file cost speed and nothing else:
 
 1. a reader takes the state in the same MGET as the entries, and uses them only if `applied` reaches back into its own
@@ -115,14 +114,21 @@ class RedisTier:
         *,
         spawn: Spawn,
         on_error: Callable[[], None],
+        tag: str = "",
+        holds: Callable[[bytes], bool] | None = None,
     ) -> None:
-        """`spawn` starts a task in the worker's task group.  Nothing is shared before `serve` names the epoch."""
+        """`spawn` starts a task in the worker's task group.  Nothing is shared before `serve` names the epoch.
+
+        All names hold the `tag`; `holds` says which keys are asked for here (None: all), of which alone changes matter.
+        """
         self._below = below
         self._freshness = freshness
         self._client = client
         self._name = b""  # how the names of this life of the database begin
         self._spawn = spawn
         self._on_error = on_error
+        self._tag = tag
+        self._holds = holds
         self._put_script = client.register_script(_PUT)
         self._apply_script = client.register_script(_APPLY)
         self._waiting: dict[bytes, asyncio.Future[Stored | None]] = {}
@@ -134,7 +140,7 @@ class RedisTier:
 
     def serve(self, epoch: str) -> None:
         """Share the records of this life of the database, and none of another one's."""
-        self._name = f"idnode:{_LAYOUT}:{epoch}:".encode()
+        self._name = f"idnode:{_LAYOUT}:{self._tag}{epoch}:".encode()
         self._puts.clear()
         self._wake.set()
 
@@ -247,6 +253,8 @@ class RedisTier:
     async def _bury(self, name: bytes, applied: int, seen: int) -> None:
         """Write tombstones in several steps, of which the last one says that all are there."""
         keys = self._freshness.changed_after(applied)
+        if self._holds:
+            keys = list(filter(self._holds, keys))
         while len(keys) > _TOMBSTONES:
             await self._send(name, applied, seen, "part", keys[:_TOMBSTONES])
             del keys[:_TOMBSTONES]

@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 
 from node.store.database import Database, migrate
+from tests.support.clusters import ValkeyCluster, temporary_cluster
 from tests.support.servers import (
     PostgresServer,
     ValkeyServer,
@@ -45,6 +46,13 @@ def own_valkey(server_directory: Path) -> Iterator[ValkeyServer]:
     (server_directory / "valkey").mkdir()
     with temporary_valkey(server_directory / "valkey") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def own_cluster(server_directory: Path) -> Iterator[ValkeyCluster]:
+    """A Valkey Cluster that this session may do anything to."""
+    with temporary_cluster(server_directory / "cluster") as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The Redis tier on a real server: its laws, and every way in which a Redis can be away, slow, empty or old."""
+"""The Redis tier on a real server and on a real cluster: its laws, and every way to be away, slow, empty or old."""
 
 import asyncio
 import signal
@@ -11,6 +11,7 @@ import pytest
 
 from resolver.answer import NEGATIVE_TTL_SECONDS, Stored, Tier
 from resolver.source import NEWEST, SourceUnavailable
+from tests.support.clusters import ValkeyCluster
 from tests.support.servers import ValkeyServer
 from tests.support.sources import HeldSource
 from tests.support.truth import Member, Truth, member
@@ -18,9 +19,31 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.cache
 
-KEY, OTHER, ABSENT = b"88.1/X", b"88.1/Y", b"88.1/NONE"
+KEY, OTHER, ABSENT = (
+    b"88.1/X",
+    b"88.1/J",
+    b"88.1/MISSING",
+)  # of one lot of a cluster: asked for, put and applied together
 MANY = [b"88.1/%d" % number for number in range(60)]
 Pair = tuple[Member, Member]
+Servers = ValkeyServer | ValkeyCluster
+
+
+@pytest.fixture(params=["server", "cluster"])
+def redis_url(request: pytest.FixtureRequest, redis_url: str) -> str:
+    """A Redis-compatible server, and a cluster of three."""
+    if request.param == "server":
+        return redis_url
+    cluster: ValkeyCluster = request.getfixturevalue("own_cluster")
+    return cluster.url
+
+
+@pytest.fixture(params=["server", "cluster"])
+def own_servers(request: pytest.FixtureRequest) -> Servers:
+    """The same, to stop and start."""
+    name = {"server": "own_valkey", "cluster": "own_cluster"}[request.param]
+    servers: Servers = request.getfixturevalue(name)
+    return servers
 
 
 @pytest.fixture
@@ -40,11 +63,11 @@ async def pair(truth: Truth, redis_url: str) -> AsyncIterator[Pair]:
 
 
 @pytest.fixture
-async def own_pair(truth: Truth, own_valkey: ValkeyServer) -> AsyncIterator[Pair]:
+async def own_pair(truth: Truth, own_servers: Servers) -> AsyncIterator[Pair]:
     """Two workers on a Redis that the test may do anything to."""
     async with AsyncExitStack() as stack:
         one, two = [
-            await stack.enter_async_context(member(truth, own_valkey.url)) for _ in range(2)
+            await stack.enter_async_context(member(truth, own_servers.url)) for _ in range(2)
         ]
         await one.applied(truth.serial)
         yield one, two
@@ -112,12 +135,12 @@ class TestSharing:
     async def test_all_misses_of_one_turn_are_one_question(self, pair: Pair) -> None:
         one, _ = pair
         await one.share(*MANY)
-        before = (await one.client.info("commandstats"))["cmdstat_mget"]["calls"]
+        before = await one.questions()
 
         found = await asyncio.gather(*map(one.ask, MANY))
 
         assert [each.wire for each in found] == [one.truth.read(key).wire for key in MANY]
-        assert (await one.client.info("commandstats"))["cmdstat_mget"]["calls"] == before + 1
+        assert await one.questions() == before + one.lots(*MANY)
 
     async def test_when_the_truth_is_away_what_is_shared_goes_on(
         self, pair: Pair, truth: Truth, redis_url: str
@@ -495,11 +518,11 @@ class TestTrouble:
         assert (await one.state() or (0,))[0] >= truth.serial - 1  # entries of before are worthless
 
     async def test_gone_and_back_empty(
-        self, own_pair: Pair, truth: Truth, own_valkey: ValkeyServer
+        self, own_pair: Pair, truth: Truth, own_servers: Servers
     ) -> None:
         one, two = own_pair
         await one.share(*MANY)
-        own_valkey.stop()
+        own_servers.stop()
         try:
             truth.write(*MANY[:10])
             one.poll()
@@ -508,7 +531,7 @@ class TestTrouble:
             await until(lambda: one.errors() > 0)
             assert not one.is_up()
         finally:
-            own_valkey.start()
+            own_servers.start()
 
         await one.applied(truth.serial)
         await until(one.is_up)
@@ -517,12 +540,12 @@ class TestTrouble:
         assert await two.is_current(*MANY)
 
     async def test_stopped_for_a_while_costs_a_moment_and_mixes_nothing_up(
-        self, own_pair: Pair, truth: Truth, own_valkey: ValkeyServer
+        self, own_pair: Pair, truth: Truth, own_servers: Servers
     ) -> None:
         """The connections are cut in the middle of answers, which must not be taken for those to later questions."""
         one, two = own_pair
         await one.share(*MANY)
-        with paused(own_valkey):
+        with paused(own_servers):
             truth.write(*MANY[:10])
             one.poll()
             began = monotonic()
@@ -536,13 +559,13 @@ class TestTrouble:
             assert await two.is_current(*MANY)
 
     async def test_pauses_at_any_moment_mix_nothing_up(
-        self, own_pair: Pair, truth: Truth, own_valkey: ValkeyServer
+        self, own_pair: Pair, truth: Truth, own_servers: Servers
     ) -> None:
         one, two = own_pair
         for round_number in range(4):
             asking = [asyncio.create_task(each.is_current(*MANY)) for each in (one, two)]
             await asyncio.sleep(0.0005 * round_number)
-            with paused(own_valkey):
+            with paused(own_servers):
                 assert await asyncio.gather(*asking) == [True, True]
             truth.write(MANY[round_number])
             one.poll()
@@ -553,7 +576,7 @@ class TestTrouble:
         assert await two.is_current(*MANY)
 
     async def test_back_from_an_old_file(
-        self, own_pair: Pair, truth: Truth, own_valkey: ValkeyServer
+        self, own_pair: Pair, truth: Truth, own_servers: Servers
     ) -> None:
         one, two = own_pair
         await one.share(KEY, OTHER, *MANY)
@@ -564,38 +587,38 @@ class TestTrouble:
         await one.applied(truth.serial)
         await one.share(KEY, OTHER, *MANY)
 
-        own_valkey.stop()
-        own_valkey.start()  # from the file
+        own_servers.stop()
+        own_servers.start()  # from the file
         try:
             assert (await one.state() or (0, 0))[1] < truth.serial
             for each in (one, two):
                 each.poll()
                 assert await each.is_current(KEY, OTHER, *MANY)
-            async with member(truth, own_valkey.url) as new:
+            async with member(truth, own_servers.url) as new:
                 assert await new.is_current(KEY, OTHER, *MANY)
                 await one.applied(truth.serial)
                 assert await new.is_current(KEY, OTHER, *MANY)
         finally:
-            (own_valkey.directory / "dump.rdb").unlink()
+            own_servers.forget()
 
     async def test_back_from_an_old_file_that_nobody_can_bring_up_to_date(
-        self, truth: Truth, own_valkey: ValkeyServer
+        self, truth: Truth, own_servers: Servers
     ) -> None:
-        async with member(truth, own_valkey.url) as gone:
+        async with member(truth, own_servers.url) as gone:
             await gone.applied(truth.serial)
             await gone.share(KEY, OTHER)
             await gone.client.save()
         truth.write(KEY)
-        own_valkey.stop()
-        own_valkey.start()
+        own_servers.stop()
+        own_servers.start()
         try:
             truth.remove(OTHER)
-            async with member(truth, own_valkey.url) as new:
+            async with member(truth, own_servers.url) as new:
                 assert await new.is_current(KEY, OTHER)
                 await new.applied(truth.serial)
                 assert await new.is_current(KEY, OTHER)
         finally:
-            (own_valkey.directory / "dump.rdb").unlink()
+            own_servers.forget()
 
     async def test_cut_off_from_one_worker_only(
         self, own_pair: Pair, truth: Truth, tmp_path: Path
@@ -615,11 +638,10 @@ class TestTrouble:
 
 
 @contextmanager
-def paused(server: ValkeyServer) -> Iterator[None]:
-    """Have the server do nothing while its sockets stay open."""
-    assert server.process is not None
-    server.process.send_signal(signal.SIGSTOP)
+def paused(servers: Servers) -> Iterator[None]:
+    """Have the servers do nothing while their sockets stay open."""
+    servers.send(signal.SIGSTOP)
     try:
         yield
     finally:
-        server.process.send_signal(signal.SIGCONT)
+        servers.send(signal.SIGCONT)

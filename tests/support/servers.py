@@ -127,6 +127,15 @@ class ValkeyServer:
             self.process = None
             (self.directory / "valkey.sock").unlink()  # it says that the next one listens
 
+    def send(self, sign: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self.process is not None
+        self.process.send_signal(sign)
+
+    def forget(self) -> None:
+        """Remove what it has saved."""
+        (self.directory / "dump.rdb").unlink(missing_ok=True)
+
 
 @contextmanager
 def temporary_valkey(directory: Path) -> Iterator[ValkeyServer]:

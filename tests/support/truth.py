@@ -1,22 +1,28 @@
-"""A truth in memory with its change log, and workers' caches over it and a real Redis: no Postgres."""
+"""A truth in memory with its change log, and workers' caches over it and a real Redis or cluster: no Postgres."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from node.readpath import Caches
 from resolver.answer import Stored
 from resolver.observe import CELL_COUNT, Event, Tally, event_cell
 from resolver.source import Source
-from resolver.tiers.redis import Client, connect
+from resolver.tiers.cluster import TAGS, Cluster, Lot, connect, lot_of
+from resolver.tiers.redis import Client
 from tests.support.sources import absence, record
 from tests.support.tasks import spawning
 
 _TOMBSTONE_BYTES = 16
+_WATCHED = lot_of(b"88.1/X")  # whose state tests look at, and meddle with, where each lot has one
 
 
 @dataclass
@@ -68,7 +74,7 @@ class Member:
 
     truth: Truth
     caches: Caches
-    client: Client
+    client: "Redis | RedisCluster"  # to look, and to do harm
     meddled: "Meddled"
     tally: Tally
 
@@ -96,15 +102,35 @@ class Member:
 
     def name(self, key: bytes) -> bytes:
         """Return how a key is called in Redis."""
-        return f"idnode:2:{self.truth.epoch}:".encode() + key
+        return self._name(_WATCHED if key == b"state" else lot_of(key)) + key
+
+    def _name(self, lot: int) -> bytes:
+        tag = TAGS[lot][0] if isinstance(self.client, RedisCluster) else ""
+        return f"idnode:2:{tag}{self.truth.epoch}:".encode()
+
+    def lots(self, *keys: bytes) -> int:
+        """Return how many questions it takes to ask for all of these keys at once."""
+        return len({self._name(lot_of(key)) for key in keys})
+
+    async def questions(self) -> int:
+        """Return how many have been asked, over all nodes."""
+        if isinstance(self.client, RedisCluster):
+            asked = await self.client.info("commandstats", target_nodes=RedisCluster.PRIMARIES)
+            nodes: list[Any] = list(asked.values())
+        else:
+            nodes = [await self.client.info("commandstats")]
+        return sum(each["cmdstat_mget"]["calls"] for each in nodes if "cmdstat_mget" in each)
 
     async def state(self) -> tuple[int, int] | None:
-        """Return `base` and `applied` as they stand in Redis."""
-        data = await self.peek(b"state")
+        """Return `base` and `applied` as they stand in Redis; of a cluster's lots the highest, and the lowest."""
+        names = {self._name(lot) + b"state" for lot in range(len(TAGS))}
+        found = [await self._get(name) for name in names]
         try:
-            return None if data is None else (int(data[:16], 16), int(data[16:], 16))
+            states = [(int(each[:16], 16), int(each[16:], 16)) for each in found if each]
         except ValueError:
             return None
+        bases, applied = zip(*states, strict=True) if len(states) == len(names) else ((), ())
+        return (max(bases), min(applied)) if bases else None
 
     async def applied(self, serial: int) -> None:
         """Wait until Redis has been told of all changes up to this serial."""
@@ -132,10 +158,14 @@ class Member:
         return len(await self.peek(key) or b"") == _TOMBSTONE_BYTES
 
     async def peek(self, key: bytes) -> bytes | None:
-        """Return what stands in Redis; a connection from before a restart is given up first."""
+        """Return what stands in Redis."""
+        return await self._get(self.name(key))
+
+    async def _get(self, name: bytes) -> bytes | None:
+        """Return a value; a connection from before a restart is given up first."""
         for _ in range(10):
             try:
-                found = await self.client.get(self.name(key))
+                found = await self.client.get(name)
             except RedisConnectionError:
                 continue
             assert found is None or isinstance(found, bytes)
@@ -156,10 +186,11 @@ def _same(one: Stored, other: Stored) -> bool:
 class Meddled:
     """What the tier uses of a client; `meddle` is done between its reading of a value and what follows from it."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: "Client | Lot") -> None:
         self._client = client
         self.meddle: Callable[[], Awaitable[None]] | None = None
         self.mget, self.register_script = client.mget, client.register_script
+        self.aclose = getattr(client, "aclose", None)
 
     async def get(self, name: bytes) -> object:
         found = await self._client.get(name)
@@ -169,16 +200,49 @@ class Meddled:
         return found
 
 
+class _MeddledCluster(Cluster):
+    """A cluster with one lot that can be meddled with."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.meddled = Meddled(super().lot(_WATCHED))
+
+    def lot(self, number: int) -> Lot:
+        """Return what speaks with the node that has this lot."""
+        meddled: Any = self.meddled  # all of a lot that is used
+        return meddled if number == _WATCHED else super().lot(number)
+
+
+def _looking(url: str) -> "Redis | RedisCluster":
+    """Return a client of redis-py's own: for a cluster the one that finds out by itself which node has a name."""
+    parts = urlsplit(url)
+    if not parts.scheme.endswith("+cluster"):
+        return Redis.from_url(url)
+    hosts = [urlsplit(f"//{host}") for host in parts.netloc.split(",")]
+    nodes = [ClusterNode(str(host.hostname), host.port or 0) for host in hosts]
+    return RedisCluster(startup_nodes=nodes, require_full_coverage=False)
+
+
+def _meddled(url: str) -> "tuple[Client | Cluster, Meddled]":
+    """Return what the caches use of the servers, and where it can be meddled with."""
+    client = connect(url)
+    if isinstance(client, Cluster):
+        cluster = _MeddledCluster(url)
+        return cluster, cluster.meddled
+    meddled: Any = Meddled(client)  # all of a client that is used
+    return meddled, meddled
+
+
 @asynccontextmanager
 async def member(truth: Truth, url: str, *, source: Source | None = None) -> AsyncIterator[Member]:
     """Run a worker's caches, started at the truth's serial of now; `source` is what it reads the truth from."""
-    tally, client = Tally([0] * CELL_COUNT), connect(url)
-    meddled = Meddled(client)
+    tally, looking = Tally([0] * CELL_COUNT), _looking(url)
+    client, meddled = _meddled(url)
     try:
         async with spawning() as spawn:
             caches = Caches(
                 source or truth,
-                meddled,  # type: ignore[arg-type]  # all of a client that is used
+                client,
                 tally,
                 spawn,
                 hot_entries=0,
@@ -186,8 +250,9 @@ async def member(truth: Truth, url: str, *, source: Source | None = None) -> Asy
             )
             assert caches.redis is not None
             spawn(caches.redis.run())
-            one = Member(truth, caches, client, meddled, tally)
+            one = Member(truth, caches, looking, meddled, tally)
             one.restart()
             yield one
     finally:
         await client.aclose()
+        await looking.aclose()
