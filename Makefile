@@ -24,7 +24,7 @@ run: .venv/.runs .idnode/sample.ndjson ## the node, with a sample to ask; Ctrl-C
 	@exec $(BIN)/idnode serve --with-parent --toplevel --sample .idnode/sample.ndjson
 
 test: .venv/.made ## all tests; fetches what it needs
-	$(BIN)/pytest -n 3 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 ci: checks test judges ## the whole truth: form, lint, types, architecture, tests (documents too), judges
 
