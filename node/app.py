@@ -9,13 +9,15 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from time import perf_counter_ns, time
 from typing import Any
 
 from node.config import Settings
-from node.counters import Counters, slot_path
+from node.counters import Counters, Place, lanes_of, slot_path
+from node.handover import Handover
+from node.leaving import Listeners, Parting, hold
 from node.ledger.lanefile import Durability
 from node.ledger.logfiles import LogFiles
 from node.ledger.role import DIRECTORY as LEDGER
@@ -27,7 +29,8 @@ from node.serving import DRAIN_SECONDS, Spawn, checks_of, serving_http, survive,
 from node.siblings import Siblings
 from node.site import KEY_FILE, own_site
 from node.sockets import Sockets
-from node.store.database import Database
+from node.store.database import StoreError, StoreUnavailable
+from node.store.replica import ReadDatabase
 from node.tls import is_on, server_context
 from node.upstream.credentials import CredentialFiles
 from node.web.audit import AuditApi
@@ -36,7 +39,7 @@ from node.web.reverse import ReverseApi
 from node.web.routes import build_app
 from node.web.status import StatusApi
 from node.writepath import WritePath
-from resolver.frontends.fast import FastHttp, supports_uvicorn
+from resolver.frontends.fast import FastHttp, HttpServer, supports_uvicorn
 from resolver.frontends.tcp import TcpConnection
 from resolver.frontends.udp import UdpFrontEnd
 from resolver.guard import Guard
@@ -45,8 +48,9 @@ from resolver.observe import Tally
 from resolver.recorder import HttpCount, NoRecorder, Recorder
 from resolver.responder import Profile, Responder, Sign, Surroundings
 from resolver.service import Resolver
-from resolver.tiers.cluster import connect
+from resolver.tiers.redis import connect
 
+CATCH_UP_SECONDS = 0.5  # that a successor waits for the change feed; questions wait meanwhile
 _MAX_SIGNATURES = 64  # being made in threads at once; more wait
 
 log = logging.getLogger(__name__)
@@ -56,14 +60,25 @@ class Worker:
     """One event loop that resolves, over HTTP, UDP and TCP, on the sockets of its slot."""
 
     def __init__(
-        self, settings: Settings, slot: int, directory: Path, counters: Counters, spawn: Spawn
+        self,
+        settings: Settings,
+        slot: int,
+        directory: Path,
+        counters: Counters,
+        spawn: Spawn,
+        *,
+        lane: int | None = None,
     ) -> None:
-        """`slot` is its number, `directory` where the workers meet."""
+        """`slot` says whose sockets it has, `lane` where it counts (its slot's when None), `directory` where all meet.
+
+        Whoever replaces a worker has its slot, and for as long as both are there a lane of its own.
+        """
         self.settings = settings
         self._spawn = spawn
         self.tally = Tally(counters.cells)
-        self.slot = slot
+        self.lane = slot if lane is None else lane
         self._directory = directory
+        self.handover = Handover(directory, slot)
         self._all_slots: list[Counters] = []
         self.recording: Recording | None = None
         self.recorder: Recorder = NoRecorder()
@@ -75,10 +90,20 @@ class Worker:
             spawn,
             hot_entries=_hot_entries(settings),
             memory_entries=settings.memory_entries,
+            replica_dsn=settings.database_read_url,
         )
         self.siblings = Siblings(directory, settings.workers, slot)
-        self.writing = WritePath(settings, self.tally, spawn, self._written, self.reading.lately)
-        self.searching = Database(settings.database_url, max_connections=MAX_SEARCHES)
+        self.writing = WritePath(
+            settings,
+            self.tally,
+            spawn,
+            self._written,
+            self.reading.lately,
+            self.reading.replica,
+        )
+        self.searching = ReadDatabase(
+            settings.database_url, self.reading.replica, max_connections=MAX_SEARCHES
+        )
         self.guard = Guard(
             self.tally,
             connections_max=settings.connections_max,
@@ -112,11 +137,11 @@ class Worker:
         )
 
     async def _open_recorder(self, stop: asyncio.Event) -> None:
-        """Take this slot's lane of the ledger, if there is one."""
+        """Take this worker's lane of the ledger, if there is one."""
         if self.settings.ledger:
             is_homed = self.reading.prefixes.is_homed
             self.recording = await open_recording(
-                self.settings, self.origin, self.slot, is_homed, self.tally.happened, stop
+                self.settings, self.origin, self.lane, is_homed, self.tally.happened, stop
             )
         if self.recording is not None:
             self.recorder = self.recording
@@ -137,14 +162,30 @@ class Worker:
         self._spawn(self._tick_for_ever())
 
     @asynccontextmanager
-    async def listening(self, sockets: Sockets) -> AsyncIterator[None]:
-        """Accept on all sockets; at the end stop accepting, and let what is under way come to its end.
+    async def listening(
+        self, sockets: Sockets, abandoned: Callable[[], None] = lambda: None
+    ) -> AsyncIterator[None]:
+        """Take the sockets over, and accept on all of them; at the end let what is under way come to its end.
 
-        HTTP and the native protocol drain side by side, for DRAIN_SECONDS in all.
+        HTTP and the native protocol drain side by side, for DRAIN_SECONDS in all.  `abandoned` is called when a
+        successor took the sockets and was lost.
         """
         loop = asyncio.get_running_loop()
-        datagrams = [self._udp(each) for each in sockets.udp]
-        streams = [await loop.create_server(self._tcp, sock=each) for each in sockets.tcp]
+        async with self.siblings.listening(self.responder.respond, self.reading.written):
+            if await self.handover.succeed():
+                await self._catch_up()
+            async with self._serving_http(sockets) as http:
+                datagrams = [self._udp(each) for each in sockets.udp]
+                streams = [await loop.create_server(self._tcp, sock=each) for each in sockets.tcp]
+                listeners = Listeners(http, datagrams, streams)
+                self.handover.adopt(self._adopt)
+                async with self.handover.waiting(lambda: self._let_go(listeners), abandoned):
+                    try:
+                        yield
+                    finally:
+                        await self._end(listeners)
+
+    def _serving_http(self, sockets: Sockets) -> AbstractAsyncContextManager[HttpServer]:
         app = build_app(
             self.service,
             self.responder,
@@ -158,29 +199,36 @@ class Worker:
             audit=self._audit(),
             status=self._status(),
         )
-        protocol = self._http_protocol()
-        async with (
-            self.siblings.listening(self.responder.respond, self.reading.written),
-            serving_http(
-                app, protocol, sockets.http, self.settings.idle_seconds, self._tls
-            ) as http,
-        ):
-            try:
-                yield
-            finally:
-                http.should_exit = True
-                for server in streams:
-                    server.close()
-                await self._drain(datagrams)
-                self.guard.end()
-                for front_end in datagrams:
-                    front_end.close()
+        idle_seconds, protocol = self.settings.idle_seconds, self._http_protocol()
+        return serving_http(app, protocol, sockets.http, idle_seconds, self._tls)
 
-    async def _drain(self, datagrams: Sequence[UdpFrontEnd]) -> None:
+    async def _catch_up(self) -> None:
+        """Learn what the predecessor may have known: nothing is said from now on that is older than what it said."""
+        with suppress(StoreError, StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                await self.reading.feed.drain()
+
+    def _adopt(self, connection: socket.socket) -> None:
+        """Go on with a TCP connection of the predecessor."""
+        self._spawn_answer(hold(self._tcp, connection))
+
+    def _let_go(self, listeners: Listeners) -> None:
+        """A successor has come: what is in the sockets from now on is its own."""
+        listeners.leave()
+        self.siblings.give_way()
+
+    async def _end(self, listeners: Listeners) -> None:
+        """Accept nothing more, answer what has come, close."""
+        parting = Parting(self.guard, self.handover.give) if self.handover.is_succeeded else None
+        listeners.http.should_exit = parting is None
+        listeners.close_streams()
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
-                while self._is_busy(datagrams):  # noqa: ASYNC110  nobody tells when nothing is left
+                while listeners.is_busy(self.guard) or (parting and parting.goes_on()):  # noqa: ASYNC110  nobody tells
                     await asyncio.sleep(0.01)
+        listeners.http.should_exit = True
+        self.guard.end()
+        listeners.close()
 
     async def close(self) -> None:
         """Let go of Redis and Postgres."""
@@ -223,8 +271,8 @@ class Worker:
     def _slots(self) -> Sequence[Counters]:
         """The counters of all workers, mapped when somebody asks for the first time."""
         if not self._all_slots:
-            slots = range(self.settings.workers)
-            self._all_slots = [Counters.open(slot_path(self._directory, each)) for each in slots]
+            lanes = lanes_of(self.settings.workers)
+            self._all_slots = [Counters.open(slot_path(self._directory, each)) for each in lanes]
         return self._all_slots
 
     def _reverse(self) -> ReverseApi:
@@ -237,9 +285,6 @@ class Worker:
         told = list(changes)
         self.reading.written(told)
         await self.siblings.tell(told)
-
-    def _is_busy(self, datagrams: Sequence[UdpFrontEnd]) -> bool:
-        return self.guard.is_busy() or any(each.is_busy() for each in datagrams)
 
     def _spawn_answer(self, answer: Coroutine[Any, Any, None]) -> None:
         """Start the task of one answer: its failure is a fault to be told, and no reason to stop the worker."""
@@ -283,7 +328,7 @@ class Worker:
 
 async def serve_worker(
     settings: Settings,
-    slot: int,
+    place: Place,
     directory: Path,
     sockets: Sockets,
     counters: Counters,
@@ -292,10 +337,10 @@ async def serve_worker(
 ) -> None:
     """Resolve until told to stop."""
     async with task_group() as spawn:
-        worker = Worker(settings, slot, directory, counters, spawn)
+        worker = Worker(settings, place.slot, directory, counters, spawn, lane=place.lane)
         try:
             await worker.prepare(stop)
-            async with worker.listening(sockets):
+            async with worker.listening(sockets, stop.set):
                 ready()
                 await stop.wait()
         finally:

@@ -50,4 +50,5 @@ class Bulk:
 
 def _heard_upto(answering: Sequence[Counters]) -> int:
     """Return the newest change that all of these processes have taken in."""
-    return min(each.cells[gauge_cell(Gauge.FEED_SERIAL)] for each in answering)
+    there = [each.cells for each in answering if not each.is_vacant]
+    return min(cells[gauge_cell(Gauge.FEED_SERIAL)] for cells in there)

@@ -52,6 +52,7 @@ class ChangeFeed:
         self._page_rows = page_rows
         self._position: Position | None = None
         self._failing = False
+        self._reading = asyncio.Lock()  # over position and what listeners were told
         self.known_from = 0
         self.last_read = 0.0
 
@@ -81,8 +82,9 @@ class ChangeFeed:
 
     async def drain(self) -> None:
         """Tell the listeners all there is.  Raises StoreUnavailable, StoreError."""
-        while await self._read_page():
-            pass
+        async with self._reading:
+            while await self._read_page():
+                pass
 
     async def _read_page(self) -> bool:
         known = self._position

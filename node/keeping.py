@@ -183,7 +183,7 @@ class Keeper:
 
     def checks(self) -> list[Check]:
         """How the workers stand, and the ledger, if there is one."""
-        found = checks_of([each.cells for each in self._readers])
+        found = checks_of([each.cells for each in self._readers if not each.is_vacant])
         if self.ledger is None:
             return found
         standing = self.ledger.standing()

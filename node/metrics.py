@@ -52,6 +52,14 @@ GAUGES = {
         "When the change feed was last read, in epoch seconds; 0 before the first time.",
     ),
     Gauge.REDIS_UP: ("idnode_redis_up", "1 while Redis answers the worker, else 0."),
+    Gauge.REPLICA_STATE: (
+        "idnode_replica_state",
+        "The read replica: 0 none, 1 in use; left out: 2 away, 3 far behind, 4 promoted, 5 of another history.",
+    ),
+    Gauge.REPLICA_BEHIND: (
+        "idnode_replica_behind",
+        "Changes that the worker has seen and the read replica has not.",
+    ),
     Gauge.STARTED_AT: (
         "idnode_worker_start_timestamp_seconds",
         "When the worker was started, in epoch seconds.",
@@ -117,7 +125,7 @@ def exposition(
     ledger: LogLevels | None = None,
     sync: SyncLevels | None = None,
 ) -> bytes:
-    """Return all series in the text form (CONTENT_TYPE); `readers` are the counters of every slot, in order.
+    """Return all series in the text form (CONTENT_TYPE); `readers` are the counters of every lane, in order.
 
     Of the `keeper` only what happened is counted: it answers no resolutions.
     """
@@ -163,7 +171,7 @@ class _Node(Collector):
         yield from _sync_tables(self._of_keeper.sync.tables)
         yield self._starts()
         yield from _processes(
-            {f"worker-{slot}": each.process_id for slot, each in enumerate(self._readers)}
+            {f"worker-{lane}": each.process_id for lane, each in self._occupied()}
             | {"keeper": os.getpid()}
         )
         yield _build()
@@ -171,18 +179,23 @@ class _Node(Collector):
     def _levels(self) -> Iterator[Metric]:
         for gauge, (name, sentence) in GAUGES.items():
             family = GaugeMetricFamily(name, sentence, labels=["worker"])
-            for slot, each in enumerate(self._readers):
-                family.add_metric([str(slot)], each.cells[gauge_cell(gauge)])
+            for lane, each in self._occupied():
+                family.add_metric([str(lane)], each.cells[gauge_cell(gauge)])
             yield family
+
+    def _occupied(self) -> list[tuple[int, Counters]]:
+        """The lanes that a worker belongs to now, with their numbers."""
+        return [(lane, each) for lane, each in enumerate(self._readers) if not each.is_vacant]
 
     def _starts(self) -> Metric:
         family = CounterMetricFamily(
             "idnode_worker_starts",
-            "Times a worker was started; 1 until one ends.",
+            "Times a worker was started; 1 until one ends or is replaced.",
             labels=["worker"],
         )
-        for slot, each in enumerate(self._readers):
-            family.add_metric([str(slot)], each.starts)
+        for lane, each in enumerate(self._readers):
+            if each.starts or not each.is_vacant:
+                family.add_metric([str(lane)], each.starts)
         return family
 
 

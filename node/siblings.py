@@ -11,7 +11,6 @@ of the same account are listened to.
 
 import asyncio
 import os
-import socket
 import struct
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -19,6 +18,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import cast
 
+from node.unix import ShortPath, is_ours
 from resolver.exchange import Origin, Reply
 from resolver.observe import PROTOCOLS
 from resolver.wire import ENVELOPE_BYTES, MAX_MESSAGE_BYTES
@@ -35,7 +35,6 @@ _LENGTH = struct.Struct(">I")
 _FORWARD = struct.Struct(">BH")  # protocol, length of the address
 _REPLY = struct.Struct(">q?H")  # cell (-1: none), whether more follows, length of the key
 _CHANGE = struct.Struct(">QI")  # serial, length of the key
-_PEER = struct.Struct("3i")  # process, user, group (struct ucred)
 _ASK, _HINT = b"a", b"h"
 _NO_CELL = -1
 _HEARD = _LENGTH.pack(_REPLY.size) + _REPLY.pack(_NO_CELL, False, 0)  # answers a hint
@@ -58,6 +57,7 @@ class Siblings:
         self._gates: dict[int, asyncio.Semaphore] = {}
         self._lines: dict[int, _Line] = {}
         self._deaf_until: dict[int, float] = {}
+        self._doors: set[_Door] = set()
 
     @asynccontextmanager
     async def listening(
@@ -71,7 +71,7 @@ class Siblings:
             served.add(task)
             try:
                 with suppress(OSError, EOFError, ValueError, struct.error):
-                    if _is_ours(writer):
+                    if _has_our_account(writer):
                         await _serve(reader, writer, answer, learn)
             except asyncio.CancelledError:
                 pass  # we end it ourselves, below; asyncio's streams take a cancelled task for an error, and log it
@@ -84,7 +84,9 @@ class Siblings:
                 os.unlink(path)  # of the worker that was here before
             loop = asyncio.get_running_loop()
             server = await loop.create_unix_server(
-                lambda: _Door(asyncio.StreamReader(), serve, learn), path, backlog=BACKLOG
+                lambda: _Door(asyncio.StreamReader(), serve, learn, self._doors),
+                path,
+                backlog=BACKLOG,
             )
         try:
             yield
@@ -92,6 +94,12 @@ class Siblings:
             server.close()
             await _end(task for task in served if task is not None)
             await self.close()
+
+    def give_way(self) -> None:
+        """A successor has the slot and listens: it hears from now on what the others write, and what this one does."""
+        self._slot = None
+        for door in tuple(self._doors):
+            door.close()
 
     async def close(self) -> None:
         """Let go of the connections to the others."""
@@ -153,14 +161,19 @@ class Siblings:
         return line
 
     async def _tell(self, slot: int, hint: bytes) -> None:
+        with suppress(OSError):  # it has gone, and its successor knows nothing old
+            try:
+                await self._tell_once(slot, hint)
+            except ConnectionError:  # or it was replaced: the successor hears already
+                await self._tell_once(slot, hint)
+
+    async def _tell_once(self, slot: int, hint: bytes) -> None:
         loop = asyncio.get_running_loop()
         try:
             line = await self._line(slot, HEARD_SECONDS)
             await line.tell(hint, loop.time() + HEARD_SECONDS)
         except TimeoutError:
             self._deaf_until[slot] = loop.time() + DEAF_SECONDS
-        except OSError:
-            pass  # it has gone, and its successor knows nothing old
 
     async def _ask(self, slot: int, frame: bytes) -> Reply:
         gate = self._gates.setdefault(slot, asyncio.Semaphore(MAX_OPEN))
@@ -207,8 +220,8 @@ class Siblings:
         with self._path(slot) as path:
             return (await loop.create_unix_connection(_Line, path))[1]
 
-    def _path(self, slot: int) -> "_ShortPath":
-        return _ShortPath(self._directory, f"worker-{slot}.socket")
+    def _path(self, slot: int) -> "ShortPath":
+        return ShortPath(self._directory, f"worker-{slot}.socket")
 
 
 class _Line(asyncio.Protocol):
@@ -267,9 +280,12 @@ class _Door(asyncio.StreamReaderProtocol):
         reader: asyncio.StreamReader,
         serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
         learn: Callable[[Changes], None],
+        doors: "set[_Door]",
     ) -> None:
+        """`doors` are those through which only hints have come."""
         super().__init__(reader, serve)
         self._learn = learn
+        self._doors = doors
         self._is_ours = False
         self._only_hints = True  # so far; afterwards a piece may be the middle of something
 
@@ -277,7 +293,17 @@ class _Door(asyncio.StreamReaderProtocol):
         """Called by the event loop."""
         super().connection_made(transport)
         self._own = cast(asyncio.Transport, transport)
-        self._is_ours = _is_ours(self._own)
+        self._is_ours = _has_our_account(self._own)
+        self._doors.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop."""
+        self._doors.discard(self)
+        super().connection_lost(exc)
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._own.close()
 
     def data_received(self, data: bytes) -> None:
         """Called by the event loop."""
@@ -287,6 +313,7 @@ class _Door(asyncio.StreamReaderProtocol):
                 self._own.write(_HEARD)
                 return
         self._only_hints = False
+        self._doors.discard(self)
         super().data_received(data)
 
 
@@ -298,20 +325,6 @@ def _is_whole_hint(data: bytes) -> bool:
 def _fail(told: asyncio.Future[None], error: Exception) -> None:
     if not told.done():
         told.set_exception(error)
-
-
-class _ShortPath:
-    """A path for a unix socket in any directory: theirs have at most 107 bytes, so it goes by a descriptor."""
-
-    def __init__(self, directory: Path, name: str) -> None:
-        self._directory, self._name = directory, name
-
-    def __enter__(self) -> str:
-        self._descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
-        return f"/proc/self/fd/{self._descriptor}/{self._name}"
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
 
 
 async def _more(streams: Streams) -> AsyncIterator[bytes]:
@@ -378,8 +391,5 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly(size)
 
 
-def _is_ours(end: asyncio.StreamWriter | asyncio.Transport) -> bool:
-    """True when the other end is a process of our own account."""
-    peer = end.get_extra_info("socket")
-    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-    return bool(_PEER.unpack(credentials)[1] == os.geteuid())
+def _has_our_account(end: asyncio.StreamWriter | asyncio.Transport) -> bool:
+    return is_ours(end.get_extra_info("socket"))

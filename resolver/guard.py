@@ -85,6 +85,11 @@ class Guard:
             del self._per_source[source]
         self._tally.level(Gauge.CONNECTIONS, len(self._connections))
 
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """The connections that are open."""
+        return tuple(self._connections)
+
     def is_busy(self) -> bool:
         """True while an answer is being made or written on some connection."""
         return any(connection.is_answering() for connection in self._connections)

@@ -66,6 +66,7 @@ class Command(Protocol):
 # In the order of a node's life.
 VERBS = (
     Verb("serve", "node.cli.serve", "run the node until Ctrl-C"),
+    Verb("restart", "node.cli.restart", "replace the workers of the running node, one by one"),
     Verb("check", "node.cli.check", "say what would keep the node from working, and why"),
     Verb("migrate", "node.cli.migrate", "bring the database's schema up to this version"),
     Verb("load", "node.cli.load", "load records and prefixes from a file"),

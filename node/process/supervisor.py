@@ -2,6 +2,8 @@
 
     lock · sockets · embedded servers · top-level node · schema · sample · keeper and workers · ready
 
+When it is asked to (SIGUSR2), it replaces the workers one after the other.
+
 A crash at any of these costs nothing: the locks go with the process, every child ends when its lifeline is cut, and the
 next start repeats the steps, each of which may be repeated.
 """
@@ -16,17 +18,20 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
-from node.config import Settings
-from node.counters import Counters, slot_path
+from node.config import Settings, load
+from node.counters import Counters, Place, lanes_of, slot_path
 from node.errors import Kind, RegistryError, first_failure
 from node.process.child import LIFELINE, READY, Child, Program, environment_of
 from node.process.embedded import embed_postgres, embed_valkey
+from node.process.fleet import Fleet
 from node.process.home import open_home
 from node.process.lock import DataDirectory
 from node.process.neighbour import in_step_with_toplevel, settled, toplevel_of
 from node.process.probe import ping_redis
+from node.process.renewal import Progress, Renewal, State
 from node.process.running import announce_running, run_directory
 from node.process.sample import load_sample_once
 from node.sealing import load_seal
@@ -54,6 +59,7 @@ class Plan:
     sample: Path | None = None
     with_parent: bool = False  # stop when the process that started us ends
     with_toplevel: bool = False  # a simulated top-level node, unless settings name one
+    reload: Callable[[], Settings] = load  # reads the settings again, as they are now
 
 
 def supervise(plan: Plan) -> None:
@@ -67,6 +73,7 @@ def supervise(plan: Plan) -> None:
 
 async def _until_stopped(plan: Plan, directory: DataDirectory) -> None:
     stopping, task, loop = asyncio.Event(), asyncio.current_task(), asyncio.get_running_loop()
+    asked = asyncio.Event()
 
     def stop() -> None:
         if not stopping.is_set() and task:
@@ -76,11 +83,12 @@ async def _until_stopped(plan: Plan, directory: DataDirectory) -> None:
 
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(sign, stop)
+    loop.add_signal_handler(signal.SIGUSR2, asked.set)
     try:
         async with asyncio.TaskGroup() as tasks:
             if plan.with_parent:
                 tasks.create_task(_stop_with_parent(os.getppid(), stop))
-            await _run(plan, directory, tasks)
+            await _run(plan, directory, tasks, asked)
     except asyncio.CancelledError:
         if not stopping.is_set():
             raise
@@ -89,8 +97,10 @@ async def _until_stopped(plan: Plan, directory: DataDirectory) -> None:
     logger.info("stopped")
 
 
-async def _run(plan: Plan, directory: DataDirectory, tasks: asyncio.TaskGroup) -> None:
-    began = time.monotonic()
+async def _run(
+    plan: Plan, directory: DataDirectory, tasks: asyncio.TaskGroup, asked: asyncio.Event
+) -> None:
+    began, renewal = time.monotonic(), Renewal(plan.reload)
     async with AsyncExitStack() as stack:
         listeners: Listeners = open_listeners(plan.settings)
         stack.callback(listeners.close)
@@ -103,13 +113,50 @@ async def _run(plan: Plan, directory: DataDirectory, tasks: asyncio.TaskGroup) -
             await load_sample_once(settings, plan.sample, directory.children)
         _prepare_run_directory(settings, stack)
         _raise_descriptor_limit(settings)
-        programs = _Programs(settings, directory.children)
-        keeper = Child(programs.keeper(listeners.keeper))
-        workers = [Child(programs.worker(*each)) for each in enumerate(listeners.slots)]
-        await _keep([keeper, *workers], tasks, stack)
+        programs = _Programs(settings, directory.children, listeners)
+        fleet = Fleet(run_directory(settings.data_dir), settings.workers, tasks)
+        async with asyncio.TaskGroup() as starting:
+            starting.create_task(_keep([Child(programs.keeper())], tasks, stack))
+            starting.create_task(_start_fleet(fleet, programs, stack))
         announce_running(settings)
         plan.announce(settings, time.monotonic() - began)
-        await asyncio.get_running_loop().create_future()  # until we are cancelled
+        await _replace_when_asked(fleet, programs, renewal, asked)
+
+
+async def _start_fleet(fleet: Fleet, programs: "_Programs", stack: AsyncExitStack) -> None:
+    stack.push_async_callback(fleet.stop)  # after the keeper's, so before it
+    await fleet.start(programs.worker)
+
+
+async def _replace_when_asked(
+    fleet: Fleet, programs: "_Programs", renewal: Renewal, asked: asyncio.Event
+) -> None:
+    """Replace the workers whenever somebody asks, until we are cancelled; what fails is told, and all goes on."""
+    for number in count(1):
+        await asked.wait()
+        asked.clear()
+        began, data_dir = time.monotonic(), programs.settings.data_dir
+        Progress(number, State.RUNNING).write(data_dir)
+        logger.info("rolling restart")
+        kept: tuple[str, ...] = ()
+        try:
+            programs, kept = _renewed(programs, renewal)
+            await fleet.replace(programs.worker)
+        except RegistryError as error:
+            logger.error("rolling restart failed", extra={"reason": error.detail})
+            Progress(number, State.FAILED, reason=error.detail, kept=kept).write(data_dir)
+            continue
+        seconds = round(time.monotonic() - began, 3)
+        logger.info("rolling restart done", extra={"seconds": seconds, "kept": list(kept)})
+        Progress(number, State.DONE, seconds, kept=kept).write(data_dir)
+
+
+def _renewed(programs: "_Programs", renewal: Renewal) -> "tuple[_Programs, tuple[str, ...]]":
+    settings, kept = renewal.read(programs.settings)
+    make_files(settings)
+    _raise_descriptor_limit(settings)
+    announce_running(settings)
+    return replace(programs, settings=settings), kept
 
 
 async def _servers_and_toplevel(
@@ -185,12 +232,16 @@ class _Programs:
 
     settings: Settings
     children_lock: int
+    listeners: Listeners
 
-    def keeper(self, sockets: Sockets) -> Program:
-        return self._program("keeper", "keeper", sockets)
+    def keeper(self) -> Program:
+        return self._program("keeper", "keeper", self.listeners.keeper)
 
-    def worker(self, slot: int, sockets: Sockets) -> Program:
-        return self._program("worker", f"worker-{slot}", sockets, "--slot", str(slot))
+    def worker(self, place: Place) -> Program:
+        where = ("--slot", str(place.slot), "--lane", str(place.lane))
+        return self._program(
+            "worker", f"worker-{place.slot}", self.listeners.slots[place.slot], *where
+        )
 
     def _program(self, module: str, name: str, sockets: Sockets, *more: str) -> Program:
         run = (*Program.python(f"node.process.{module}"), *more)
@@ -210,8 +261,8 @@ def _prepare_run_directory(settings: Settings, stack: AsyncExitStack) -> None:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(mode=0o700)
     stack.callback(shutil.rmtree, directory, ignore_errors=True)
-    for slot in range(settings.workers):
-        Counters.open(slot_path(directory, slot)).close()
+    for lane in lanes_of(settings.workers):
+        Counters.open(slot_path(directory, lane)).close()
 
 
 def _raise_descriptor_limit(settings: Settings) -> None:

@@ -1,6 +1,6 @@
-"""A worker: one event loop with HTTP, UDP and TCP, on the sockets and the counters of its slot.
+"""A worker: one event loop with HTTP, UDP and TCP, on the sockets of its slot, with the counters of its lane.
 
-python -m node.process.worker --slot 0 --sockets http=5;udp=6;tcp=7;admin= --lifeline 8 --ready 9
+python -m node.process.worker --slot 0 --lane 0 --sockets http=5;udp=6;tcp=7;admin= --lifeline 8 --ready 9
 """
 
 import argparse
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from node import config, log
 from node.app import serve_worker
-from node.counters import Counters, slot_path
+from node.counters import Counters, Place, slot_path
 from node.process.lifeline import run_until_cut
 from node.process.running import run_directory
 from node.sockets import Sockets
@@ -23,6 +23,7 @@ def main() -> int:
     """Serve the slot until the lifeline is cut; return the exit code."""
     parser = argparse.ArgumentParser(prog="idnode worker")
     parser.add_argument("--slot", type=int, required=True)
+    parser.add_argument("--lane", type=int, required=True)
     parser.add_argument("--sockets", type=Sockets.adopt, required=True)
     parser.add_argument("--lifeline", type=int, required=True)
     parser.add_argument("--ready", type=int, required=True)
@@ -30,12 +31,13 @@ def main() -> int:
     log.configure(f"worker-{given.slot}")
     settings = config.load()
     directory = run_directory(settings.data_dir)
-    counters = Counters.open(slot_path(directory, given.slot))
-    counters.begin(os.getpid())
-    Tally(counters.cells).level(Gauge.STARTED_AT, int(time.time()))
+    place = Place(given.slot, given.lane)
 
     async def serve(stop: asyncio.Event, ready: Callable[[], None]) -> None:
-        await serve_worker(settings, given.slot, directory, given.sockets, counters, stop, ready)
+        counters = Counters.adopt(slot_path(directory, place.lane))
+        counters.begin(os.getpid())
+        Tally(counters.cells).level(Gauge.STARTED_AT, int(time.time()))
+        await serve_worker(settings, place, directory, given.sockets, counters, stop, ready)
 
     return run_until_cut(given.lifeline, given.ready, serve)
 

@@ -122,7 +122,9 @@ class StatusApi:
         standing = await read_sync_standing(self._database)
         await asyncio.sleep(self._sample_seconds)
         traffic = _traffic(before, Sample.of(slots), self._sample_seconds)
-        started = min(each.cells[gauge_cell(Gauge.STARTED_AT)] for each in slots)
+        started = min(
+            each.cells[gauge_cell(Gauge.STARTED_AT)] for each in slots if not each.is_vacant
+        )
         end = credentials.certificate_end
         about: Json = {
             "node_prefix": self._node_prefix,

@@ -65,6 +65,10 @@ class Datagrams(Protocol):
         """Send one datagram."""
         ...
 
+    def read_no_more(self) -> None:
+        """Leave what comes from now on to another process that has the socket; answers are still sent."""
+        ...
+
     def close(self) -> None:
         """Read nothing more, and close the socket; what waits is dropped."""
         ...
@@ -112,6 +116,11 @@ class PlainDatagrams:
             self._unsent.append((data, address))
         elif not self._is_sent(data, address):
             self._wait(data, address)
+
+    def read_no_more(self) -> None:
+        """See `Datagrams`."""
+        if self._is_open:
+            self._loop.remove_reader(self._socket.fileno())
 
     def close(self) -> None:
         """See `Datagrams`."""

@@ -19,7 +19,7 @@ from typing import Any, Self, cast
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from resolver.freshness import Freshness
 from resolver.guard import Guard
@@ -32,6 +32,8 @@ FAST_PATH = b"GET /api/handles/"
 MAX_HEAD_BYTES = 65_536  # request line and headers together
 MAX_PIPELINED = 64  # requests of one connection that wait for the answer before them
 HANDSHAKE_SECONDS = 10.0  # of TLS
+QUIET_SECONDS = 0.25  # that a client has to close its end of a connection whose other end we closed
+NOTHING_HOT = HotHttp(Freshness(), max_entries=1, max_bytes=1)  # nothing is ever in it
 _LINE_END = b" HTTP/1.1\r\n"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
@@ -66,7 +68,7 @@ class FastHttp(HttpToolsProtocol):
     def behind(cls, guard: Guard) -> "type[FastHttp]":
         """Return the protocol of a listener that goes the ordinary way only, and whose answers nobody counts."""
         members = {
-            "hot": HotHttp(Freshness(), max_entries=1, max_bytes=1),  # nothing is ever in it
+            "hot": NOTHING_HOT,
             "guard": guard,
             "tally": Tally([0] * CELL_COUNT),
             "recorder": NoRecorder(),
@@ -81,6 +83,9 @@ class FastHttp(HttpToolsProtocol):
         self.unread_since_ns = 0
         self._is_in_head = False
         self._head_bytes = 0
+        self.is_last = False  # the next answer is
+        self._last: RequestResponseCycle | None = None
+        self._has_ended = False  # we have said that no more will come
         self._peer = ""
         self._block: bytes | None = None  # the newest that changes nothing, and whose it is
         self._party: Party = None
@@ -125,10 +130,14 @@ class FastHttp(HttpToolsProtocol):
                     self._write(hot.start + ready[4])
                     self.tally.answered(ready[1], perf_counter_ns() - started)
                     return
+        if self._has_ended:
+            return
         if not self.request_began_ns:
             self.request_began_ns = started
             data = escape_target(data)
         super().data_received(data)
+        if self.is_last:
+            self._mark_last()
         if self._is_in_head:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -192,6 +201,36 @@ class FastHttp(HttpToolsProtocol):
     def close_idle(self) -> None:
         """See `Guard`; what the client has not read until now is thrown away."""
         self.transport.abort()
+
+    def close_soon(self, seconds: float) -> None:
+        """Answer one more request and say that it was the last; close, when none came for so long."""
+        self.hot, self.is_last = NOTHING_HOT, True
+        self._mark_last()
+        self.loop.call_later(seconds, self._end_quietly)
+
+    def _mark_last(self) -> None:
+        """Have the answer to the newest request say `Connection: close`, and none before it."""
+        newest = self.cycle
+        if newest is None or newest.response_complete or newest is self._last:
+            return
+        if self._last is not None:
+            self._last.keep_alive = True
+        newest.keep_alive = False
+        self._last = newest
+
+    def _end_quietly(self) -> None:
+        """Say that nothing more will come; what the client had sent by then was not read, and it may ask again.
+
+        Closing at once would tell it of an error instead, where its next request had come in between.
+        """
+        if self.transport.is_closing() or self.is_answering() or self.request_began_ns:
+            return
+        self._has_ended = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.loop.call_later(QUIET_SECONDS, self.transport.close)
+        else:
+            self.transport.close()
 
     def _is_between(self) -> bool:
         cycle = self.cycle
@@ -257,7 +296,9 @@ class HttpServer(uvicorn.Server):
             timeout_graceful_shutdown=int(drain_seconds),
             ssl_context_factory=(lambda _config, _usual: tls) if tls else None,
         )
-        return cls(config)
+        made = cls(config)
+        made.servers = []
+        return made
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen on given sockets, as uvicorn does, but with a limit of ours to how long a TLS handshake may take."""
@@ -275,6 +316,11 @@ class HttpServer(uvicorn.Server):
             for each in sockets or ()
         ]
         self.started = True
+
+    def accept_no_more(self) -> None:
+        """Leave new connections to another process that has the sockets."""
+        for server in self.servers:
+            server.close()
 
     def _protocol(self) -> asyncio.Protocol:
         protocol = cast("type[HttpToolsProtocol]", self.config.http_protocol_class)

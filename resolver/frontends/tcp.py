@@ -127,6 +127,25 @@ class TcpConnection(asyncio.Protocol):
         """See `Guard`; what the client has not read until now is thrown away."""
         self._transport.abort()
 
+    def give_away(self, give: Callable[[int], bool]) -> None:
+        """Have another process hold the connection, if it stands between two messages now.
+
+        `give` is told the descriptor, and returns whether it was taken; who logged in here is a stranger there.
+        """
+        transport = self._transport
+        if (
+            self._is_ordinary
+            or self.request_began_ns
+            or transport.is_closing()
+            or transport.get_write_buffer_size()
+        ):
+            return
+        transport.pause_reading()
+        if give(transport.get_extra_info("socket").fileno()):
+            transport.abort()  # closes this descriptor alone
+        else:
+            self._read_on()
+
     def _reply(self, found: list[tuple[WireReply, bytes]], started: int) -> None:
         """Record, count and send the ready replies to messages that came together."""
         sender, port = self._sender, self._port

@@ -70,6 +70,10 @@ class UdpFrontEnd:
         """Answer what comes to a bound socket, which is closed in the end.  Needs a running event loop."""
         self._datagrams = way(sock, self.answer_batch)
 
+    def read_no_more(self) -> None:
+        """Answer what has been read, and leave the rest to the process that takes the socket over."""
+        self._datagrams.read_no_more()
+
     def close(self) -> None:
         """Answer nothing more."""
         self._datagrams.close()

@@ -1,6 +1,6 @@
 """The keeper: one process with the admin listener and the roles that only one may have.
 
-It reads the counters of all slots, which outlive a dead worker.
+It reads the counters of all lanes, which outlive a dead worker.
 
     python -m node.process.keeper --sockets http=;udp=;tcp=;admin=5 --lifeline 8 --ready 9
 """
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 
 from node import config, log
-from node.counters import Counters, keeper_path, slot_path
+from node.counters import Counters, keeper_path, lanes_of, slot_path
 from node.keeping import serve_keeper
 from node.process.lifeline import run_until_cut
 from node.process.running import run_directory
@@ -28,7 +28,8 @@ def main() -> int:
     log.configure("keeper")
     settings = config.load()
     directory = run_directory(settings.data_dir)
-    readers = tuple(Counters.open(slot_path(directory, slot)) for slot in range(settings.workers))
+    lanes = lanes_of(settings.workers)
+    readers = tuple(Counters.open(slot_path(directory, lane)) for lane in lanes)
 
     own = Counters.open(keeper_path(directory))
 
