@@ -48,7 +48,7 @@ from resolver.observe import Tally
 from resolver.recorder import HttpCount, NoRecorder, Recorder
 from resolver.responder import Profile, Responder, Sign, Surroundings
 from resolver.service import Resolver
-from resolver.tiers.redis import connect
+from resolver.tiers.cluster import connect
 
 CATCH_UP_SECONDS = 0.5  # that a successor waits for the change feed; questions wait meanwhile
 _MAX_SIGNATURES = 64  # being made in threads at once; more wait
