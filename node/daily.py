@@ -15,9 +15,8 @@ from pathlib import Path
 from node.ledger.closing import Counting, DayCloser, genesis_of
 from node.ledger.count import CountError, Piece, count_clients
 from node.ledger.day import DayOpen, Prefix, day_at, start_of
-from node.ledger.inbox import NotTaken, ask
+from node.ledger.inbox import NotTaken, append
 from node.ledger.index import open_index
-from node.ledger.leaf import Leaf
 from node.ledger.logfiles import LogDamaged, LogFiles
 from node.ledger.sources import sources_of, written_notes
 from node.ledger.tags import day_name
@@ -120,14 +119,7 @@ def closer_of(files: LogFiles, counting: Counting | None = None) -> DayCloser | 
     if genesis is None:
         return None
     index = open_index(files.directory, genesis.origin)
-    return DayCloser(files, index, partial(append_leaf, files.directory), counting)
-
-
-def append_leaf(directory: Path, leaf: Leaf) -> int:
-    """Have the keeper put a leaf into the log, and return its index.  Raises NotTaken, OSError."""
-    at = ask(directory, leaf).at
-    assert at is not None  # noqa: S101  a leaf that was taken has its place
-    return at
+    return DayCloser(files, index, partial(append, files.directory), counting)
 
 
 def _date(name: str) -> date:

@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 
 from node import config
-from node.daily import append_leaf, closer_of
+from node.daily import closer_of
 from node.errors import Kind, RegistryError
 from node.ledger.closing import genesis_of
 from node.ledger.count import CountError
 from node.ledger.day import DayOpen
 from node.ledger.evidence import Edition, archive_name, export_evidence, pack_evidence
-from node.ledger.inbox import NotTaken
+from node.ledger.inbox import NotTaken, append
 from node.ledger.leaf import Genesis
 from node.ledger.logfiles import KEYS, LogDamaged, LogFiles
 from node.ledger.note import Signer
@@ -145,7 +145,7 @@ def _report(arguments: argparse.Namespace) -> None:
         preliminary_report(month, issue, signers, arguments.preliminary)
         _say(f"{arguments.preliminary}: a preliminary report; it has no leaf")
         return
-    made = issue_report(month, issue, signers, partial(append_leaf, directory))
+    made = issue_report(month, issue, signers, partial(append, directory))
     _say(f"{made}: the report of {arguments.month}")
 
 
@@ -172,9 +172,7 @@ def _export(arguments: argparse.Namespace) -> None:
 def _prune(arguments: argparse.Namespace) -> None:
     directory = _directory(arguments)
     wish = Wish(arguments.until, arguments.keys, arguments.dry_run)
-    done = prune(
-        LogFiles(directory), wish, time.time_ns() // _NS_IN_US, partial(append_leaf, directory)
-    )
+    done = prune(LogFiles(directory), wish, time.time_ns() // _NS_IN_US, partial(append, directory))
     keys = f" and the keys of {', '.join(done.keys)}" if done.keys else ""
     verb = "would go" if wish.is_dry else "are gone"
     _say(f"{done.bodies:,} bodies ({done.size:,} bytes) until {done.until}{keys} {verb}")

@@ -107,6 +107,13 @@ class Inbox:
         path.unlink(missing_ok=True)
 
 
+def append(directory: Path, leaf: Leaf) -> int:
+    """Have the keeper put a leaf into the log, and return its index.  Raises NotTaken, OSError."""
+    at = ask(directory, leaf).at
+    assert at is not None  # noqa: S101  a leaf that was taken has its place
+    return at
+
+
 def ask(directory: Path, leaf: Leaf | None = None, *, seconds: float = WAIT_SECONDS) -> Told:
     """Have everything sealed and published, with this leaf if there is one; blocks until that is done.
 

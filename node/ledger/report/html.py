@@ -27,7 +27,11 @@ _STYLE = (files("node.ledger.report") / "report.css").read_text("utf-8")
 
 def render_html(document: bytes) -> str:
     """Return the page.  Raises as `editions`."""
-    made = editions(document)
+    return page_of(editions(document))
+
+
+def page_of(made: Sequence[Edition], style: str = "") -> str:
+    """Return editions, one after the other, as a page; `style` is put behind its own."""
     links = "".join(
         f'<a href="#{each.language}">{escape(Words(each.language)("language"))}</a>'
         for each in made
@@ -36,7 +40,7 @@ def render_html(document: bytes) -> str:
     return (
         f'<!DOCTYPE html>\n<html lang="{_TAGS[made[0].language]}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><nav>{links}</nav>"
+        f"<title>{escape(title)}</title><style>{_STYLE}{style}</style></head><body><nav>{links}</nav>"
         + "".join(map(_edition, made))
         + "</body></html>\n"
     )

@@ -4,12 +4,13 @@ The template gets the blocks as data, so no text of a report is ever read as mar
 """
 
 import json
+from collections.abc import Sequence
 from importlib.resources import as_file, files
 from typing import Literal
 
 import typst
 
-from node.ledger.report.blocks import as_data
+from node.ledger.report.blocks import Edition, as_data
 from node.ledger.report.editions import editions
 
 FONT_PACKAGE = "cvttf_NotoSansCJK_Regular"
@@ -21,24 +22,34 @@ class TypesetError(Exception):
 
 def render_pdf(document: bytes) -> bytes:
     """Return the PDF.  Raises TypesetError, and as `editions`."""
-    return _compile(document, "pdf")[0]
+    return typeset(editions(document))
 
 
 def render_pages(document: bytes, dots_per_inch: int = 110) -> list[bytes]:
     """Return the pages as PNG, to be looked at.  Raises as `render_pdf`."""
-    return _compile(document, "png", dots_per_inch)
+    return typeset_pages(editions(document), dots_per_inch)
+
+
+def typeset(made: Sequence[Edition]) -> bytes:
+    """Return editions as PDF.  Raises TypesetError."""
+    return _compile(made, "pdf")[0]
+
+
+def typeset_pages(made: Sequence[Edition], dots_per_inch: int = 110) -> list[bytes]:
+    """Return the same pages as PNG.  Raises TypesetError."""
+    return _compile(made, "png", dots_per_inch)
 
 
 def _compile(
-    document: bytes, kind: Literal["pdf", "png"], dots_per_inch: int | None = None
+    made: Sequence[Edition], kind: Literal["pdf", "png"], dots_per_inch: int | None = None
 ) -> list[bytes]:
-    data = json.dumps(as_data(editions(document)), ensure_ascii=False)
+    data = json.dumps(as_data(made), ensure_ascii=False)
     with (
         as_file(files("node.ledger.report") / "report.typ") as template,
         as_file(files(FONT_PACKAGE)) as fonts,
     ):
         try:
-            made: bytes | list[bytes] = typst.compile(
+            pages: bytes | list[bytes] = typst.compile(
                 template,
                 format=kind,
                 ppi=dots_per_inch,
@@ -48,4 +59,4 @@ def _compile(
             )
         except RuntimeError as error:
             raise TypesetError(str(error)) from error
-    return [made] if isinstance(made, bytes) else made
+    return [pages] if isinstance(pages, bytes) else pages

@@ -16,15 +16,16 @@ LIMITS = {language: [WORDS[word][language] for word in LIMIT_WORDS] for language
 
 
 class Words:
-    """The words of one language."""
+    """The words of one language; `table` has those of both, those of a monthly report unless said."""
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: str, table: Mapping[str, Mapping[str, str]] = WORDS) -> None:
         self.language = language
+        self._table = table
 
     def __call__(self, name: str, /, **values: object) -> str:
         """Return a sentence with its values put in."""
-        return WORDS[name][self.language].format(**values)
+        return self._table[name][self.language].format(**values)
 
     def known(self, name: str, otherwise: str) -> str:
         """Return a word if there is one, else what it stands for."""
-        return WORDS[name][self.language] if name in WORDS else otherwise
+        return self._table[name][self.language] if name in self._table else otherwise
