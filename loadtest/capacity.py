@@ -45,7 +45,7 @@ TABLE_COLUMNS = 190
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is asked, and how long a step of the search is; with `shares` only these of the closed rate are tried."""
+    """How much is asked, and how long a step of the search is; with `shares` only these of the closed rate."""
 
     extent: Extent
     step_seconds: float
