@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from math import exp, gcd, log
 from pathlib import Path
 from random import Random
@@ -148,14 +149,17 @@ def records(count: int, seed: int = 1) -> Iterator[Record]:
     """Return the `count` lines of a corpus: the prefix records, then the object records."""
     prefix_records = [*(_prefix_record(each) for each in ENTERPRISES), _delegated_record()]
     yield from prefix_records[:count]
-    admins = {each.prefix: _admin(f"0.NA/{each.prefix}") for each in ENTERPRISES}
     for number in range(object_count(count)):
-        bits = _random_bits(number, seed) & ~63 if number == 0 else _random_bits(number, seed)
-        enterprise = _TURN[bits & 63]
-        handle = SHOWCASE if number == 0 else enterprise.spell(number, bits >> 6)
-        values = _values(enterprise, number, bits >> 6)
-        values.append(admins[enterprise.prefix])
-        yield {"handle": handle, "values": values}
+        yield record_at(number, seed)
+
+
+def record_at(number: int, seed: int = 1) -> Record:
+    """Return the object record with this number, counted from 0."""
+    bits = _random_bits(number, seed) & ~63 if number == 0 else _random_bits(number, seed)
+    enterprise = _TURN[bits & 63]
+    values = _values(enterprise, number, bits >> 6)
+    values.append(_admin(f"0.NA/{enterprise.prefix}"))
+    return {"handle": handle_at(number, seed), "values": values}
 
 
 def write(out: BinaryIO, lines: Iterable[Record]) -> None:
@@ -250,6 +254,7 @@ def _restricted(index: int, kind: str, data: str) -> Value:
     return {"index": index, "type": kind, "data": data, "permissions": "1100"}
 
 
+@cache
 def _admin(handle: str) -> Value:
     administrator = {"handle": handle, "index": 200, "permissions": _ADMIN_PERMISSIONS}
     return {

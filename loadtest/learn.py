@@ -75,7 +75,7 @@ def learn_native(address: Address, sample: Sample) -> list[Exchange]:
     )
     exchanges = []
     for record, answer in zip(sample.records, answers, strict=True):
-        _refuse(record, _missing_natively(record, answer), answer)
+        _refuse(record, missing_natively(record, answer), answer)
         exchanges.append(native_exchange(native_request(record["handle"].encode()), answer))
     return exchanges
 
@@ -101,7 +101,7 @@ def learn_http(address: Address, sample: Sample, query: str = "?auth&publicOnly"
     bodies = ask_http(address, asked)
     exchanges = []
     for record, body in zip(sample.records, bodies, strict=True):
-        _refuse(record, _differs_in_json(record, body), body)
+        _refuse(record, differs_in_json(record, body), body)
         exchanges.append(http_exchange(http_request(record["handle"].encode(), host), body))
     return exchanges
 
@@ -166,7 +166,7 @@ def _public(record: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _missing_natively(record: dict[str, Any], answer: bytes) -> str:
+def missing_natively(record: dict[str, Any], answer: bytes) -> str:
     """Look for each public value's type and text, with their lengths in front, and count the values."""
     handle = record["handle"].encode()
     public = _public(record)
@@ -184,7 +184,11 @@ def _missing_natively(record: dict[str, Any], answer: bytes) -> str:
     return ""
 
 
-def _differs_in_json(record: dict[str, Any], body: bytes) -> str:
+def differs_in_json(record: dict[str, Any], body: bytes) -> str:
+    """Return how an answer of the Handle JSON API differs from what was loaded, "" when it does not.
+
+    Raises ValueError, KeyError or TypeError for what is no such answer.
+    """
     said = json.loads(body)
     if said.get("responseCode") != 1 or said.get("handle") != record["handle"]:
         return "another handle or response code"
