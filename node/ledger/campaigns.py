@@ -16,7 +16,7 @@ from typing import NamedTuple
 from node.ledger.announced import FILE
 from node.ledger.checkpoint import Checkpoint
 from node.ledger.durable import read_if_there
-from node.ledger.inbox import NotTaken, Told, ask
+from node.ledger.inbox import NotTaken, append, ask
 from node.ledger.leaf import Block, Campaign, parse
 from node.ledger.logfiles import LogDamaged, LogFiles
 from node.ledger.record import PROTO_AT, RECORD_BYTES, Proto, numbers
@@ -24,7 +24,7 @@ from node.ledger.tags import MINUTE_NS
 
 MINUTE_US = MINUTE_NS // 1_000
 _LOCK_FILE = "campaigns.lock"
-_CAMPAIGN_PLACE = 26  # of a record's numbers of 16 bits
+_CAMPAIGN_PLACE = 25  # of the numbers of 16 bits in a record
 _KINDS = (b'"k":"blk"', b'"k":"cmp"')
 
 
@@ -68,8 +68,11 @@ def campaigns(directory: Path) -> list[Campaign]:
     return [leaf for leaf in leaves if isinstance(leaf, Campaign)]
 
 
-def announce(directory: Path, wish: Wish) -> tuple[Campaign, Told]:
-    """Put the opening of a campaign into the log.  Raises CampaignError, NotTaken, LeafError, OSError."""
+def announce(directory: Path, wish: Wish) -> tuple[Campaign, int]:
+    """Put the opening of a campaign into the log; return it and its index.
+
+    Raises CampaignError, NotTaken, LeafError, OSError.
+    """
     if wish.until <= wish.since:
         raise CampaignError("a campaign ends after it begins")
     if not wish.networks and not wish.token:
@@ -86,11 +89,11 @@ def announce(directory: Path, wish: Wish) -> tuple[Campaign, Told]:
             until=wish.until,
             planned=wish.planned,
         )
-        return leaf, ask(directory, leaf)
+        return leaf, append(directory, leaf)
 
 
-def close(directory: Path, number: int, now_us: int) -> tuple[Campaign, Told]:
-    """Have all sealed, count the campaign's records, and put its closing into the log with the sums.
+def close(directory: Path, number: int, now_us: int) -> tuple[Campaign, int]:
+    """Have all sealed, count the campaign's records, and put its closing into the log; return it and its index.
 
     Raises CampaignError, NotTaken, LogDamaged, LeafError, OSError.
     """
@@ -108,7 +111,7 @@ def close(directory: Path, number: int, now_us: int) -> tuple[Campaign, Told]:
         observed=found.total(),
         protocols=dict(sorted(found.items())),
     )
-    return closing, ask(directory, closing)
+    return closing, append(directory, closing)
 
 
 def count(files: LogFiles, number: int, start: int, size: int) -> Counted:
