@@ -13,6 +13,7 @@ from node.store.files import Files
 from node.store.registration import Registrations
 from node.store.synced import SyncedRows
 from node.upstream.counting import DayCounts
+from node.upstream.dayclaims import DayClaims
 from node.upstream.levels import LevelsReader
 from node.upstream.monitoring import Monitor
 from node.upstream.notebook import NOTEBOOK_FILE, Notebook
@@ -72,6 +73,8 @@ class Syncing:
             if ledger is not None:
                 counts = DayCounts(database, SyncedRows(seal), ledger, settings.node_prefix)
                 spawn(counts.run())
+            if ledger is not None and settings.ledger_witnesses is not None:
+                spawn(DayClaims(ledger, settings.ledger_witnesses).run())
         self.sections: tuple[Section, ...] = (
             sync_section(SyncApi(database, seal, self.role, desk)),
             reports_section(ReportsApi(database, settings.node_prefix, desk)),

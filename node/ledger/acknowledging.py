@@ -23,7 +23,7 @@ from typing import NamedTuple
 from node.ledger.canonical import CanonicalError, Json, canonical, parse_canonical
 from node.ledger.checkpoint import Checkpoint, Cosigner
 from node.ledger.keys import NoteError, from_base64, to_base64
-from node.ledger.leaf import Acknowledgement, Block, Campaign, LeafError, parse
+from node.ledger.leaf import Acknowledgement, Block, Campaign, Day, LeafError, parse
 from node.ledger.note import Note, Signature, cosigned_message, sign_ed25519
 from node.ledger.tlog import HashReader, ProofError, inclusion_proof, leaf_hash, verify_inclusion
 
@@ -158,8 +158,15 @@ def make_claim(
     checkpoint: Checkpoint, number: int, lines: Sequence[bytes], read: HashReader
 ) -> Claim:
     """Return the claim for a campaign from all leaves of a tree that was cosigned.  Raises ClaimError."""
-    closing = _last(lines, Campaign, lambda leaf: _closes(leaf, number))
-    block = _last(lines[:closing], Block, lambda _: True)
+    closing = last_leaf(lines, Campaign, lambda leaf: _closes(leaf, number))
+    return claim_of(checkpoint, closing, lines, read)
+
+
+def claim_of(
+    checkpoint: Checkpoint, closing: int, lines: Sequence[bytes], read: HashReader
+) -> Claim:
+    """Return the claim for the leaf of this index and the last block before it.  Raises ClaimError."""
+    block = last_leaf(lines[:closing], Block, lambda _: True)
     closed, sealed = (
         Proven(at, lines[at], tuple(inclusion_proof(at, checkpoint.size, read)))
         for at in (closing, block)
@@ -173,7 +180,7 @@ def judge(claim: Claim, cosigned: Checkpoint) -> Acknowledged:
         raise ClaimError(f"this is not of the newest tree, which has {cosigned.size} leaves")
     if claim.block.at >= claim.closing.at:
         raise ClaimError("the last block stands before the closing leaf")
-    closing, block = (_checked(each, cosigned) for each in (claim.closing, claim.block))
+    closing, block = (checked(each, cosigned) for each in (claim.closing, claim.block))
     if not isinstance(closing, Campaign) or not _closes(closing, closing.number):
         raise ClaimError("the first leaf closes no campaign")
     if not isinstance(block, Block):
@@ -193,7 +200,8 @@ def judge(claim: Claim, cosigned: Checkpoint) -> Acknowledged:
     )
 
 
-def _checked(each: Proven, cosigned: Checkpoint) -> object:
+def checked(each: Proven, cosigned: Checkpoint) -> object:
+    """Return a leaf that is proven to be in the tree that was cosigned.  Raises ClaimError."""
     try:
         verify_inclusion(each.at, cosigned.size, leaf_hash(each.line), each.proof, cosigned.root)
         return parse(each.line)
@@ -205,10 +213,12 @@ def _closes(leaf: Campaign, number: int) -> bool:
     return leaf.state == "close" and leaf.number == number and leaf.observed is not None
 
 
-def _last(
-    lines: Sequence[bytes], kind: type[Block] | type[Campaign], is_it: Callable[..., bool]
+def last_leaf(
+    lines: Sequence[bytes],
+    kind: type[Block] | type[Campaign] | type[Day],
+    is_it: Callable[..., bool],
 ) -> int:
-    """Return the index of the last leaf of a kind that is meant."""
+    """Return the index of the last leaf of a kind that is meant.  Raises ClaimError."""
     mark = f'"k":"{kind.kind}"'.encode()
     for at in range(len(lines) - 1, -1, -1):
         if mark in lines[at] and is_it(parse(lines[at])):

@@ -1,18 +1,27 @@
-"""Claiming: the node's side of an acknowledgement: the count of a closed campaign goes to the top-level node.
+"""Claiming: the node's side of an acknowledgement: the count of a closed campaign or day goes to the top-level node.
 
 The top-level node is a witness of the log's policy that has a URL.  What it signs is checked, and put into the log as
 an `ack` leaf.
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import httpx
 
-from node.ledger.acknowledging import CLAIM_PATH, Acknowledged, ClaimError, leaf_of, make_claim
+from node.ledger.acknowledging import (
+    CLAIM_PATH,
+    Acknowledged,
+    Claim,
+    ClaimError,
+    leaf_of,
+    make_claim,
+)
 from node.ledger.checkpoint import Checkpoint
+from node.ledger.dayacknowledging import DAY_CLAIM_PATH, DayAcknowledged, make_day_claim
 from node.ledger.heads import HeadFiles
-from node.ledger.inbox import Told, ask
+from node.ledger.inbox import append
 from node.ledger.keys import NoteError
 from node.ledger.leaf import Acknowledgement
 from node.ledger.logfiles import LogDamaged, LogFiles
@@ -33,8 +42,10 @@ class NotAcknowledged(Exception):
     """The top-level node does not confirm the count; the text says why."""
 
 
-def acknowledge(directory: Path, number: int, policy: Policy, pause: Pause) -> Acknowledged:
-    """Have the count of a closed campaign confirmed, put the leaf into the log, and return what was confirmed.
+def acknowledge(
+    directory: Path, number: int, policy: Policy, pause: Pause
+) -> tuple[Acknowledged, int]:
+    """Have the count of a closed campaign confirmed; return what was confirmed, and the index of the leaf that has it.
 
     `directory` is that of the ledger.  Asked for again, it is the same confirmation, and the same leaf.
 
@@ -44,36 +55,67 @@ def acknowledge(directory: Path, number: int, policy: Policy, pause: Pause) -> A
     witnesses = [each for each in policy.witnesses if each.url]
     if not witnesses:
         raise NotAcknowledged("no witness of the log's policy has a URL: nobody can be asked")
-    note, told = _ask_until_current(files, number, witnesses[0], pause)
-    _put(directory, note, told)
+    note = _ask_until_current(files, partial(_of_campaign, number), witnesses[0], pause)
+    told = Acknowledged.parse(note.text)
+    if told.campaign != number:
+        raise NotAcknowledged("it acknowledges something else than was claimed")
+    _check_told(files, told)
+    leaf: Acknowledgement = leaf_of(note, told, cosigned_at(note.signatures[0].data) * _US)
+    return told, append(directory, leaf)
+
+
+def acknowledge_day(directory: Path, day: str, policy: Policy, pause: Pause) -> DayAcknowledged:
+    """Have the count of a closed day confirmed, put the leaf into the log, and return what was confirmed.
+
+    As `acknowledge`; the top-level node has the rows of the day by then, or does not confirm it.
+    """
+    files = LogFiles(directory)
+    witnesses = [each for each in policy.witnesses if each.url]
+    if not witnesses:
+        raise NotAcknowledged("no witness of the log's policy has a URL: nobody can be asked")
+    note = _ask_until_current(files, partial(_of_day, day), witnesses[0], pause)
+    told = DayAcknowledged.parse(note.text)
+    if told.day != day:
+        raise NotAcknowledged("it acknowledges something else than was claimed")
+    _check_told(files, told)
+    append(directory, told.as_leaf(note))
     return told
 
 
-def _ask_until_current(
-    files: LogFiles, number: int, witness: Witness, pause: Pause
-) -> tuple[Note, Acknowledged]:
+def _of_campaign(number: int, checkpoint: Checkpoint, files: LogFiles) -> tuple[str, Claim]:
+    lines = list(files.lines(0, checkpoint.size))
+    return CLAIM_PATH, make_claim(checkpoint, number, lines, files.hashes(checkpoint.size))
+
+
+def _of_day(day: str, checkpoint: Checkpoint, files: LogFiles) -> tuple[str, Claim]:
+    lines = list(files.lines(0, checkpoint.size))
+    return DAY_CLAIM_PATH, make_day_claim(checkpoint, day, lines, files.hashes(checkpoint.size))
+
+
+Claiming = Callable[[Checkpoint, LogFiles], tuple[str, Claim]]
+"""Return where a claim goes, and the claim, of a tree that was cosigned.  Raises ClaimError."""
+
+
+def _ask_until_current(files: LogFiles, make: Claiming, witness: Witness, pause: Pause) -> Note:
     for _ in range(TRIES):
-        note = _ask(files, number, witness)
+        note = _ask(files, make, witness)
         if note is not None:
-            told = Acknowledged.parse(note.text)
-            _check_told(files, told, number)
-            return note, told
+            return note
         pause()
     raise NotAcknowledged("its newest cosigned tree is another one each time")
 
 
-def _ask(files: LogFiles, number: int, witness: Witness) -> Note | None:
+def _ask(files: LogFiles, make: Claiming, witness: Witness) -> Note | None:
     """Return the signed note, None when the tree was overtaken, or is not cosigned up to the closing leaf yet."""
     beacon = HeadFiles(files.directory).beacon()
     if beacon is None:
         return None
     checkpoint = Checkpoint.parse(beacon.note.text)
-    lines = list(files.lines(0, checkpoint.size))
     try:
-        claim = make_claim(checkpoint, number, lines, files.hashes(checkpoint.size))
+        path, claim = make(checkpoint, files)
     except ClaimError:
         return None
-    url = witness.url.rstrip("/") + CLAIM_PATH
+    url = witness.url.rstrip("/") + path
     try:
         with httpx.Client(trust_env=False, timeout=ANSWER_SECONDS) as http:
             answer = http.post(url, content=claim.encode())
@@ -99,16 +141,11 @@ def _signed_by(witness: Witness, data: bytes) -> Note:
     return note
 
 
-def _check_told(files: LogFiles, told: Acknowledged, number: int) -> None:
+def _check_told(files: LogFiles, told: Acknowledged | DayAcknowledged) -> None:
     """What was signed, perhaps for an earlier claim, is of a head of ours."""
     head = files.head(told.size)
     if head is None:
         raise LogDamaged(f"the head of {told.size} leaves, which was cosigned, is not here")
     ours = Checkpoint.parse(head.text)
-    if (told.origin, told.root, told.campaign) != (ours.origin, ours.root, number):
+    if (told.origin, told.root) != (ours.origin, ours.root):
         raise NotAcknowledged("it acknowledges something else than was claimed")
-
-
-def _put(directory: Path, note: Note, told: Acknowledged) -> Told:
-    leaf: Acknowledgement = leaf_of(note, told, cosigned_at(note.signatures[0].data) * _US)
-    return ask(directory, leaf)

@@ -24,6 +24,7 @@ from node.toplevel.channel import Channel
 from node.toplevel.copies import START, Copies
 from node.toplevel.counts import Counts
 from node.toplevel.database import Database, DatabaseFailed
+from node.toplevel.daycounts import DayCounts
 from node.toplevel.desk import Desk, Office
 from node.toplevel.faults import Clock
 from node.toplevel.inbox import SqliteInbox
@@ -105,6 +106,7 @@ class TopLevel:
         self.registrar.policy = Policy(plan.decide_seconds)
         self.watch = Watch(plan.data_dir / "witness", plan.witness_name, self.clock)
         self.counts = Counts(plan.data_dir / "counts", self.watch, self.journal, self.clock)
+        self.days = DayCounts(database, self.watch, self.journal, self.clock)
         self.routes = Routes()
         self.answers = Answers(lambda: self.routes, self.clock)
         self.prober = Prober(database, lambda: self.routes, plan.node_prefix, self.clock)
@@ -211,7 +213,7 @@ async def running(plan: Plan) -> AsyncIterator[Running]:
             serving_http(channel_app(top.channel), plan.listen, door, tls)
         )
         views, page_door = top.views(), make_door()
-        app = page_app(Page(), views, top.desk(), top.watch, top.counts)
+        app = page_app(Page(), views, top.desk(), top.watch, top.counts, top.days)
         page = await stack.enter_async_context(serving_http(app, plan.page, page_door))
         native = await stack.enter_async_context(serving_native(top.answers, plan.native))
         works = (

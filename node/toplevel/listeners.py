@@ -13,10 +13,12 @@ from starlette.routing import Route
 from node.address import Endpoint
 from node.errors import Kind, RegistryError
 from node.ledger.acknowledging import CLAIM_PATH, COUNTS_PATH
+from node.ledger.dayacknowledging import DAY_CLAIM_PATH
 from node.ledger.submission import ADD_PATH
 from node.sockets import open_listener
 from node.toplevel.channel import CLOSE, Channel
 from node.toplevel.counts import Counts
+from node.toplevel.daycounts import DayCounts
 from node.toplevel.desk import Desk
 from node.toplevel.mischief import Door
 from node.toplevel.native import Answers, TcpAnswers, UdpAnswers
@@ -67,7 +69,9 @@ def channel_app(channel: Channel) -> Starlette:
     return _app(routes)
 
 
-def page_app(page: Page, views: Views, desk: Desk, watch: Watch, counts: Counts) -> Starlette:
+def page_app(
+    page: Page, views: Views, desk: Desk, watch: Watch, counts: Counts, days: DayCounts
+) -> Starlette:
     """Return the application of the page."""
     routes = (
         Route("/", page.page),
@@ -92,6 +96,7 @@ def page_app(page: Page, views: Views, desk: Desk, watch: Watch, counts: Counts)
         Route(ADD_PATH, watch.add_checkpoint, methods=["POST"]),
         Route(CLAIM_PATH, counts.add, methods=["POST"]),
         Route(COUNTS_PATH, counts.list),
+        Route(DAY_CLAIM_PATH, days.add, methods=["POST"]),
         Route("/{origin_hash}/checkpoint", watch.checkpoint),
         Route("/healthz", views.alive),
     )

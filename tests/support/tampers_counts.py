@@ -1,13 +1,17 @@
-"""Tampers of rules, figures and other counts (V7, V8, R1, R2, R3, R7)."""
+"""Tampers of rules, figures and other counts (V7, V8, R1, R2, R3, R4, R7)."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from node.ledger.leaf import Block, Campaign, CountPolicy, Day, Leaf, Meters, MonthKey
+from node.ledger.checkpoint import Cosigner
+from node.ledger.day import DayDetail
+from node.ledger.dayacknowledging import DayAcknowledged, Held
+from node.ledger.leaf import Block, Campaign, CountPolicy, Day, Leaf, Meters, MonthKey, parse
 from node.ledger.record import Class, Record
 from node.ledger.verify.checks import Check
-from tests.support.evidence import FIRST_DAY, STEP, Evidence, Maker, Story, moved
+from tests.support.evidence import FIRST_DAY, ORIGIN, STEP, Evidence, Maker, Story, moved
+from tests.support.logs import seed
 from tests.support.tampers import Lie, Tamper, edit, edit_record, edit_records, flip, lie, without
 
 
@@ -60,6 +64,33 @@ def _flood_all() -> Story:
         return flooded
 
     return Lie(records=records)
+
+
+def acknowledge(
+    node: Maker, successes: int = 0, *, by: Cosigner | None = None, root: bytes | None = None
+) -> None:
+    """Put the top-level node's acknowledgement of the first day into the log, with so many successes more."""
+    at, day = next(
+        (at, leaf) for at, leaf in enumerate(map(parse, node.lines)) if isinstance(leaf, Day)
+    )
+    blocks = [leaf for leaf in map(parse, node.lines[:at]) if isinstance(leaf, Block)]
+    cells = DayDetail.parse(node.files[f"days/{day.day}.json"]).counted.cells
+    requests = sum(each.requests for cell, each in cells.items() if cell.class_ == Class.PRODUCTION)
+    size, true_root = node.head
+    held = Held(requests, day.raw + successes)
+    told = DayAcknowledged(ORIGIN, size, root or true_root, day.day, at, held, blocks[-1].total)
+    note = told.signed(by or node.witnesses[0], node.now // 1_000_000)
+    node.append(told.as_leaf(note))
+
+
+def acknowledged(**lies: Any) -> Callable[[], Story]:
+    """Return a story in which the first day is acknowledged, with these lies."""
+
+    def step(node: Maker, number: int) -> None:
+        if number == 30:
+            acknowledge(node, **lies)
+
+    return lie(step=step)
 
 
 def _backdate_policy() -> Story:
@@ -172,6 +203,21 @@ def _canary(record: Record) -> bool:
 
 
 TAMPERS = (
+    Tamper(
+        "an acknowledgement that the node has signed itself",
+        Check.R4_SIGNATURE,
+        story=acknowledged(by=Cosigner("top.example/w", seed("nobody"))),
+    ),
+    Tamper(
+        "an acknowledgement of another tree",
+        Check.R4_HEAD,
+        story=acknowledged(root=bytes(32)),
+    ),
+    Tamper(
+        "a day of which the top-level node has another count",
+        Check.R4_TOTAL,
+        story=acknowledged(successes=1),
+    ),
     Tamper(
         "records of a policy that is not in force",
         Check.V7_POLICY,

@@ -12,6 +12,7 @@ from node.ledger.verify.command import main
 from tests.support.evidence import make_evidence
 from tests.support.tampers import Tamper
 from tests.support.tampers_counts import TAMPERS as OF_COUNTS
+from tests.support.tampers_counts import acknowledged
 from tests.support.tampers_lanes import TAMPERS as OF_LANES
 from tests.support.tampers_log import TAMPERS as OF_THE_LOG
 from tests.support.verifying import verify
@@ -32,6 +33,15 @@ def test_good_evidence_passes_with_the_gaps_that_it_discloses(
     assert "FAIL" not in printed
     for rule in ("R4", "R5", "R6"):
         assert f"{rule} NONE  no counterpart yet" in printed
+
+
+def test_a_day_that_the_top_level_node_has_acknowledged_is_reconciled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(make_evidence(tmp_path, acknowledged()()).words) == 1
+    printed = capsys.readouterr().out
+    assert "R4 PASS  1 days and 0 load tests acknowledged" in printed
+    assert "FAIL" not in printed
 
 
 @pytest.mark.parametrize("tamper", TAMPERS, ids=lambda tamper: tamper.name)

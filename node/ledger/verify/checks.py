@@ -171,6 +171,17 @@ class Check(Enum):
         RECONCILIATION,
         "a scrape from outside agrees, but for its resolution",
     )
+    R4_SIGNATURE = (
+        "r4.signature",
+        SIGNATURE,
+        "a witness of the auditor's policy has signed each acknowledgement of the log",
+    )
+    R4_HEAD = "r4.head", FORK, "what is acknowledged is a cosigned head of this tree"
+    R4_TOTAL = (
+        "r4.total",
+        RECONCILIATION,
+        "the top-level node's figures are those of the log, exactly",
+    )
     R7_MISSING = "r7.missing", CANARY, "every canary is counted"
     R7_TWICE = "r7.twice", CANARY, "no canary is counted twice"
 

@@ -26,6 +26,7 @@ from node.ledger.leaf import (
     Pruning,
     Report,
 )
+from node.ledger.verify.acknowledged import NO_COUNTERPART, AcknowledgedRules
 from node.ledger.verify.bodies import ALL, EVERY_BODY, Bodies, BodyRules
 from node.ledger.verify.canaries import Canary, CanaryRules
 from node.ledger.verify.checks import Check
@@ -46,8 +47,6 @@ from node.ledger.verify.robots import RobotLists
 from node.ledger.verify.scrape import ScrapeRules, Series
 from node.ledger.verify.times import TimeRules
 from node.ledger.verify.trust import Trust
-
-NO_COUNTERPART = "no counterpart yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +78,26 @@ class Outcome(NamedTuple):
 def verify_evidence(files: EvidenceFiles, question: Question) -> Outcome:
     """Judge the evidence by all rules."""
     findings = Findings(question.off)
-    for rule in ("R4", "R5", "R6"):
+    for rule in ("R5", "R6"):
         findings.tell(rule, NO_COUNTERPART, Status.NONE)
     heads = read_heads(files, question.trust, findings)
     if not heads.all:
-        for rule in ("V2", "V3", "V4", "V5", "V6", "V7", "V8", "V9", "V10", "R1", "R2", "R3", "R7"):
+        for rule in (
+            "V2",
+            "V3",
+            "V4",
+            "V5",
+            "V6",
+            "V7",
+            "V8",
+            "V9",
+            "V10",
+            "R1",
+            "R2",
+            "R3",
+            "R4",
+            "R7",
+        ):
             findings.tell(rule, "not looked at: no head to judge by", Status.SKIP)
         return Outcome(findings, Counted(), question, None)
     run = _Run(files, heads, question, findings)
@@ -124,6 +138,7 @@ class _Run:
         self._reports = ReportRules(files, question.trust, report, findings)
         self._meters = MeterRules(findings)
         self._scrape = ScrapeRules(question.scrape, findings)
+        self._acknowledged = AcknowledgedRules(files, heads, question.trust, findings)
         self._canaries = CanaryRules(question.canaries, keys, findings)
         looks = [
             self._times.look,
@@ -160,6 +175,7 @@ class _Run:
     def _take(self, line: Line, leaf: Leaf) -> None:
         index = line.number
         self._times.leaf(index, leaf)
+        self._acknowledged.leaf(index, leaf)
         match leaf:
             case Block():
                 self._block(index, leaf, line.hash)
@@ -212,4 +228,5 @@ class _Run:
         self._meters.finish(self._lanes.epochs)
         has_bodies = self._has_all and not self._bodies.pruned
         self._scrape.finish(self._lanes.uncounted, has_bodies=has_bodies)
+        self._acknowledged.finish()
         self._canaries.finish(self._judged_until, has_bodies=has_bodies)
