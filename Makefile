@@ -4,7 +4,7 @@
 # has none), .venv (the locked environment), .judges (the third-party clients).  Removing them costs only time.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test ci fmt lint type arch judges bench campaign audit-tool checks lock-check
+.PHONY: help run test ci fmt lint type arch judges bench prove campaign audit-tool checks lock-check
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -48,6 +48,9 @@ judges: .venv/.made .judges/.made ## other people's clients and questions agains
 
 bench: .venv/.made ## how fast it reads and writes here, beside three baselines
 	$(BIN)/python -m loadtest.bench
+
+prove: .venv/.runs ## a million resolutions, counted four times, with a signed report
+	$(BIN)/python -m loadtest prove --resolutions 1000000
 
 campaign: .venv/.made .judges/.made ## the long runs: random messages, killed processes, changes under load
 	$(BIN)/python -m loadtest.fuzz_codec --messages 10000000 --jobs 2

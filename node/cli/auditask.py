@@ -69,17 +69,17 @@ def _announce(arguments: argparse.Namespace) -> None:
     since = next_minute(_now_us())
     until = since + max(arguments.minutes, 1) * _MINUTE_US
     wish = Wish(since, until, arguments.planned, tuple(arguments.network))
-    leaf, told = announce(_ledger(), wish)
+    leaf, at = announce(_ledger(), wish)
     print(
-        f"campaign {leaf.number} is announced in leaf {told.at}: from {_clock(since)} to {_clock(until)} UTC"
+        f"campaign {leaf.number} is announced in leaf {at}: from {_clock(since)} to {_clock(until)} UTC"
     )
 
 
 def _conclude(arguments: argparse.Namespace) -> None:
-    leaf, told = close(_ledger(), arguments.number, _now_us())
+    leaf, at = close(_ledger(), arguments.number, _now_us())
     sums = ", ".join(f"{name} {count:,}" for name, count in (leaf.protocols or {}).items())
     print(
-        f"campaign {leaf.number} is closed in leaf {told.at}: {leaf.observed:,} records ({sums or 'none'})"
+        f"campaign {leaf.number} is closed in leaf {at}: {leaf.observed:,} records ({sums or 'none'})"
     )
 
 
@@ -91,13 +91,13 @@ def _acknowledge(arguments: argparse.Namespace) -> None:
             "IDNODE_LEDGER_WITNESSES names nobody who could acknowledge anything.",
         )
     policy = Policy.parse(settings.ledger_witnesses.read_bytes())
-    told = acknowledge(
+    told, at = acknowledge(
         settings.data_dir / DIRECTORY,
         arguments.number,
         policy,
         lambda: time.sleep(_WAIT_SECONDS),
     )
-    print(f"campaign {told.campaign}: {told.observed:,} resolutions are acknowledged")
+    print(f"campaign {told.campaign}: {told.observed:,} resolutions are acknowledged, in leaf {at}")
 
 
 def _campaigns(arguments: argparse.Namespace) -> None:

@@ -1,0 +1,125 @@
+"""The campaign of a proof: announced, settled, asked, concluded with its count, and acknowledged.
+
+Everything here is what `idnode audit announce`, `conclude` and `acknowledge` do, by the same functions.
+"""
+
+import json
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+import httpx
+
+from loadtest.prove.scene import NoScene, Scene
+from loadtest.prove.traffic import now_us
+from loadtest.three_counts import scrape_at
+from node.ledger.acknowledging import COUNTS_PATH, Acknowledged
+from node.ledger.campaigns import MINUTE_US, Wish, announce, close, next_minute
+from node.ledger.checkpoint import Checkpoint
+from node.ledger.claiming import acknowledge
+from node.ledger.heads import HeadFiles
+from node.ledger.inbox import ask
+from node.ledger.leaf import Campaign
+from node.ledger.note import Note, verify
+
+MINUTES = 60  # that the campaign may last
+ADOPTED_SECONDS = 3.0  # in which every worker has heard of it: they look once a second
+COSIGNED_SECONDS = 30.0
+QUIET_TRIES = 50
+_PAUSE_SECONDS = 0.2
+
+
+class Announced(NamedTuple):
+    """A campaign in the log: its leaf, where that stands, and the addresses that are its own."""
+
+    leaf: Campaign
+    at: int
+    sources: tuple[str, ...]
+    announced_at: float  # monotonic
+
+
+class Mark(NamedTuple):
+    """A moment at which nobody was answered: leaves of the log with all that was counted, and the metrics."""
+
+    size: int
+    metrics: Counter[str]
+
+
+def open_campaign(scene: Scene, planned: int) -> Announced:
+    """Announce a campaign from a network of this machine that is nobody else's.  Raises NotTaken, OSError.
+
+    A node of its own was never asked anything yet, so the present minute can be the campaign's; any other has its
+    callers decided until the minute is over.
+    """
+    third = secrets.randbelow(254) + 1
+    since = now_us() if scene.is_own else next_minute(now_us())
+    wish = Wish(since, since + MINUTES * MINUTE_US, planned, (f"127.84.{third}.0/24",))
+    leaf, at = announce(scene.ledger, wish)
+    sources = tuple(f"127.84.{third}.{last}" for last in range(1, 255))
+    return Announced(leaf, at, sources, time.monotonic())
+
+
+def wait_until_open(campaign: Announced, waiting: Callable[[float], None]) -> None:
+    """Wait until every worker goes by the campaign; tell `waiting` how many seconds are left."""
+    opens = time.monotonic() + (campaign.leaf.time - now_us()) / 1e6
+    until = max(opens + 1.0, campaign.announced_at + ADOPTED_SECONDS)
+    while (left := until - time.monotonic()) > 0:
+        waiting(left)
+        time.sleep(min(left, _PAUSE_SECONDS))
+
+
+def quiet_mark(scene: Scene) -> Mark:
+    """Seal all there is at a moment when nothing is answered.  Raises NoScene, NotTaken, OSError."""
+    for _ in range(QUIET_TRIES):
+        before = scrape_at(scene.admin)
+        size = ask(scene.ledger).size
+        if scrape_at(scene.admin) == before:
+            return Mark(size, Counter({str(name): count for name, count in before.items()}))
+        time.sleep(_PAUSE_SECONDS)
+    raise NoScene("the node answers others all the while: its metrics have no moment to compare")
+
+
+def conclude(scene: Scene, number: int) -> tuple[Campaign, int]:
+    """Close the campaign; return its closing leaf and where that stands.  Raises as `campaigns.close`."""
+    return close(scene.ledger, number, now_us())
+
+
+def wait_for_head(scene: Scene, size: int) -> Checkpoint:
+    """Wait until the quorum has cosigned a tree with so many leaves.  Raises NoScene, NoteError."""
+    heads, deadline = HeadFiles(scene.ledger), time.monotonic() + COSIGNED_SECONDS
+    while time.monotonic() < deadline:
+        beacon = heads.beacon()
+        if beacon is not None and beacon.size >= size:
+            return Checkpoint.parse(beacon.note.text)
+        time.sleep(_PAUSE_SECONDS / 4)
+    raise NoScene(f"no head of {size} leaves was cosigned in {COSIGNED_SECONDS:.0f} s")
+
+
+def have_acknowledged(scene: Scene, number: int) -> tuple[Acknowledged, int]:
+    """Have the count confirmed; return what was, and the leaf that has it.  Raises as `claiming.acknowledge`."""
+    return acknowledge(scene.ledger, number, scene.policy, lambda: time.sleep(_PAUSE_SECONDS))
+
+
+def kept_by_toplevel(scene: Scene, number: int) -> tuple[Acknowledged, Note]:
+    """Ask the top-level node what it has kept, and check its signature.  Raises NoScene, NoteError."""
+    witness = scene.witness
+    url = witness.url.rstrip("/") + COUNTS_PATH
+    origin = witness_origin(scene)
+    try:
+        with httpx.Client(trust_env=False, timeout=10) as http:
+            told = json.loads(http.get(url).content)
+    except (httpx.HTTPError, ValueError) as error:
+        raise NoScene(f"{url}: {error}") from error
+    for each in told["counts"]:
+        if (each["origin"], each["campaign"]) == (origin, number):
+            note = Note.parse(each["note"].encode())
+            verify(note, [witness.key])
+            return Acknowledged.parse(note.text), note
+    raise NoScene(f"{url} knows nothing of campaign {number} of {origin}")
+
+
+def witness_origin(scene: Scene) -> str:
+    """Return the name of the log.  Raises OSError."""
+    return scene.log_key.read_text("ascii").partition("\n")[0].partition("+")[0]
