@@ -75,27 +75,28 @@ class ValueReader:
         Raises HandleJsonError as `values_from_json`.
         """
         if isinstance(items, list):
-            found = [self._read_one(item) for item in items]
+            found = [self._look_up(item) for item in items]
             if len({value.number for value in found}) == len(items) <= MAX_VALUES:
                 return found
         values = values_from_json(items, now=self._now, keep_timestamps=True)
         return [encode_part(value) for value in values]
 
-    def _read_one(self, item: object) -> EncodedValue:
+    def _look_up(self, item: object) -> EncodedValue:
         try:
             spelling = orjson.dumps(item)
         except TypeError:  # nested too deeply to be written, so hardly a value
             spelling = b""
         known = self._known.get(spelling)
         if known is None:
-            known = self._read_text(item) or self._read_any(item)
+            known = self._read_text(item) or self.read_one(item)
             if len(self._known) >= REMEMBERED_VALUES:
                 self._known.clear()
             if 0 < len(spelling) <= REMEMBERED_BYTES:
                 self._known[spelling] = known
         return known
 
-    def _read_any(self, item: object) -> EncodedValue:
+    def read_one(self, item: object) -> EncodedValue:
+        """Read one value.  Raises HandleJsonError as `values_from_json`."""
         (value,) = values_from_json([item], now=self._now, keep_timestamps=True)
         return encode_part(value)
 
@@ -113,7 +114,7 @@ class ValueReader:
             return None
         frame = self._frames.get((index, kind))
         if frame is None:
-            frame = self._frames[index, kind] = Frame.around(self._read_any({**item, "data": ""}))
+            frame = self._frames[index, kind] = Frame.around(self.read_one({**item, "data": ""}))
             if len(self._frames) > REMEMBERED_VALUES:
                 self._frames.clear()
         return frame.fill(text)

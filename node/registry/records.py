@@ -90,7 +90,11 @@ async def load_file(
     Raises RegistryError: no such file, no CSV head, no schema, no Postgres, no sealing key.
     """
     rules = LoadRules(
-        int(time.time()), sealing_key, delegated=delegated, case_sensitive=case_sensitive
+        int(time.time()),
+        sealing_key,
+        delegated=delegated,
+        case_sensitive=case_sensitive,
+        tells=False,
     )
     author = Author(OPERATOR, OPERATOR, f"load {path}", reason)
     with LoadInput(path, form) as source, ResultFile(result_path) as results:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import orjson
 
-from node.registry.batches import check_name
 from node.registry.chunks import MAX_LINE_BYTES, Chunk, RowError
+from node.registry.names import check_name
 from resolver.handlejson import values_from_json
 from resolver.handlejson.fields import MAX_INDEX, expect_list, read_number
 from resolver.identifier import Identifier
