@@ -201,12 +201,10 @@ def test_a_killed_keeper_goes_on_exactly_where_it_was(bulk: Bulk, kind: str) -> 
         for item in items:
             del item["operation"]
     job = bulk.submit(ndjson(*items), format="ndjson", kind=kind)
-    kills = 0
-    while kills < 2 and bulk.comes_further(job):
+    bulk.kill_keeper()  # it has hardly begun
+    if bulk.comes_further(job):
         bulk.kill_keeper()
-        kills += 1
     done = bulk.finished(job)
-    assert kills
     assert (done["state"], done["outcomes"]) == ("done", {"created": len(items)})
     results = bulk.results(job)
     assert [each["row"] for each in results] == list(range(1, len(items) + 1))
