@@ -5,12 +5,14 @@ from collections.abc import Set as AbstractSet
 from os import urandom
 from time import monotonic, time
 from typing import Any
+from uuid import UUID
 
 from node.feed import ChangeFeed
 from node.registry.prefixes import PrefixTable
 from node.store.changes import Change, ChangeKind, Position
 from node.store.database import Database
 from node.store.records import VAULT_READS, RecordSource, RecordVault
+from node.store.replica import Replica, ReplicaSource
 from resolver.freshness import Freshness
 from resolver.hot import HotHttp, HotTable, HotWire
 from resolver.identifier import PREFIX_HANDLE
@@ -166,16 +168,23 @@ class ReadPath(Caches):
         *,
         hot_entries: int,
         memory_entries: int,
+        replica_dsn: str = "",
     ) -> None:
+        """`replica_dsn` is of a streaming replica, which is read as far as it is new enough."""
         self.records = RecordSource(dsn, on_error=lambda _: tally.happened(Event.POSTGRES_ERROR))
+        freshness = Freshness()
+        self.replica = Replica(replica_dsn, freshness, self._epoch, tally) if replica_dsn else None
         super().__init__(
-            self.records,
+            ReplicaSource(self.records, self.replica) if self.replica else self.records,
             client,
             tally,
             spawn,
             hot_entries=hot_entries,
             memory_entries=memory_entries,
+            freshness=freshness,
         )
+        if self.replica:
+            spawn(self.replica.run())
         self._vault_database = Database(dsn, max_connections=VAULT_READS)
         self._feed_database = Database(dsn, max_connections=1)
         self.vault = RecordVault(self._vault_database)
@@ -189,6 +198,8 @@ class ReadPath(Caches):
 
     async def close(self) -> None:
         """Let go of Postgres."""
+        if self.replica:
+            await self.replica.close()
         await self._vault_database.close()
         await self._feed_database.close()
 
@@ -204,6 +215,10 @@ class ReadPath(Caches):
         level(Gauge.POOL_SIZE, self.records.connected)
         level(Gauge.POOL_IDLE, self.records.idle)
         level(Gauge.FEED_READ_AT, int(self.feed.last_read))
+
+    def _epoch(self) -> UUID | None:
+        position = self.feed.position
+        return position.epoch if position else None
 
     async def _learn(self, _start: int, upto: int, changes: Sequence[Change]) -> None:
         prefixes = {change.key for change in changes if change.kind == ChangeKind.PREFIX}

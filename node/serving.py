@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from node.store.replica import REASONS, ReplicaState
 from node.web.health import Check
 from resolver.frontends.fast import FastHttp, HttpServer
 from resolver.observe import Gauge, gauge_cell
@@ -75,7 +76,8 @@ def checks_of(slots: Sequence[Any]) -> list[Check]:
     age = int(now - lowest(Gauge.FEED_READ_AT))
     connected = lowest(Gauge.POOL_SIZE) > 0
     shared = lowest(Gauge.REDIS_UP) > 0
-    return [
+    replica = max((cells[gauge_cell(Gauge.REPLICA_STATE)] for cells in slots), default=0)
+    checks = [
         Check(
             "postgres",
             connected,
@@ -90,3 +92,6 @@ def checks_of(slots: Sequence[Any]) -> list[Check]:
             "redis", True, "in use" if shared else "not in use; answers cost more, none is wrong"
         ),
     ]
+    if replica:
+        checks.append(Check("replica", True, REASONS[ReplicaState(replica)]))
+    return checks

@@ -82,6 +82,14 @@ class Settings:
             "Postgres to use, such as postgresql://user:password@host/idnode; empty starts an embedded one.",
         ),
     ] = ""
+    database_read_url: Annotated[
+        str,
+        Reading(
+            url_of("postgresql", "postgres"),
+            "Streaming replica of that Postgres to read records from, such as postgresql://user:password@host/idnode; "
+            "empty reads the primary.",
+        ),
+    ] = ""
     redis_url: Annotated[
         str,
         Reading(

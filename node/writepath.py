@@ -19,6 +19,7 @@ from node.sealing import load_seal
 from node.store.database import Database
 from node.store.keys import RecordKeys
 from node.store.listing import LIST_CONNECTIONS, LIST_SESSION
+from node.store.replica import ReadDatabase, Replica
 from node.store.synced import SyncedRows
 from node.store.tokens import TokenTable
 from node.store.writing import SESSION
@@ -53,17 +54,21 @@ class WritePath:
         spawn: Spawn,
         on_written: OnWritten = tell_nobody,
         lately: Lately | None = None,
+        replica: Replica | None = None,
     ) -> None:
         """`on_written` is told of (canonical key, serial) after each commit.  Raises RegistryError.
 
-        `lately` is of a process that hears of every change.
+        `lately` and `replica` are of a process that hears of every change.
         """
         self.seal = load_seal(settings)
         self.database = Database(
             settings.database_url, max_connections=WRITE_CONNECTIONS, settings=SESSION
         )
-        self.listing = Database(
-            settings.database_url, max_connections=LIST_CONNECTIONS, settings=LIST_SESSION
+        self.listing = ReadDatabase(
+            settings.database_url,
+            replica,
+            max_connections=LIST_CONNECTIONS,
+            settings=LIST_SESSION,
         )
         self.keys = RecordKeys(self.database, self.seal)
         self.registrar = RecordRegistrar(

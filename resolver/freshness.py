@@ -36,6 +36,11 @@ class Freshness:
             return max(known, self._ahead.get(key, 0), self._ahead_of_all)
         return known
 
+    @property
+    def newest(self) -> int:
+        """The newest change that is known of, be it ahead of the feed."""
+        return max(self.seen, self._ahead_of_all, max(self._ahead.values(), default=0))
+
     def learn(self, upto: int, changes: Iterable[tuple[int, bytes]]) -> None:
         """Take in the changes after `seen` and up to serial `upto`, in order."""
         young = self._young

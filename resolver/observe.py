@@ -41,6 +41,8 @@ class Event(StrEnum):
     REDIS_ERROR = "redis_error"
     POSTGRES_ERROR = "postgres_error"
     FEED_ERROR = "feed_error"
+    REPLICA_ERROR = "replica_error"
+    REPLICA_TOO_OLD = "replica_too_old"
     LOGIN_FAILED = "login_failed"
     LOGIN_REFUSED = "login_refused"
     WRITTEN = "written"
@@ -68,6 +70,8 @@ class Gauge(StrEnum):
     FEED_SERIAL = "feed_serial"
     FEED_READ_AT = "feed_read_at"  # epoch seconds of the last successful read of the change feed
     REDIS_UP = "redis_up"
+    REPLICA_STATE = "replica_state"
+    REPLICA_BEHIND = "replica_behind"
     STARTED_AT = "started_at"
 
 

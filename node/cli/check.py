@@ -24,7 +24,7 @@ from node.process.probe import ping_redis, redis_servers
 from node.process.running import find_running
 from node.sockets import is_free
 from node.store.database import StoreError, StoreUnavailable
-from node.store.schema import inspect_database
+from node.store.schema import inspect_database, inspect_replica
 from node.tls import SOON, days_left, files_of, is_on
 from node.upstream.credentials import CredentialFiles, CredentialsError
 
@@ -75,6 +75,8 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     if settings.sync_url:
         yield _sync(CredentialFiles.of(settings))
     yield from asyncio.run(_postgres(settings, running))
+    if settings.database_url and settings.database_read_url:
+        yield asyncio.run(_replica(settings.database_url, settings.database_read_url))
     yield from asyncio.run(_redis(settings, running))
     yield _descriptors(settings)
     if running:
@@ -207,6 +209,22 @@ async def _postgres(settings: Settings, running: Settings | None) -> list[Findin
         )
     )
     return findings
+
+
+async def _replica(primary_url: str, url: str) -> Finding:
+    """How the read replica stands; while it cannot be used, the primary is read, and nothing else is wrong."""
+    instead = "until then the primary is read"
+    try:
+        standing = await inspect_replica(primary_url, url)
+    except (StoreUnavailable, StoreError) as error:
+        return Finding("warn", "replica", f"{error}; {instead}")
+    if not standing.is_same_database:
+        advice = "is not a replica of IDNODE_DATABASE_URL; correct IDNODE_DATABASE_READ_URL"
+        return Finding("FAIL", "replica", advice)
+    if not standing.is_standby:
+        advice = "was promoted: if it is the primary now, name it in IDNODE_DATABASE_URL"
+        return Finding("warn", "replica", f"{advice}; {instead}")
+    return Finding("ok", "replica", f"is a standby, {standing.behind} changes behind")
 
 
 async def _redis(settings: Settings, running: Settings | None) -> list[Finding]:

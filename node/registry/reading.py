@@ -1,7 +1,7 @@
 """RecordReader: what callers may read of records from the database itself: values, lists, histories."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
 
 from node.registry.facts import (
@@ -88,14 +88,19 @@ class RecordReader:
             state = facts.alive(PREFIX_HANDLE + name)
             return _may_list(caller, prefix, state.values if state else (), facts)
 
-        async with _reading(self._listing) as connection:
-            allowed = await self._ask(connection, prefix, look, Listing)
-            if allowed.code is not ResponseCode.SUCCESS:
-                return allowed
-            name, size = prefix.prefixes[0], min(limit, MAX_PAGE)
+        name, size = prefix.prefixes[0], min(limit, MAX_PAGE)
+
+        async def page(connection: Connection) -> Listing:
             found = await list_handles(connection, name, after, min(skip, MAX_SKIP), size)
             total = await count_handles(connection, name) if count else -1
             return _listing(found, total, size)
+
+        async with _reading(self._listing) as connection:
+            allowed = await self._ask(connection, prefix, look, Listing)
+        if allowed.code is not ResponseCode.SUCCESS:
+            return allowed
+        with _refusals():
+            return await self._listing.read(READ_SECONDS, page)
 
     async def list_prefixes(
         self,
@@ -174,9 +179,15 @@ class RecordReader:
 
 @asynccontextmanager
 async def _reading(database: Database) -> AsyncIterator[Connection]:
-    try:
+    with _refusals():
         async with database.connection_for(READ_SECONDS) as connection:
             yield connection
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
     except StoreError as error:
         raise StoreUnavailable(str(error)) from error
 

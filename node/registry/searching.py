@@ -79,12 +79,10 @@ class ReverseLookup:
             raise StoreUnavailable("too many reverse look-ups wait")
         self._asked += 1
         try:
-            async with (
-                self._gate,
-                self._database.connection_for(SEARCH_SECONDS + 1) as connection,
-                connection.transaction(readonly=True),
-            ):
-                return await self._find(connection, wanted)
+            async with self._gate:
+                return await self._database.read(
+                    SEARCH_SECONDS + 1, lambda connection: self._find(connection, wanted)
+                )
         finally:
             self._asked -= 1
 
@@ -99,6 +97,10 @@ class ReverseLookup:
                 raise PatternError(f"values of type {kind} are not searched on this server")
 
     async def _find(self, connection: Connection, wanted: Wanted) -> Found:
+        async with connection.transaction(readonly=True):
+            return await self._search(connection, wanted)
+
+    async def _search(self, connection: Connection, wanted: Wanted) -> Found:
         state = await prepare_search(connection)
         if not state.is_usable(self._types.rules):
             raise IndexIncomplete("the index of reverse look-up is being made; try again later")

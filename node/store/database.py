@@ -6,12 +6,12 @@ path knows as `SourceUnavailable` (busy, try again); anything else that the data
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -47,6 +47,7 @@ OwnConnection: TypeAlias = "asyncpg.Connection[Row]"
 Connection: TypeAlias = "asyncpg.Connection[Row] | PoolConnectionProxy[Row]"
 Statement: TypeAlias = "PreparedStatement[Row]"
 Pool: TypeAlias = "asyncpg.Pool[Row]"
+Result = TypeVar("Result")
 
 
 class StoreUnavailable(SourceUnavailable):
@@ -161,6 +162,16 @@ class Database:
                     raise
         except TimeoutError as error:
             raise StoreUnavailable("Postgres did not answer in time") from error
+
+    async def read(
+        self, seconds: float, query: Callable[[Connection], Awaitable[Result]]
+    ) -> Result:
+        """Put a query that only reads, with a connection for so long; it may be put a second time.
+
+        Raises as `connection`.
+        """
+        async with self.connection_for(seconds) as connection:
+            return await query(connection)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from itertools import chain, repeat
+from typing import TypeAlias
 
 from node.store.database import (
     Database,
@@ -37,8 +38,10 @@ OVERDUE_SWEEP_SECONDS = 0.25
 
 SECRET_KEY_TYPE = b"HS_SECKEY"
 
+ReadRows: TypeAlias = Callable[[Sequence[Row]], tuple[dict[bytes, Stored], Stored]]
+
 # One statement, so one snapshot.  The row without a key bears the serial; it comes always.
-_LOOKUP = """
+LOOKUP = """
 select serial, null::bytea as key, null::bytea, null::int, null::boolean,
     null::bytea, null::bytea, null::bigint, null::int, null::bytea
 from change_counter
@@ -65,7 +68,12 @@ class RecordSource:
         connections: int = HELD_CONNECTIONS,
         lookup_seconds: float = LOOKUP_SECONDS,
         on_error: Callable[[Exception], None] = lambda _: None,
+        statement: str = LOOKUP,
+        read_rows: ReadRows | None = None,
     ) -> None:
+        """`statement` and `read_rows` are for another server than the primary: see `replica`."""
+        self._statement = statement
+        self._read_rows = read_rows or stored_rows
         self._dsn = dsn
         self._connections = connections
         self._lookup_seconds = lookup_seconds
@@ -125,7 +133,7 @@ class RecordSource:
         for attempt, pause in enumerate(chain(RECONNECT_SECONDS, repeat(RECONNECT_SECONDS[-1]))):
             await asyncio.sleep(pause)
             try:
-                return await _prepare(self._dsn, self._lookup_seconds)
+                return await _prepare(self._dsn, self._statement, self._lookup_seconds)
             except (StoreUnavailable, StoreError) as error:
                 self._on_error(error)
                 if attempt and not self.connected:  # one failure may be a cut; two are an outage
@@ -149,13 +157,13 @@ class RecordSource:
             try:
                 with store_errors():
                     rows = await statement.fetch(list(batch), timeout=self._lookup_seconds)
+                found, missing = self._read_rows(rows)
             except StoreError as error:
                 fail(batch, str(error))
                 raise
             except BaseException:
                 self._questions.put_back(batch)
                 raise
-            found, missing = _stored_rows(rows)
             answer(batch, found, missing)
 
     def _set_outage(self, reason: str) -> None:
@@ -163,19 +171,19 @@ class RecordSource:
         self._questions.fail_all(reason)
 
 
-async def _prepare(dsn: str, timeout_seconds: float) -> tuple[OwnConnection, Statement]:
+async def _prepare(dsn: str, text: str, timeout_seconds: float) -> tuple[OwnConnection, Statement]:
     connection = await connect(dsn, timeout_seconds=timeout_seconds)
     try:
         with store_errors():
             # Planning once is enough for a look-up by primary key, and saves a third of its cost.
             await connection.execute("set plan_cache_mode = force_generic_plan")
-            return connection, await connection.prepare(_LOOKUP)
+            return connection, await connection.prepare(text)
     except BaseException:
         connection.terminate()
         raise
 
 
-def _stored_rows(rows: Sequence[Row]) -> tuple[dict[bytes, Stored], Stored]:
+def stored_rows(rows: Sequence[Row]) -> tuple[dict[bytes, Stored], Stored]:
     """Return the records found by key, and the negative answer of the same snapshot."""
     serial: int = next(row[0] for row in rows if row[1] is None)
     found = {}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from node.store.database import Migration, connect, migrations, store_errors
+from node.store.replica import Standing, read_standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,34 @@ class DatabaseState:
     pending: tuple[Migration, ...]
     is_standby: bool
     skew_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStanding:
+    """A replica as found beside its primary; `behind` counts changes."""
+
+    is_same_database: bool
+    is_standby: bool
+    behind: int
+
+
+async def inspect_replica(primary_dsn: str, dsn: str) -> ReplicaStanding:
+    """Look at a replica, then at its primary.  Raises StoreUnavailable, StoreError."""
+    replica, primary = await _standing(dsn), await _standing(primary_dsn)
+    return ReplicaStanding(
+        replica.epoch == primary.epoch,
+        replica.is_standby,
+        max(0, primary.serial - replica.serial),
+    )
+
+
+async def _standing(dsn: str) -> Standing:
+    connection = await connect(dsn)
+    try:
+        with store_errors():
+            return await read_standing(connection)
+    finally:
+        connection.terminate()
 
 
 async def inspect_database(dsn: str) -> DatabaseState:
