@@ -2,6 +2,9 @@
 
 Law: writing the same batch again changes nothing, adds no version and announces nothing.  Another writer may be at the
 same records: each one is replaced in the state in which it was read, or read again.
+
+Behind batches that were all new the next one is taken for new, too, and nothing is read before it is written: if one of
+its records is stored after all, Postgres says so, nothing of it is written, and it is read.
 """
 
 import asyncio
@@ -33,6 +36,7 @@ from node.store.objects import hold_prefix_names
 from node.store.prefixes import write_prefixes
 
 MAX_TRIES = 20  # while others write the same records
+MAX_TRUST = 64  # batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,27 @@ class _Sorted:
     seen: dict[bytes, Seen]
 
 
+class _Expectation:
+    """Whether the next batch is likely to be all new; each disappointment makes it twice as slow to trust."""
+
+    def __init__(self) -> None:
+        self._new = 0  # batches in a row
+        self._needed = 1
+
+    @property
+    def is_new(self) -> bool:
+        return self._new >= self._needed
+
+    def note(self, *, is_new: bool) -> None:
+        """Say how a batch was found that was read."""
+        self._new = self._new + 1 if is_new else 0
+
+    def fail(self) -> None:
+        """Say that a batch was not new that was taken for it."""
+        self._new = 0
+        self._needed = min(2 * self._needed, MAX_TRUST)
+
+
 class BatchWriter:
     """Writes batches over one connection, for one author; `executor` does the merging."""
 
@@ -67,6 +92,7 @@ class BatchWriter:
         self._executor = executor
         self._author = author
         self._now = now
+        self._expected = _Expectation()
 
     async def prepare(self) -> None:
         """Once, before the first batch.  Raises StoreUnavailable, StoreError."""
@@ -75,16 +101,19 @@ class BatchWriter:
 
     async def write(self, batch: Batch, and_also: AndAlso | None = None) -> Effect:
         """Write a batch.  Raises StoreUnavailable, StoreError."""
+        is_new = self._expected.is_new
         for _ in range(MAX_TRIES):
             with store_errors():
                 await self._refuse_kept(batch)
-                found = await self._sort_out(batch)
+                found = _all_new(batch) if is_new else await self._sort_out(batch)
                 if and_also is None and not (found.fresh or found.merged or batch.prefixes):
                     return Effect()
                 try:
                     return await self._commit(batch, found, and_also)
                 except KeyTaken:  # somebody else writes the same records at this moment
-                    continue
+                    if is_new:
+                        self._expected.fail()
+                    is_new = False
         raise StoreUnavailable("others keep writing the same records")
 
     async def plan(self, batch: Batch) -> Effect:
@@ -142,6 +171,7 @@ class BatchWriter:
         """Part rows that are not stored from those stored from another line, and drop the rest."""
         rows = list(batch.records.values())
         found = await read_seen(self._connection, rows)
+        self._expected.note(is_new=not found)
         fresh = [row for row in rows if row.key not in found]
         seen = {key: each for key, each in found.items() if not each.same}
         pairs = [
@@ -159,6 +189,11 @@ class BatchWriter:
             return []
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, merge, pairs, self._now)
+
+
+def _all_new(batch: Batch) -> _Sorted:
+    """Take all rows for such as are not stored."""
+    return _Sorted(list(batch.records.values()), [], {})
 
 
 def _revived(row: PackedRow) -> Merged:

@@ -12,7 +12,7 @@ import pytest
 
 from loadtest import corpus
 from node.errors import Kind, RegistryError
-from node.registry import loading, records
+from node.registry import chunks, loading, records
 from node.registry.chunks import RowError
 from node.registry.loadfile import LoadFormat
 from node.registry.records import LoadProgress, LoadReport, load_file
@@ -508,3 +508,34 @@ async def test_of_two_writers_of_one_record_none_is_lost_from_its_versions(
         b"https://first/",
         b"https://second/",
     ]
+
+
+async def test_behind_new_batches_nothing_is_read_until_a_record_is_there(
+    loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was stored before is found all the same, wherever it stands, and loading again changes nothing."""
+    monkeypatch.setattr(chunks, "MAX_CHUNK_LINES", 10)
+    looked: list[int] = []
+
+    async def count_and_read(
+        connection: Connection, rows: Sequence[PackedRow]
+    ) -> dict[bytes, Seen]:
+        found = await read_seen(connection, rows)
+        looked.append(len(found))
+        return found
+
+    monkeypatch.setattr(loading, "read_seen", count_and_read)
+    await loader.load(line("88.118.8/45", url("https://old/")), line("88.118.8/46", url()))
+    looked.clear()
+    lines = [line(f"88.118.8/{number}", url()) for number in range(100)]
+    report = await loader.load(*lines)
+    assert (report.written, report.unchanged, report.errors) == (99, 1, 0)
+    assert looked == [0, 2, 0, 0]  # then two new ones are wanted
+    assert [each["version"] for each in await loader.versions(b"88.118.8/45")] == [1, 2]
+    before = await loader.changes()
+    assert len(before) == len({key for key, _ in before}) + 1 == 101
+    looked.clear()
+    again = await loader.load(*lines)
+    assert (again.written, again.unchanged) == (0, 100)
+    assert sum(looked) == 100
+    assert await loader.changes() == before
