@@ -5,6 +5,7 @@ bytes that are no message.
 """
 
 import socket
+from functools import lru_cache
 from struct import Struct
 from urllib.parse import quote
 
@@ -25,6 +26,7 @@ Address = tuple[str, int]
 ANSWER_SECONDS = 5.0
 _READ_BYTES = 1 << 16
 _MOST_IDS = 1 << 31
+_PATHS_KEPT = 1 << 16
 _VERSION = (2, 11, 2, 11)
 _request_id = Struct(">8xI").unpack_from
 
@@ -115,17 +117,25 @@ class NativeDatagrams:
 
     def ask(self, request: bytes) -> bytes:
         """Return the answer to this request.  Raises WireError; TimeoutError when none comes."""
-        self._socket.send(request)
+        self.send(request)
         joiner = DatagramJoiner()
         while True:
             message = joiner.add(None, self._socket.recv(_READ_BYTES), 0.0)
             if message is not None and _request_id(message) == _request_id(request):
                 return message
 
+    def send(self, request: bytes) -> None:
+        """Send a request."""
+        self._socket.send(request)
+
     def let_go(self) -> None:
         """Take another socket, at which no old answer arrives."""
         self._socket.close()
         self._socket = self._open()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
 
 
 class RequestPacker:
@@ -143,6 +153,7 @@ class RequestPacker:
         return Message(envelope, header, body).encode()
 
 
+@lru_cache(_PATHS_KEPT)
 def handle_path(handle: str) -> str:
     """Return the path of a handle in the Handle JSON API."""
     return f"/api/handles/{quote(handle, safe='/:.-_~()')}"

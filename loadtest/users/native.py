@@ -17,8 +17,8 @@ class Tcp(NativeAsker):
 
     @task
     def resolve(self) -> None:
-        """Ask one question."""
-        self.ask_and_report()
+        """Ask a few questions."""
+        self.ask_turn()
 
 
 class Udp(NativeAsker):
@@ -29,5 +29,5 @@ class Udp(NativeAsker):
 
     @task
     def resolve(self) -> None:
-        """Ask one question."""
-        self.ask_and_report()
+        """Ask a few questions."""
+        self.ask_turn()

@@ -5,6 +5,7 @@ follows Zipf's law.  The unknown ones are what a larger corpus would go on with:
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 
 from loadtest.corpus import ZipfSampler, handle_at, object_count
@@ -12,6 +13,7 @@ from loadtest.corpus import ZipfSampler, handle_at, object_count
 SAMPLE_RECORDS = 20_000  # lines of the sample of `make run`
 UNKNOWN_SHARE = 0.1  # RSSAC047 asks nine known names for one unknown
 _UNKNOWN_NUMBERS = 1_000_000
+_KEPT = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +23,7 @@ class Question:
     handle: str
     number: int
     is_known: bool
-
-    @property
-    def scheme(self) -> str:
-        """The scheme it belongs to: handle, doi, ecode, oid, gs1, did."""
-        label, colon, _ = self.handle.partition(":")
-        if colon and "/" not in label:
-            return label
-        return "doi" if self.handle.startswith("10.") else "handle"
-
-    @property
-    def name(self) -> str:
-        """Its row in locust's table."""
-        return f"{self.scheme} {'known' if self.is_known else 'unknown'}"
+    name: str  # its row in locust's table
 
 
 class Questions:
@@ -54,4 +44,21 @@ class Questions:
             if is_known
             else self._count + self._dice.randrange(_UNKNOWN_NUMBERS)
         )
-        return Question(handle_at(number), number, is_known)
+        return question(number, is_known=is_known)
+
+
+@lru_cache(_KEPT)
+def question(number: int, *, is_known: bool) -> Question:
+    """Return the question for the record with this number."""
+    handle = handle_at(number)
+    return Question(
+        handle, number, is_known, f"{scheme_of(handle)} {'known' if is_known else 'unknown'}"
+    )
+
+
+def scheme_of(handle: str) -> str:
+    """Return the scheme an identifier belongs to: handle, doi, ecode, oid, gs1, did."""
+    label, colon, _ = handle.partition(":")
+    if colon and "/" not in label:
+        return label
+    return "doi" if handle.startswith("10.") else "handle"

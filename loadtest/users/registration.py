@@ -17,7 +17,7 @@ from loadtest.users.asking import WrongAnswer, campaign_header, options_of
 from loadtest.users.connections import handle_path
 from resolver.wire import ResponseCode
 
-CREATED, DONE = 201, 200
+CREATED, DONE, NOT_FOUND = 201, 200, 404
 MOST_RECORDS = 50  # of one user, at a time
 _AUTHORITATIVE = "?auth=true"
 _FIRST_VALUE = "?index=1"
@@ -49,6 +49,7 @@ class Registrar(FastHttpUser):
         self._dice = Random(self._name)
         self._written: dict[str, str] = {}
         self._number = 0
+        self._under_way = ""  # whose write has no answer yet
 
     @task(4)
     def create(self) -> None:
@@ -74,25 +75,28 @@ class Registrar(FastHttpUser):
         """Delete a record."""
         if self._written:
             handle = self._dice.choice(list(self._written))
-            if self._send("DELETE", "delete", handle, "", None, DONE):
+            if self._send("DELETE", "delete", handle, "", None, {DONE}):
                 del self._written[handle]
 
     def on_stop(self) -> None:
-        """Delete what is left."""
-        for handle in list(self._written):
-            self._send("DELETE", "delete", handle, "", None, DONE)
+        """Delete what is left; what was under way when it was told to stop may be there or not."""
+        doubtful = self._under_way
+        for handle in {*self._written, doubtful} - {""}:
+            due = {DONE, NOT_FOUND} if handle == doubtful else {DONE}
+            self._send("DELETE", "delete", handle, "", None, due)
 
     def _write(self, name: str, handle: str, query: str, due: int) -> None:
         self._number += 1
         text = f"https://example.cn/{handle}/{self._number}"
         value = {"index": 1, "type": "URL", "data": text}
-        if self._send("PUT", name, handle, query, json.dumps([value]), due):
+        if self._send("PUT", name, handle, query, json.dumps([value]), {due}):
             self._written[handle] = text
 
     def _send(
-        self, method: str, name: str, handle: str, query: str, body: str | None, due: int
+        self, method: str, name: str, handle: str, query: str, body: str | None, due: set[int]
     ) -> bool:
         """Write; True when it was done."""
+        self._under_way = handle
         with self.client.request(
             method,
             handle_path(handle) + query,
@@ -101,7 +105,8 @@ class Registrar(FastHttpUser):
             headers=self._headers,
             catch_response=True,
         ) as answer:
-            if answer.status_code == due:
+            self._under_way = "" if answer.status_code else handle
+            if answer.status_code in due:
                 answer.success()
                 return True
             if answer.status_code:

@@ -24,5 +24,5 @@ class RawWeb(RawAsker):
 
     @task
     def resolve(self) -> None:
-        """Ask one question."""
-        self.ask_and_report()
+        """Ask a few questions."""
+        self.ask_turn()
