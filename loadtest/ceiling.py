@@ -39,7 +39,7 @@ WARM_SECONDS = 0.5
 CLOSED_SECONDS = 1.0
 PRECISION = 0.03  # between the highest rate that held and the lowest that did not
 TRIES = 2
-GROWTH, SHRINKAGE = 1.15, 0.8
+GROWTH, SHRINKAGE = 1.15, 0.8  # a rate that holds is raised more each time
 LEAST_RATE = 100.0
 CONNECTIONS: Mapping[str, int] = {"udp": 1, "tcp": 16, "http": 64}
 PERCENTILES = (50, 99, 99.9, 100)
@@ -87,9 +87,9 @@ def highest_rate(
     `start` is a guess, such as what a closed loop had.  Ends when it is known to `precision` (a share), or when not
     even LEAST_RATE questions a second are answered.
     """
-    found, rate = Ceiling(), start
+    found, rate, growth = Ceiling(), start, GROWTH
     while found.failed > rate and _holds(found, attempt, rate, tries):
-        rate *= GROWTH
+        rate, growth = rate * growth, growth * GROWTH
     while not found.rate and rate >= LEAST_RATE:
         rate *= SHRINKAGE
         _holds(found, attempt, rate, tries)
