@@ -42,20 +42,19 @@ class WrongAnswer(Exception):
 
 def add_options(parser: LocustArgumentParser) -> None:
     """Add our options to locust's."""
-    group = parser.add_argument_group("idnode")
-    group.add_argument(
+    parser.add_argument(
         "--native", default="", metavar="HOST:PORT",
         help="where the Handle protocol is answered; by default port 2641 of --host",
     )  # fmt: skip
-    group.add_argument(
+    parser.add_argument(
         "--records", type=int, default=SAMPLE_RECORDS,
         help="lines of the corpus that the node has (seed 1); those of `make run` by default",
     )  # fmt: skip
-    group.add_argument(
+    parser.add_argument(
         "--unknown", type=float, default=UNKNOWN_SHARE, metavar="SHARE",
         help="how much is asked for identifiers that nobody registered",
     )  # fmt: skip
-    group.add_argument(
+    parser.add_argument(
         "--echo", action="store_true", help="the server is loadtest.baselines.echo, not a node"
     )  # fmt: skip
     parser.add_argument(

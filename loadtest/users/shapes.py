@@ -17,7 +17,10 @@ USERS, SECONDS = 100, 60
 def add_shape_option(parser: LocustArgumentParser) -> None:
     """Add the choice of a shape."""
     parser.add_argument(
-        "--shape", choices=CURVES, default="ramp", help="how users come and go; --users is the peak"
+        "--shape",
+        choices=tuple(CURVES),
+        default="ramp",
+        help="how users come and go; --users is the peak",
     )
 
 

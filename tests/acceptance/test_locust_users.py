@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from loadtest.corpus import records
 from loadtest.locust_ceiling import rows_of
+from loadtest.stand import free_port
 from node.config import Settings
-from tests.support.nodes import ROOT, NodeProcess, node_in
+from tests.support.nodes import ROOT, NodeProcess, eventually, node_in
 from tests.support.unruly import echo, running_unruly
 
 LINES = 300
@@ -118,3 +120,32 @@ def test_registrars_without_a_token_do_not_begin() -> None:
 
     assert done.returncode != 0
     assert "LOCUST_API_TOKEN" in done.stderr
+
+
+def test_the_page_opens_with_our_options_and_without_tokens() -> None:
+    port = free_port()
+    files = ",".join(f"loadtest/users/{name}.py" for name in ("factory_day", "shapes"))
+    command = [sys.executable, "-m", "locust", "-f", files, "--host", "http://127.0.0.1:9"]
+    listen = ["--web-host", "127.0.0.1", "--web-port", str(port)]
+    token = {"LOCUST_API_TOKEN": "idnt_must-not-be-seen", "LOCUST_CAMPAIGN_TOKEN": "nor-this-one"}
+    with subprocess.Popen(
+        [*command, *listen], cwd=ROOT, env={**os.environ, **token}, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            eventually(lambda: _page(port))
+            page = _page(port)
+        finally:
+            process.terminate()
+
+    assert '"shape"' in page
+    assert '"records"' in page
+    assert "idnt_must-not-be-seen" not in page
+    assert "nor-this-one" not in page
+
+
+def _page(port: int) -> str:
+    """Return locust's page, "" while there is none."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/").raise_for_status().text
+    except httpx.HTTPError:
+        return ""
