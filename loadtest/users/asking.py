@@ -21,11 +21,11 @@ from loadtest.users.connections import (
     NativeDatagrams,
     NativeStream,
     RequestPacker,
+    campaign_headers,
     handle_path,
 )
 from loadtest.users.questions import SAMPLE_RECORDS, UNKNOWN_SHARE, Question, Questions
 from loadtest.users.verdicts import Verdicts
-from node.ledger.headers import CAMPAIGN_HEADER
 from resolver.wire import WireError
 
 NATIVE_PORT = 2641
@@ -69,12 +69,6 @@ def add_options(parser: LocustArgumentParser) -> None:
 
 
 events.init_command_line_parser.add_listener(add_options)
-
-
-def campaign_header(options: Namespace) -> dict[str, str]:
-    """Return the header that shows the token of a campaign, none without one."""
-    token = options.campaign_token
-    return {CAMPAIGN_HEADER.decode(): token} if token else {}
 
 
 def http_address(host: str | None) -> Address:
@@ -169,7 +163,7 @@ class FastAsker(FastHttpUser):
         self.options = options_of(environment)
         self.questions = questions_of(self.options)
         self.verdicts = verdicts(self.options)
-        self.headers = campaign_header(self.options)
+        self.headers = campaign_headers(self.options.campaign_token)
 
     def ask_and_report(self) -> None:
         """Ask the next question, and have locust count it."""
@@ -197,8 +191,8 @@ class RawAsker(Asker):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        lines = "".join(f"{k}: {v}\r\n" for k, v in campaign_header(self.options).items())
-        self._stream = HttpStream(http_address(self.host), lines)
+        headers = campaign_headers(self.options.campaign_token)
+        self._stream = HttpStream(http_address(self.host), headers)
 
     def ask(self, question: Question) -> tuple[int, str]:
         """Ask over HTTP."""

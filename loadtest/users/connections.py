@@ -5,11 +5,13 @@ bytes that are no message.
 """
 
 import socket
+from collections.abc import Mapping
 from functools import lru_cache
 from struct import Struct
 from urllib.parse import quote
 
 from loadtest.generator_http import response_splitter
+from node.ledger.headers import CAMPAIGN_HEADER
 from resolver.wire import (
     DatagramJoiner,
     Envelope,
@@ -65,10 +67,11 @@ class Connection:
 class HttpStream(Connection):
     """HTTP/1.1 by hand: the smallest header block, answers with a Content-Length."""
 
-    def __init__(self, address: Address, headers: str = "") -> None:
-        """`headers` are whole lines, each with its line end, that go with every request."""
+    def __init__(self, address: Address, headers: Mapping[str, str] | None = None) -> None:
+        """`headers` go with every request."""
         super().__init__(address)
-        self._rest = f" HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\n{headers}\r\n"
+        lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+        self._rest = f" HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\n{lines}\r\n"
         self._split = response_splitter()
 
     def get(self, path: str) -> tuple[int, bytes]:
@@ -151,6 +154,11 @@ class RequestPacker:
         envelope = Envelope(*_VERSION, request_id=self._next)
         header = Header(Opcode.RESOLUTION, flags=Flag.PUBLIC_ONLY)
         return Message(envelope, header, body).encode()
+
+
+def campaign_headers(token: str) -> dict[str, str]:
+    """Return the header that shows the token of an announced load test; none without a token."""
+    return {CAMPAIGN_HEADER.decode(): token} if token else {}
 
 
 @lru_cache(_PATHS_KEPT)

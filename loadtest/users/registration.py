@@ -13,8 +13,8 @@ from random import Random
 from locust import FastHttpUser, constant, events, task
 from locust.env import Environment
 
-from loadtest.users.asking import WrongAnswer, campaign_header, options_of
-from loadtest.users.connections import handle_path
+from loadtest.users.asking import WrongAnswer, options_of
+from loadtest.users.connections import campaign_headers, handle_path
 from resolver.wire import ResponseCode
 
 CREATED, DONE, NOT_FOUND = 201, 200, 404
@@ -41,7 +41,7 @@ class Registrar(FastHttpUser):
         super().__init__(environment)
         options = options_of(environment)
         self._headers = {
-            **campaign_header(options),
+            **campaign_headers(options.campaign_token),
             "Authorization": f"Bearer {options.api_token}",
             "Content-Type": "application/json",
         }

@@ -1,8 +1,10 @@
 """What locust's users ask, what they hold to be right, and how they come and go; locust itself is never imported."""
 
 import json
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -15,11 +17,13 @@ from loadtest.users.connections import (
     NativeDatagrams,
     NativeStream,
     RequestPacker,
+    campaign_headers,
     handle_path,
 )
 from loadtest.users.curves import BASE_SHARE, CURVES, users_at
 from loadtest.users.questions import Questions, question, scheme_of
 from loadtest.users.verdicts import Verdicts
+from node.ledger.headers import of_block
 from resolver.wire import (
     Envelope,
     ErrorAnswer,
@@ -169,6 +173,22 @@ def test_connections_ask_again_after_a_break() -> None:
         stream.let_go()
         assert stream.get(handle_path("88.118.8/x")) == (200, HTTP_BODY)
         stream.let_go()
+
+
+@pytest.mark.parametrize("token", ["secret", ""])
+def test_the_token_of_a_campaign_goes_with_each_question(token: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        stream = HttpStream(listener.getsockname(), campaign_headers(token))
+        stream.send(b"")
+        server, _ = listener.accept()
+        with server, ThreadPoolExecutor(1) as threads:
+            told = threads.submit(stream.get, "/x")
+            request = server.recv(1 << 16)
+            server.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            assert told.result() == (200, b"")
+        stream.let_go()
+
+    assert of_block(request.partition(b"\r\n")[2]).token == token.encode()
 
 
 def test_native_connections_return_whole_messages() -> None:
