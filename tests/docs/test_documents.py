@@ -23,6 +23,7 @@ SECTIONS = {
     "Write a record": "写入标识记录",
     "Play an enterprise's whole life": "走完一家企业的全过程",
     "What is counted, and what the count proves": "统计了什么，计数能证明什么",
+    "Prove a million resolutions": "证明一百万次解析",
     "What each store is trusted for": "各存储的职责与丢失的代价",
     "Settings": "配置",
     "Performance": "性能",

@@ -1,0 +1,162 @@
+"""A proof from the command line, small: all its files are read again, and none can be changed by a byte."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from loadtest.prove.checking import check_proof
+from loadtest.prove.evidence import count_evidence
+from loadtest.prove.reconciliation import SUM
+from loadtest.prove.traffic import PROTOCOLS
+from loadtest.stand import clean_environment
+from node.ledger.acknowledging import Acknowledged
+from node.ledger.leaf import Block, Campaign, parse
+from node.ledger.note import Note
+from node.ledger.record import Class
+from tests.support.nodes import ROOT
+
+pytestmark = pytest.mark.slow
+
+RESOLUTIONS = 6_000
+COLUMNS = ("client", "ledger", "prometheus", "toplevel")
+LIMIT_SECONDS = 240
+OPENSSL = re.compile(r"```bash\n(sed '/\^\$/,\$d' report\.note.*?)```", re.DOTALL)
+
+
+def loadtest(*words: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "loadtest", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_SECONDS,
+        cwd=cwd,
+        env={**clean_environment({}), "PYTHONPATH": str(ROOT)},
+    )
+
+
+@pytest.fixture(scope="module")
+def proof() -> Iterator[Path]:
+    """The directory of a proof."""
+    with TemporaryDirectory(prefix="idnode-proof-") as name:
+        words = ("--resolutions", str(RESOLUTIONS), "--latency", "0.5", "--workers", "2")
+        ended = loadtest("prove", *words, "--out", "proof", cwd=Path(name))
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert "PROVEN" in ended.stdout
+        assert "not part of the production count" in ended.stdout
+        yield Path(name) / "proof"
+
+
+@pytest.fixture(scope="module")
+def said(proof: Path) -> Any:
+    return json.loads((proof / "report.json").read_bytes())
+
+
+def test_the_four_counts_are_one_by_protocol_and_in_sum(said: Any) -> None:
+    rows = {row["protocol"]: [row[name] for name in COLUMNS] for row in said["counts"]["rows"]}
+    assert rows.keys() == {*PROTOCOLS, SUM}
+    assert all(len(set(counts)) == 1 for counts in rows.values())
+    assert rows[SUM][0] == sum(rows[name][0] for name in PROTOCOLS)
+    closed = sum(asked["closed_loop"]["answers"] for asked in said["asked"])
+    assert closed == RESOLUTIONS < rows[SUM][0]
+    assert said["faults"] == []
+
+
+def test_the_evidence_has_the_campaign_as_a_test_and_no_production(proof: Path, said: Any) -> None:
+    leaves = [parse(line) for line in (proof / "evidence/leaves.jsonl").read_bytes().splitlines()]
+    opened, closed = (leaves[said["campaign"][name]] for name in ("opened_leaf", "closed_leaf"))
+    assert isinstance(opened, Campaign)
+    assert isinstance(closed, Campaign)
+    total = said["counts"]["rows"][-1]["client"]
+    assert (opened.state, closed.state, closed.observed) == ("open", "close", total)
+    blocks = [leaf for leaf in leaves if isinstance(leaf, Block)]
+    classes = [sum(block.records[each] for block in blocks) for each in Class]
+    assert (classes[Class.TEST], classes[Class.PRODUCTION]) == (total, 0)
+    counted = count_evidence(proof / "evidence", closed.number, said["counts"]["from_leaf"])
+    assert counted.protocols == closed.protocols
+    told = Acknowledged.parse(Note.parse(said["acknowledgement"]["note"].encode()).text)
+    assert (told.observed, told.protocols) == (total, closed.protocols)
+
+
+def test_report_and_pages_are_there(proof: Path, said: Any) -> None:
+    page = (proof / "report.html").read_text("utf-8")
+    assert f"{said['counts']['rows'][-1]['client']:,}" in page
+    assert "不计入生产解析总量" in page
+    assert "NOT part of the production count" in page
+    assert (proof / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert all(each["answers"].keys() == set(PROTOCOLS) for each in said["samples"])
+    assert len(said["samples"]) >= 1
+
+
+def test_it_is_checked_from_its_files_alone(proof: Path) -> None:
+    ended = loadtest("check", str(proof), cwd=proof.parent)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.startswith("PASS")
+
+
+def test_the_line_of_the_reference_checks_the_signature_with_openssl(
+    proof: Path, tmp_path: Path
+) -> None:
+    found = OPENSSL.search((ROOT / "docs/reference/prove.md").read_text("utf-8"))
+    assert found is not None
+    for name in ("report.note", "report.json"):
+        shutil.copy(proof / name, tmp_path)
+    shutil.copytree(proof / "trust", tmp_path / "trust")
+    command = ["bash", "-euo", "pipefail", "-c", found[1]]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "Signature Verified Successfully" in ended.stdout
+    flip(tmp_path / "report.json")
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode != 0
+
+
+def flip(path: Path, at: int = -20) -> None:
+    """Change one byte of a file."""
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def body(directory: Path) -> Path:
+    return max((directory / "evidence/bodies").rglob("*.rec"), key=lambda path: path.stat().st_size)
+
+
+@pytest.mark.parametrize(
+    ("where", "named"),
+    [
+        (lambda proof: proof / "report.json", r"report\.note is not of this report"),
+        (lambda proof: proof / "report.note", "report.note: "),
+        (body, r"verify ends with 1[1-6]"),
+        (lambda proof: proof / "evidence/leaves.jsonl", "leaves.jsonl|cannot be read"),
+        (lambda proof: proof / "evidence/SHA256SUMS", "SHA256SUMS is not the one"),
+        (lambda proof: proof / "prometheus.json", "prometheus.json is not the one|cannot be read"),
+        (lambda proof: proof / "trust/log.vkey", "log.vkey|report.note|cannot be read"),
+    ],
+    ids=["report", "note", "body", "leaves", "sums", "scrapes", "key"],
+)
+def test_one_changed_byte_is_seen(
+    proof: Path, tmp_path: Path, where: Callable[[Path], Path], named: str
+) -> None:
+    copy = tmp_path / "proof"
+    shutil.copytree(proof, copy)
+    flip(where(copy))
+    assert re.search(named, "\n".join(check_proof(copy)))
+
+
+def test_a_directory_that_is_there_is_not_written_over(proof: Path) -> None:
+    ended = loadtest("prove", "--out", str(proof), cwd=proof.parent)
+    assert (ended.returncode, "is there already" in ended.stderr) == (2, True)
+
+
+def test_a_node_that_does_not_run_is_told_of_plainly(tmp_path: Path) -> None:
+    ended = loadtest("prove", "--node", str(tmp_path), "--out", "p", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "no node runs on" in ended.stderr
