@@ -38,6 +38,13 @@ def redis_url(request: pytest.FixtureRequest, redis_url: str) -> str:
     return cluster.url
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the tier wait for an answer as long as a busy machine may need."""
+    monkeypatch.setattr("resolver.tiers.redis._READ_SECONDS", 30.0)
+    monkeypatch.setattr("resolver.tiers.redis._WRITE_SECONDS", 30.0)
+
+
 @pytest.fixture(params=["server", "cluster"])
 def own_servers(request: pytest.FixtureRequest) -> Servers:
     """The same, to stop and start."""
@@ -73,6 +80,7 @@ async def own_pair(truth: Truth, own_servers: Servers) -> AsyncIterator[Pair]:
         yield one, two
 
 
+@pytest.mark.usefixtures("patient")
 class TestSharing:
     async def test_what_one_worker_read_the_other_finds(self, pair: Pair, truth: Truth) -> None:
         one, two = pair
@@ -158,6 +166,7 @@ class TestSharing:
                 await asking
 
 
+@pytest.mark.usefixtures("patient")
 class TestLaws:
     async def test_a_change_leaves_a_tombstone_for_those_who_have_not_heard(
         self, pair: Pair, truth: Truth
@@ -446,6 +455,8 @@ class TestLaws:
             assert (await one.peek(KEY) or b"").startswith(b"%016x" % 5)
 
 
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("redis_url", ["server"], indirect=True)
 class TestNotOurs:
     """Law 4: somebody else's values under our names, or half of ours."""
 
