@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from loadtest.ceiling import LEAST_RATE, PRECISION, highest_rate
+from loadtest.ceiling import highest_rate
 from loadtest.figures import Measured
+from loadtest.highest import LEAST_RATE, PRECISION
 from loadtest.histogram import Histogram
 from loadtest.run import Run
 
