@@ -13,7 +13,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -163,6 +163,11 @@ def chosen_names(given: str) -> list[str]:
     return found
 
 
+def shares_of(given: str) -> tuple[float, ...]:
+    """Return the shares of a list by commas.  Raises ValueError."""
+    return tuple(map(float, given.split(",")))
+
+
 def measure(console: Console, names: Sequence[str], effort: Effort, niceness: int = 0) -> list[Row]:
     """Measure the rows, the many and the special ones, each kind on a stand of its own."""
     return [row for rows in _measured(console, names, effort, niceness) for row in rows]
@@ -191,6 +196,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--rows", default="", metavar="A,B", help="these rows or groups; default: all"
     )
     parser.add_argument("--quick", action="store_true", help="small and short: does it work?")
+    parser.add_argument(
+        "--shares",
+        type=shares_of,
+        metavar="S,S",
+        help="try only these shares of the closed loop's rate, for a machine that others use",
+    )
     parser.add_argument("--nice", type=int, default=0, metavar="N", help="as of loadtest.bench")
     parser.add_argument("--out", type=Path, default=Path("capacity.json"))
     chosen = parser.parse_args(arguments)
@@ -201,7 +212,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
     console = Console(highlight=False)
     console.width = max(console.width, TABLE_COLUMNS)
-    rows = measure(console, names, QUICK if chosen.quick else FULL, chosen.nice)
+    effort = QUICK if chosen.quick else FULL
+    effort = replace(effort, shares=chosen.shares or effort.shares)
+    rows = measure(console, names, effort, chosen.nice)
     print_rows(console, rows)
     print_reference(console)
     write_json(chosen.out, as_json(rows))

@@ -5,7 +5,9 @@ from functools import partial
 from time import monotonic
 from typing import NamedTuple
 
+from loadtest.ceiling import highest_rate
 from loadtest.exchange import Exchange
+from loadtest.figures import Measured
 from loadtest.generator_http import prepare_http
 from loadtest.generator_tcp import prepare_tcp
 from loadtest.generator_udp import prepare_udp
@@ -13,7 +15,7 @@ from loadtest.openloop import prepare_open
 from loadtest.run import Prepared, Run, run_apart
 from loadtest.scenarios import Questions
 from loadtest.slope import LEAST_POINTS
-from loadtest.stand import Node
+from loadtest.stand import Node, StandError
 from loadtest.streams import Address
 
 TRANSPORTS = ("udp", "tcp", "http")
@@ -26,6 +28,7 @@ TURN_SECONDS = 20.0  # at most, and so short that there are samples enough
 WARM_SECONDS = 0.2
 LEAST_TURNS = 2 * LEAST_POINTS
 FIND_SECONDS = 1.0
+PRECISION = 0.05  # of the highest rate
 
 
 class Load(NamedTuple):
@@ -82,10 +85,19 @@ class Turns:
         return run_apart(prepare, core=None, started=_nothing)
 
     def _highest(self, transport: str) -> float:
-        """Ask as much as the node can take, and return how many answers a second that were."""
+        """Search from what a closed loop had.  Raises StandError when not even a few questions are answered in time."""
         address, exchanges = self._targets[transport]
         ask = partial(CLOSED[transport], address, exchanges, seconds=FIND_SECONDS)
-        return run_apart(ask, core=None, started=_nothing).rate
+        guess = run_apart(ask, core=None, started=_nothing).rate
+
+        def attempt(rate: float) -> Measured:
+            run = self._turn(transport, rate, FIND_SECONDS)
+            return Measured(run, worker_seconds=0.0, tree_seconds=0.0, core_seconds=0.0)
+
+        found = highest_rate(attempt, start=guess, precision=PRECISION)
+        if not found.rate:
+            raise StandError(f"over {transport} no rate holds: what else does the machine do?")
+        return found.rate
 
 
 def _nothing(_generator: int) -> None:
