@@ -27,7 +27,7 @@ from node.ledger.report.pdf import TypesetError
 
 RESOLUTIONS, LEAST = 1_000_000, 300
 LATENCY_SECONDS = 3.0
-NOT_PROVEN, WRONG_USE = 1, 2
+NOT_PROVEN, WRONG_USE, INTERRUPTED = 1, 2, 130
 
 _FAILURES = (
     CampaignError,
@@ -83,7 +83,7 @@ def add_check(parser: argparse.ArgumentParser) -> None:
 
 
 def run_prove(arguments: argparse.Namespace) -> int:
-    """Make a proof; return the exit code: 0 proven, 1 not, 2 it could not be tried."""
+    """Make a proof; return the exit code: 0 proven, 1 not, 2 wrong use, 130 interrupted."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
     console = Console(stderr=True)
     out = arguments.out or Path(".idnode") / time.strftime("proof-%Y%m%d-%H%M%S")
@@ -102,6 +102,8 @@ def run_prove(arguments: argparse.Namespace) -> int:
         return _refuse(f"{error.filename} is there already; give another --out", WRONG_USE)
     except _FAILURES as error:
         return _refuse(f"{error}", NOT_PROVEN)
+    except KeyboardInterrupt:
+        return _refuse("interrupted", INTERRUPTED)
     print_counts(proof.counts, Console())
     print_end(out, proof.faults, Console())
     return NOT_PROVEN if proof.faults else 0

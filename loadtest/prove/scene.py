@@ -21,6 +21,7 @@ from node.ledger.role import DIRECTORY
 from node.ledger.signing import PUBLIC
 from node.process.lock import holder
 from node.process.running import find_running
+from node.tls import is_on
 
 SAMPLE_RECORDS = 20_000  # of the sample of `make run`
 
@@ -126,6 +127,8 @@ def running_scene(data_dir: Path, corpus: Path | None, workspace: Path) -> Itera
     supervisor = holder(data_dir)
     if settings is None or supervisor is None:
         raise NoScene(f"no node runs on {data_dir}; start it, or leave out --node")
+    if is_on(settings):
+        raise NoScene(f"the node on {data_dir} speaks TLS over HTTP; the proof asks in the clear")
     if not settings.ledger:
         raise NoScene(f"the node on {data_dir} counts nothing: IDNODE_LEDGER is false")
     sample = corpus or make_corpus(workspace, SAMPLE_RECORDS)
