@@ -30,6 +30,7 @@ from node.ledger.tlog import consistency_proof
 from node.ledger.witness import Clock, WitnessClient, WitnessFailed, WitnessRefused
 from node.store.database import StoreError, StoreUnavailable
 from node.store.ledger import Cosignature
+from node.together import first_of
 from resolver.observe import Event, Tally
 
 ROUND_SECONDS = 60.0
@@ -103,15 +104,15 @@ class Cosigning:
 
     async def run(self) -> None:
         """Have heads cosigned until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for client in self._clients:
-                tasks.create_task(self._ask_for_ever(client))
-            while True:
-                await self._begin_round()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._round_seconds):
-                        await self._asked.wait()
-                self._asked.clear()
+        await first_of(self._begin_rounds(), *map(self._ask_for_ever, self._clients))
+
+    async def _begin_rounds(self) -> None:
+        while True:
+            await self._begin_round()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._round_seconds):
+                    await self._asked.wait()
+            self._asked.clear()
 
     def ask_now(self) -> None:
         """Begin a round without waiting for the minute."""

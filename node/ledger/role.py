@@ -44,6 +44,7 @@ from node.store.database import (
     store_errors,
 )
 from node.store.ledger import Cosignature, add_cosignatures, read_extent, try_ledger_lock
+from node.together import end_all
 from resolver.observe import Tally
 
 ROUND_SECONDS = 1.0
@@ -242,8 +243,7 @@ class LedgerRole:
             else:
                 await asking
         finally:
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
+            await end_all([asking])
 
     async def _cosign_last(self, size: int, cosigning: Cosigning) -> None:
         """Have the last head cosigned, so far as its witnesses answer at once."""

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from node.address import Endpoint
 from node.errors import Kind, RegistryError
 from node.ledger.keys import NoteError
+from node.together import end_all
 from node.toplevel import registry as registered
 from node.toplevel import rows
 from node.toplevel.channel import Channel
@@ -123,7 +124,11 @@ class TopLevel:
 
     def desk(self) -> Desk:
         """Return what takes the page's POSTs."""
-        return Desk(self._office(), _LOOPBACK | {self._plan.page.host, *self._plan.hosts})
+        return Desk(self._office())
+
+    def names(self) -> frozenset[str]:
+        """Return the names under which the page is answered."""
+        return _LOOPBACK | {self._plan.page.host, *self._plan.hosts}
 
     def views(self) -> Views:
         """Return what tells how everything stands."""
@@ -213,7 +218,9 @@ async def running(plan: Plan) -> AsyncIterator[Running]:
             serving_http(channel_app(top.channel), plan.listen, door, tls)
         )
         views, page_door = top.views(), make_door()
-        app = page_app(Page(), views, top.desk(), top.watch, top.counts, top.days)
+        app = page_app(
+            Page(), views, top.desk(), top.watch, top.counts, top.days, names=top.names()
+        )
         page = await stack.enter_async_context(serving_http(app, plan.page, page_door))
         native = await stack.enter_async_context(serving_native(top.answers, plan.native))
         works = (
@@ -261,8 +268,7 @@ async def _tick(*doors: Door) -> None:
 
 
 async def _end(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await end_all([task])
 
 
 def _take(path: Path) -> int:

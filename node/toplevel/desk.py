@@ -41,10 +41,6 @@ class Asking(Exception):
     """What was asked cannot be; the text says what can."""
 
 
-class PermissionRefused(Exception):
-    """Whoever asks comes from somewhere else."""
-
-
 class Office(NamedTuple):
     """What the desk acts upon."""
 
@@ -59,11 +55,10 @@ class Office(NamedTuple):
 
 
 class Desk:
-    """The endpoints that change something; `hosts` are the names under which the listener is asked."""
+    """The endpoints that change something."""
 
-    def __init__(self, office: Office, hosts: frozenset[str]) -> None:
+    def __init__(self, office: Office) -> None:
         self._office = office
-        self._hosts = hosts
 
     async def faults(self, request: Request) -> Response:
         """POST `/faults`: switch faults on and off."""
@@ -106,15 +101,10 @@ class Desk:
             return refuse(HTTPStatus.NOT_FOUND, "not_found", str(error))
         except (DatabaseFailed, OSError) as error:
             return refuse(HTTPStatus.SERVICE_UNAVAILABLE, "not_stored", str(error))
-        except PermissionRefused as error:
-            return refuse(HTTPStatus.FORBIDDEN, "forbidden", str(error))
         except ClientDisconnect:
             return refuse(HTTPStatus.BAD_REQUEST, "cut_off", "the request was cut off")
 
     async def _read(self, request: Request) -> Json:
-        host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
-        if host.strip("[]").lower() not in self._hosts:
-            raise PermissionRefused("this listener is not asked under that name")
         if request.headers.get("content-type", "").partition(";")[0].strip() != JSON_TYPE:
             raise Asking(f"send JSON: Content-Type: {JSON_TYPE}")
         try:

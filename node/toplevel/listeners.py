@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -20,6 +20,7 @@ from node.toplevel.channel import CLOSE, Channel
 from node.toplevel.counts import Counts
 from node.toplevel.daycounts import DayCounts
 from node.toplevel.desk import Desk
+from node.toplevel.hostnames import HostNames
 from node.toplevel.mischief import Door
 from node.toplevel.native import Answers, TcpAnswers, UdpAnswers
 from node.toplevel.page import Page
@@ -35,6 +36,14 @@ REQUEST_SECONDS = 60  # for a request to arrive
 IDLE_SECONDS = 75
 DRAIN_SECONDS = 2.0
 PORT_TRIES = 20  # for one that is free for UDP and TCP
+
+OPEN_TO_ALL = (
+    ADD_PATH,
+    "/checkpoint",
+    CLAIM_PATH,
+    DAY_CLAIM_PATH,
+    "/healthz",
+)  # a witness, under any name
 
 
 class _Http(FastHttp):
@@ -70,7 +79,14 @@ def channel_app(channel: Channel) -> Starlette:
 
 
 def page_app(
-    page: Page, views: Views, desk: Desk, watch: Watch, counts: Counts, days: DayCounts
+    page: Page,
+    views: Views,
+    desk: Desk,
+    watch: Watch,
+    counts: Counts,
+    days: DayCounts,
+    *,
+    names: Collection[str],
 ) -> Starlette:
     """Return the application of the page."""
     routes = (
@@ -100,7 +116,9 @@ def page_app(
         Route("/{origin_hash}/checkpoint", watch.checkpoint),
         Route("/healthz", views.alive),
     )
-    return _app(routes)
+    app = _app(routes)
+    app.add_middleware(HostNames, names=names, open_to_all=OPEN_TO_ALL)
+    return app
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ the first start when none is named, and its public half is written beside it, to
 
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -63,6 +64,15 @@ class CredentialFiles(NamedTuple):
     def mark(self) -> Mark:
         """Return what changes when a file is replaced."""
         return tuple(_mark(path) for path in self if path is not None)
+
+    def make_key(self) -> None:
+        """Make the signing key, if it is not there and nobody else's; before `mark`, or it would look replaced.
+
+        What keeps it from being made, `load` tells.
+        """
+        with suppress(OSError):
+            if self.makes_key:
+                write_unless_there(self.signing_key, SigningKey.make(SigningKind.ED25519).pem)
 
     def load(self) -> Credentials:
         """Read all of them; a signing key that is not there is made.  Raises CredentialsError."""

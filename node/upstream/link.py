@@ -6,7 +6,7 @@ first that ends ends all: when the outbox fails, when a file of the credentials 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -25,7 +25,6 @@ POLL_SECONDS = 0.25  # between two looks for changes, at rest
 GATHER_SECONDS = 0.2  # between two batches, so that one brings what came together
 FULL_ENOUGH = 500  # changes of a batch, after which the next one is read at once
 BEAT_SECONDS = 30.0
-CANCEL_SECONDS = 1.0  # until what goes on is cancelled again
 
 log = logging.getLogger(__name__)
 
@@ -115,26 +114,6 @@ async def until_replaced(files: CredentialFiles, mark: Mark, pause_seconds: floa
     while await asyncio.to_thread(files.mark) == mark:  # noqa: ASYNC110  files tell nobody
         await asyncio.sleep(pause_seconds)
     log.info("credentials were replaced; they are read again")
-
-
-async def first_of(*works: Awaitable[None]) -> None:
-    """Do all of it side by side until one ends; the others are cancelled then.  Raises what the first raises."""
-    tasks = [asyncio.ensure_future(each) for each in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        await _end(tasks)
-
-
-async def _end(tasks: Iterable[asyncio.Future[None]]) -> None:
-    """Cancel until all have ended: one whose time-out comes at the same moment may take the cancellation for that."""
-    going = set(tasks)
-    while going:
-        for task in going:
-            task.cancel()
-        _, going = await asyncio.wait(going, timeout=CANCEL_SECONDS)
 
 
 def session_name(node_prefix: str, now: datetime) -> str:

@@ -26,6 +26,7 @@ from node.store.monitoring import (
     tell_next_day,
 )
 from node.store.synced import SyncedRows
+from node.together import first_of
 from node.upstream.figures import Figures, performance_row
 from node.upstream.notebook import Notebook, Notes
 from node.upstream.sampling import Sampler
@@ -92,7 +93,7 @@ class Monitor:
     async def run(self) -> None:
         """Go on until cancelled; nothing that fails here ends the keeper."""
         await self.begin()
-        await asyncio.gather(self._look_for_ever(), self._save_for_ever())
+        await first_of(self._look_for_ever(), self._save_for_ever())
 
     async def begin(self) -> None:
         """Take up the notebook: what was open, and how this node came to its end the last time."""

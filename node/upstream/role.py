@@ -27,6 +27,7 @@ from node.store.outbox import PostgresOutbox
 from node.store.roles import SoleRole, check_there, try_role
 from node.store.standing import newest_evidence
 from node.store.writing import SESSION
+from node.together import first_of
 from node.upstream.credentials import CredentialFiles, Credentials, CredentialsError
 from node.upstream.link import (
     POLL_SECONDS,
@@ -34,7 +35,6 @@ from node.upstream.link import (
     GatheringOutbox,
     Heart,
     Link,
-    first_of,
     session_name,
     until_replaced,
 )
@@ -212,6 +212,7 @@ class SyncRole:
 
     async def _send(self, connection: OwnConnection) -> None:
         """Send until something fails, or there is a reason to begin anew."""
+        await asyncio.to_thread(self._files.make_key)
         mark = await asyncio.to_thread(self._files.mark)
         credentials = await asyncio.to_thread(self._files.load)
         self._credentials = credentials

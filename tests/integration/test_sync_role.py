@@ -1,6 +1,7 @@
 """The keeper's role towards the top-level node: one at a time, whatever is missing, and what operators see of it."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -178,7 +179,10 @@ async def test_signing_key_is_changed_without_a_restart_or_a_refusal(
     assert stage.peer.refusals == []
 
 
-async def test_signing_key_is_made_when_none_is_named(stage: Stage, tmp_path: Path) -> None:
+async def test_signing_key_is_made_when_none_is_named(
+    stage: Stage, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "node.upstream.link")
     settings = replace(stage.settings, sync_signing_key=None)
     async with stage.role(settings) as role:
         await until(lambda: "is not known here" in role.standing().reason)
@@ -187,6 +191,7 @@ async def test_signing_key_is_made_when_none_is_named(stage: Stage, tmp_path: Pa
         assert (tmp_path / "sync-signing.pem").stat().st_mode & 0o77 == 0
         stage.peer.keys[key.key_id] = key.public
         await stage.in_step()
+    assert "credentials were replaced" not in caplog.text
 
 
 async def test_peer_that_is_away_is_told_and_found_again(stage: Stage) -> None:

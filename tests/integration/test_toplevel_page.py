@@ -130,6 +130,12 @@ async def test_what_a_foreign_page_could_send_is_refused(tmp_path: Path) -> None
             )
             assert answer.status_code == 422
             assert answer.json()["detail"]
+        for path in ("/", "/state", "/tables/9", "/faults"):
+            assert (await page.get(path, headers=rebound)).status_code == 403
+        for host in ("localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:9660", "192.0.2.7:9660"):
+            assert (await page.get("/healthz", headers={"Host": host})).status_code == 200
+            assert (await page.get("/state", headers={"Host": host})).status_code == 200
+        assert (await page.get("/healthz", headers=rebound)).status_code == 200  # as probes ask
         assert (await page.get("/faults")).json()["down"] is False
 
 

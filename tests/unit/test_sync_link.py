@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from node.upstream.link import first_of
+from node.together import first_of
 
 
 async def test_a_work_that_takes_its_cancellation_for_a_time_out_is_cancelled_again() -> None:
