@@ -1,5 +1,7 @@
 """Syncing: what the keeper has for the national top-level node, put together once."""
 
+import asyncio
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
 
@@ -8,7 +10,7 @@ from node.metrics import SyncLevels
 from node.registry.objects import Objects
 from node.serving import Spawn
 from node.signs import Signs
-from node.store.database import Database
+from node.store.database import Database, StoreError, StoreUnavailable
 from node.store.files import Files
 from node.store.registration import Registrations
 from node.store.synced import SyncedRows
@@ -33,6 +35,7 @@ from resolver.keys.seal import Seal
 
 REGISTRATION_LABEL = b"registration"
 ID_BYTES = 16
+FORGET_SECONDS = 3_600.0  # between two looks for photos that no form names
 
 
 class Syncing:
@@ -55,6 +58,7 @@ class Syncing:
         self._monitor: Monitor | None = None
         self._signs = signs
         files, store = Files(database, seal), Registrations(database, seal)
+        spawn(_forget_for_ever(files))
         registration = Registration(
             settings.node_prefix,
             objects,
@@ -102,6 +106,14 @@ class Syncing:
         if self._monitor is not None:
             await self._monitor.end(in_order=in_order)
         await self._signs.close()
+
+
+async def _forget_for_ever(files: Files) -> None:
+    """Delete photos that no form ever named."""
+    while True:
+        with suppress(StoreError, StoreUnavailable):  # the next round does it
+            await files.forget_unnamed()
+        await asyncio.sleep(FORGET_SECONDS)
 
 
 def monitor_of(settings: Settings, database: Database, seal: Seal, signs: Signs) -> Monitor:

@@ -1,20 +1,30 @@
 """What the registration channel has told the top-level node of enterprises, and the notices that it sent back."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from time import monotonic
 from typing import NamedTuple
 
 from node.store.database import Database
 from resolver.keys.seal import Seal
 
+WHOLE_SECONDS = 3_600.0  # after which all enterprises are looked through: whatever was done to the table by hand
 AGAIN_SECONDS = 600.0  # after which what was refused for the account's sake is tried again
 
 _PLACE = b"registration "
+_NEWEST = "select coalesce(max(serial), 0) from object where kind = 'enterprise'"
 _DUE = """
-select o.id, o.version, r.papers, r.details
-from object o left join registration r on r.enterprise = o.id
-where o.kind = 'enterprise'
-    and (r.version is null or r.version < o.version or r.again_at <= now())
-order by r.again_at nulls first, o.changed_at, o.id limit $1
+select id, version, papers, details from (
+    select o.id, o.version, r.papers, r.details, r.again_at, o.changed_at
+    from object o left join registration r on r.enterprise = o.id
+    where o.kind = 'enterprise' and o.serial >= $2
+        and (r.version is null or r.version < o.version)
+    union
+    select o.id, o.version, r.papers, r.details, r.again_at, o.changed_at
+    from registration r join object o on o.kind = 'enterprise' and o.id = r.enterprise
+    where r.again_at <= now()
+) as due
+order by again_at nulls first, changed_at, id limit $1
 """
 _NOTE = """
 insert into registration as known (enterprise, version, papers, details, code, reason, again_at)
@@ -30,21 +40,22 @@ _REFUSED = """
 select enterprise, code, reason from registration where code is not null order by enterprise limit $1
 """
 _KEEP = """
-insert into notice as known (message_id, prefix, passed, state, message)
-values ($1, $2, $3, $4, $5)
+insert into notice as known (message_id, prefix, passed, state, message, queued_at)
+values ($1, $2, $3, $4, $5, $6)
 on conflict (message_id) do update
 set prefix = excluded.prefix, passed = excluded.passed, state = excluded.state,
-    message = excluded.message, taken_at = now(),
+    message = excluded.message, taken_at = now(), queued_at = excluded.queued_at,
     effect = case
         when (known.prefix, known.passed, known.state, known.message)
             is distinct from (excluded.prefix, excluded.passed, excluded.state, excluded.message)
+            or known.queued_at <> excluded.queued_at
         then '' else known.effect
     end
 returning effect
 """
 _EFFECT = "update notice set effect = $2 where message_id = $1"
 _NOTICES = """
-select message_id, prefix, passed, state, message, effect from notice
+select message_id, prefix, passed, state, message, effect, queued_at from notice
 order by id desc limit $1
 """
 
@@ -77,7 +88,7 @@ class Refused(NamedTuple):
 
 
 class StoredNotice(NamedTuple):
-    """A message of the top-level node's queue, and what it led to here."""
+    """A message of the top-level node's queue, what it led to here, and when it was put there (None: not told)."""
 
     message_id: str
     prefix: str
@@ -85,6 +96,7 @@ class StoredNotice(NamedTuple):
     state: int | None
     message: str
     effect: str = ""
+    queued_at: datetime | None = None
 
 
 class Registrations:
@@ -97,11 +109,25 @@ class Registrations:
     def __init__(self, database: Database, seal: Seal) -> None:
         self._database = database
         self._seal = seal
+        self._seen = (
+            0  # serial before which no enterprise is due, but for those that are tried again
+        )
+        self._whole_at = 0.0  # monotonic: when all are looked through again
 
     async def due(self, most: int) -> Sequence[Due]:
-        """Return enterprises that are to be looked at, the longest unseen first."""
+        """Return enterprises that are to be looked at, the longest unseen first.
+
+        Serials rise with each step, in the order of the commits; so what was looked through once is passed over, until
+        everything is looked through again after WHOLE_SECONDS, as at the start.
+        """
+        if monotonic() >= self._whole_at:
+            self._seen, self._whole_at = 0, monotonic() + WHOLE_SECONDS
         async with self._database.connection() as connection:
-            return [Due(*row) for row in await connection.fetch(_DUE, most)]
+            newest = await connection.fetchval(_NEWEST)
+            found = [Due(*row) for row in await connection.fetch(_DUE, most, self._seen)]
+        if not found:
+            self._seen = newest
+        return found
 
     async def note(self, due: Due, told: Told) -> None:
         """Store what came of it."""
@@ -126,7 +152,8 @@ class Registrations:
     async def keep(self, notice: StoredNotice) -> str:
         """Store a notice, and return what it led to when it came before; empty: nothing yet.
 
-        Another one under the same number takes its place: the top-level node went back to a backup.
+        Another one under the same number takes its place: the top-level node went back to a backup.  It is another one
+        if anything that it says differs, or the time at which it was put into the queue, where both are told.
         """
         async with self._database.connection() as connection:
             effect: str = await connection.fetchval(
@@ -136,6 +163,7 @@ class Registrations:
                 notice.passed,
                 notice.state,
                 self._sealed(notice.message_id, notice.message),
+                notice.queued_at,
             )
         return effect
 
@@ -149,8 +177,8 @@ class Registrations:
         async with self._database.connection() as connection:
             rows = await connection.fetch(_NOTICES, most)
         return [
-            StoredNotice(name, prefix, passed, state, self._opened(name, message), effect)
-            for name, prefix, passed, state, message, effect in rows
+            StoredNotice(name, prefix, passed, state, self._opened(name, message), effect, at)
+            for name, prefix, passed, state, message, effect, at in rows
         ]
 
     def _sealed(self, name: str, text: str) -> bytes:

@@ -25,9 +25,9 @@ from node.store.registration import (
     AGAIN_SECONDS,
     Due,
     Registrations,
-    StoredNotice,
     Told,
 )
+from node.upstream.notices import NO_REASON, Notices
 from node.upstream.papers import (
     CERTIFICATE_TYPES,
     Fingerprint,
@@ -46,12 +46,8 @@ AT_ONCE = 50  # enterprises, or prefixes, of one round
 MAX_NOTICES = 200  # of one round
 FAILED_CODE = epp.ResultCode.COMMAND_FAILED.value
 LACKING_CODE = epp.ResultCode.REQUIRED_PARAMETER_MISSING.value  # we did not even ask
-NO_REASON = "the top-level node gave no reason"
 
 log = logging.getLogger(__name__)
-
-_UNDECIDED = (Stage.APPROVED, Stage.SENT)
-_GRANTED = (Stage.GRANTED, Stage.ACTIVE, Stage.STOPPED, Stage.TO_BE_DELETED)
 
 
 class Channel(Protocol):
@@ -117,6 +113,7 @@ class Registration:
         self._key = key
         self._unique = unique
         self._upstream = Actor(frozenset({Role.TOP_LEVEL}), "top-level node", "epp", "epp")
+        self._heeded = Notices(objects, store, self._upstream)
         self._system = Actor(frozenset({Role.SYSTEM}), "node", "epp", "epp")
         self._commands = self._notices = 0
         self._troubles: list[_Trouble] = []
@@ -164,36 +161,9 @@ class Registration:
                 return
             if not isinstance(notice, epp.Notice) or queue is None:
                 raise _Unreadable(f"poll was answered with {answer.code.value}")
-            await self._take(queue.message_id, notice)
+            await self._heeded.take(queue, notice)
             await self._ask(epp.PollAcknowledge(queue.message_id), self._unique())
             self._notices += 1
-
-    async def _take(self, message_id: str, notice: epp.Notice) -> None:
-        stored = StoredNotice(
-            message_id,
-            notice.prefix or "",
-            notice.is_passed,
-            notice.state,
-            notice.audit_message or "",
-        )
-        effect = await self._store.keep(stored) or await self._carry_out(notice)
-        await self._store.note_effect(message_id, effect)
-        log.info("the top-level node has decided", extra={"prefix": stored.prefix, "step": effect})
-
-    async def _carry_out(self, notice: epp.Notice) -> str:
-        """Return the rule of the step that a verdict led to, or why there was none."""
-        held = await self._objects.read(ObjectKind.PREFIX, notice.prefix or "")
-        if held is None:
-            return "no such prefix here"
-        action = action_of(notice, held.of(Prefix).stage)
-        if action is None:
-            return "nothing to change"
-        reason = notice.audit_message or NO_REASON
-        try:
-            await self._objects.step_prefix(held.id, action, self._upstream, reason=reason)
-        except ModelError as error:
-            return f"{error.rule}: {error.message}"
-        return f"prefix.{action.value}"
 
     async def _tell_enterprise(self, due: Due) -> Told:
         held = await self._objects.read(ObjectKind.ENTERPRISE, due.enterprise)
@@ -314,15 +284,3 @@ class Registration:
         except epp.EppError as error:
             what = f"the answer cannot be read ({error.code.value})"
             raise _Unreadable(what, str(error)) from error
-
-
-def action_of(notice: epp.Notice, stage: Stage) -> PrefixAction | None:
-    """Return what a notice asks to be done with a prefix at a stage; None when that was done, or can't be."""
-    is_normal = notice.state in (None, epp.NORMAL)
-    if stage in _UNDECIDED:
-        return PrefixAction.GRANT if notice.is_passed else PrefixAction.REFUSE
-    if stage in _GRANTED and not is_normal:
-        return PrefixAction.SUSPEND
-    if stage is Stage.SUSPENDED and notice.is_passed and is_normal:
-        return PrefixAction.LIFT
-    return None

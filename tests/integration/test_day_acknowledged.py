@@ -60,7 +60,7 @@ from tests.support.witnesses import ScriptedWitness, serving
 
 pytestmark = pytest.mark.db
 
-DAY = date(2026, 11, 3)
+DAY = date(2027, 2, 3)  # behind the steps of objects, by whose clock
 MIDNIGHT_US = start_of((DAY - date(1970, 1, 1)).days) + DAY_US
 OURS = "88.118.9"  # an enterprise's; what else is asked for is under 88.118, the node's own
 ASKED = ((f"{OURS}/a", True), (f"{OURS}/b", False), ("88.118/n", True))

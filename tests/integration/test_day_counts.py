@@ -72,6 +72,35 @@ async def test_what_was_registered_on_the_day_is_counted(database: Database) -> 
 
 
 @pytest.mark.db
+async def test_a_day_that_is_caught_up_late_has_the_totals_of_its_end(database: Database) -> None:
+    await home(database, "88.118.9")
+    async with registrar_on(database) as registrar:
+        for name in ("a", "b"):
+            await do(registrar, Operation.CREATE, f"88.118.9/{name}", admin(ADMIN))
+        await _move_back(database)
+        await do(registrar, Operation.DELETE, "88.118.9/b")
+        for name in ("b", "c", "d"):
+            await do(registrar, Operation.CREATE, f"88.118.9/{name}", admin(ADMIN))
+        await do(registrar, Operation.DELETE, "88.118.9/d")
+    today = await _today(database)
+    async with database.connection() as connection:
+        late = await registered_on(connection, date.fromordinal(today.toordinal() - 2))
+        found = await registered_on(connection, today)
+        earlier = await registered_on(connection, date.fromordinal(today.toordinal() - 3))
+    assert (late.new_identifiers, late.identifiers) == ({"88.118.9": 2}, {"88.118.9": 2})
+    assert found.identifiers == {"88.118.9": 3}
+    assert earlier.identifiers == {}
+
+
+async def _move_back(database: Database) -> None:
+    """Have everything that was done until now be done two days ago."""
+    async with database.connection() as connection:
+        await connection.execute("alter table version disable trigger version_is_append_only")
+        await connection.execute("update version set at = at - interval '2 days'")
+        await connection.execute("alter table version enable trigger version_is_append_only")
+
+
+@pytest.mark.db
 async def test_prefixes_that_were_granted_on_the_day_are_counted(database: Database) -> None:
     objects = objects_on(database)
     await admit(objects)
@@ -81,7 +110,7 @@ async def test_prefixes_that_were_granted_on_the_day_are_counted(database: Datab
         found = await registered_on(connection, day)
         before = await registered_on(connection, date.fromordinal(day.toordinal() - 1))
     assert (found.new_prefixes, found.prefixes) == (1, {"88.118.9": "88.118.9"})
-    assert before.new_prefixes == 0
+    assert (before.new_prefixes, before.prefixes) == (0, {})
 
 
 async def node_counts(database: Database) -> list[dict[str, Any]]:

@@ -7,14 +7,19 @@ from secrets import token_urlsafe
 import httpx
 import pytest
 
+from node.model.enterprise import EnterpriseAction
+from node.model.entity import Entity
+from node.model.form import read
 from node.store.database import Database
-from node.store.files import Files
+from node.store.files import File, Files
 from node.store.registration import Due, Registrations, StoredNotice, Told
 from node.web.examples import EXAMPLES
 from node.web.files import MAX_FILE_BYTES, FilesApi
 from node.web.registration import RegistrationApi
 from node.web.registration_rows import registration_section
 from node.web.routes import build_admin_app
+from tests.support.model import entity_form
+from tests.support.objects import EVERYBODY, approve, objects_on
 from tests.support.operators import desk_on, operator_at
 from tests.support.registry import SEAL
 
@@ -50,6 +55,23 @@ async def test_a_photo_is_kept_sealed_and_read_again_by_operators_alone(
     assert PHOTO[:16] not in kept
     stranger = await operator.get(f"/v1/files/{told['id']}", headers={"Authorization": ""})
     assert stranger.status_code == 401
+
+
+async def test_a_photo_that_no_form_ever_named_goes_after_a_while(database: Database) -> None:
+    files, objects = Files(database, SEAL), objects_on(database)
+    for name in ("first", "second", "forgotten"):
+        assert await files.put(name, File("image/png", PHOTO))
+    form = entity_form()
+    form["organisation"]["certificate_photo"] = "first"
+    await objects.apply_enterprise(read(Entity, form), EVERYBODY, id="e1")
+    await approve(objects, "e1")
+    form["organisation"]["certificate_photo"] = "second"
+    await objects.step_enterprise(
+        "e1", EnterpriseAction.CORRECT, EVERYBODY, form=read(Entity, form)
+    )
+    assert await files.forget_unnamed() == 0
+    assert await files.forget_unnamed(0) == 1
+    assert sorted(await files.read("first", "second", "forgotten")) == ["first", "second"]
 
 
 async def test_an_id_may_be_chosen_once(operator: httpx.AsyncClient) -> None:

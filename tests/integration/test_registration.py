@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from copy import deepcopy
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -24,7 +25,8 @@ from node.store.synced import SyncedRows
 from node.toplevel.database import Database as TopLevelFile
 from node.toplevel.registrar import Policy, Registrar
 from node.toplevel.registry import SCHEMA, Registry
-from node.upstream.registration import Registration, action_of
+from node.upstream.notices import action_of
+from node.upstream.registration import Registration
 from node.web.examples import example
 from sync.channels import epp
 from sync.message import PeerUnavailable
@@ -241,6 +243,19 @@ async def test_a_refusal_that_comes_again_does_not_refuse_what_was_corrected(
     await office.apply_again()
     await office.round()
     assert (await office.prefix()).stage is Stage.SENT
+
+
+async def test_the_same_words_under_the_same_number_count_when_they_were_queued_anew(
+    office: Office,
+) -> None:
+    first = StoredNotice("7", PREFIX, True, 3, "", queued_at=datetime(2026, 11, 1, tzinfo=UTC))
+    assert await office.store.keep(first) == ""
+    await office.store.note_effect("7", "prefix.suspend")
+    assert await office.store.keep(first) == "prefix.suspend"
+    assert await office.store.keep(first._replace(queued_at=None)) == "prefix.suspend"
+    await office.store.keep(first)
+    anew = first._replace(queued_at=datetime(2026, 11, 2, tzinfo=UTC))
+    assert await office.store.keep(anew) == ""
 
 
 async def test_another_notice_under_the_same_number_counts(office: Office) -> None:

@@ -75,6 +75,24 @@ def _without_photos(entity: dict[str, Any]) -> Body:
     return entity
 
 
+def photos_of(value: Value) -> list[str]:
+    """Return the ids of the photos that the forms of an object name."""
+    match value:
+        case Operator():
+            return _photos_in(write(value))
+        case Enterprise():
+            forms = (value.form, value.approved)
+            return [photo for form in forms if form for photo in _photos_in(write(form))]
+    return []
+
+
+def _photos_in(form: object) -> list[str]:
+    if not isinstance(form, dict):
+        return []
+    own = [form[name] for name in _PHOTOS if form.get(name)]
+    return own + [photo for each in form.values() for photo in _photos_in(each)]
+
+
 def _of_prefix(value: Prefix, owner: Enterprise | None, here: Sequence[Site]) -> RowChange:
     """Its route, while somebody answers."""
     answerer = value.answerer(owner) if owner else Answerer.NOBODY

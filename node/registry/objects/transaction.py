@@ -25,10 +25,11 @@ from node.registry.objects.held import (
     VersionMoved,
 )
 from node.registry.objects.identity import canonical_id, id_of, kind_of
-from node.registry.objects.rows import row_of
+from node.registry.objects.rows import photos_of, row_of
 from node.store.answering import add_versions
 from node.store.changes import ChangeKind
 from node.store.database import Connection
+from node.store.files import name_files
 from node.store.objects import (
     ObjectRow,
     StepLine,
@@ -128,6 +129,7 @@ class Transaction:
             raise ObjectExists(ObjectKind(row.kind), row.id)
         if isinstance(value, Enterprise):
             await self._claim(value)
+        await name_files(self.connection, photos_of(value))
         if isinstance(value, Prefix) and whose.owner is not None:
             self.answer(value, whose.owner)
         else:
