@@ -1,4 +1,4 @@
-"""The search for the highest rate that holds: a right answer to every question within 250 ms of its moment, none lost."""
+"""The search for the highest rate that holds: a right answer to every question, within 250 ms of its moment."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from loadtest.figures import BOTTLENECK_SHARE, Measured
 PRECISION = 0.03  # between the highest rate that held and the lowest that did not
 TRIES = 2
 GROWTH, SHRINKAGE = 1.15, 0.8  # a rate that holds is raised more each time
-LEAST_RATE = 100.0
+LEAST_RATE, MOST_RATE = 100.0, 1_000_000.0  # questions a second that are tried at all
 
 Attempt = Callable[[float], Measured]
 """Asks at this rate for one step; usually `Stand.measure` with `prepare_open`."""
@@ -51,11 +51,11 @@ def highest_rate(
     """Find the highest rate that holds: every question answered rightly, in time, and none lost.
 
     `start` is a guess, such as what a closed loop had.  Ends when it is known to `precision` (a share), or when not
-    even LEAST_RATE questions a second are answered.
+    even LEAST_RATE questions a second are answered, or MOST_RATE are.
     """
-    found, rate, growth = Ceiling(), start, GROWTH
-    while found.failed > rate and _holds(found, attempt, rate, tries):
-        rate, growth = rate * growth, growth * GROWTH
+    found, rate, growth = Ceiling(), min(start, MOST_RATE), GROWTH
+    while found.failed > rate > found.rate and _holds(found, attempt, rate, tries):
+        rate, growth = min(rate * growth, MOST_RATE), growth * GROWTH
     while not found.rate and rate >= LEAST_RATE:
         rate *= SHRINKAGE
         _holds(found, attempt, rate, tries)

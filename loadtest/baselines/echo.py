@@ -8,10 +8,14 @@ import argparse
 import asyncio
 import gc
 import json
+import socket
+from contextlib import suppress
 from typing import cast
 
 import uvloop
 
+UDP_BUFFER_BYTES = 4 << 20  # as the node has
+_SO_RCVBUFFORCE = 33  # Linux: beyond net.core.rmem_max
 BODY_BYTES = 408  # the JSON answer of an ordinary record
 BODY = b"x" * BODY_BYTES
 ANSWER = (
@@ -56,11 +60,19 @@ def _port(server: asyncio.Server) -> int:
     return int(server.sockets[0].getsockname()[1])
 
 
+def _widen(udp: socket.socket) -> None:
+    """Have as much room for datagrams as the node's sockets have; without the right to it, what everybody may."""
+    udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER_BYTES)
+    with suppress(PermissionError):
+        udp.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, UDP_BUFFER_BYTES)
+
+
 async def _serve(host: str) -> None:
     loop = asyncio.get_running_loop()
     udp, _ = await loop.create_datagram_endpoint(UdpEcho, local_addr=(host, 0))
     tcp = await loop.create_server(TcpEcho, host, 0)
     http = await loop.create_server(HttpFixed, host, 0)
+    _widen(udp.get_extra_info("socket"))
     udp_port = udp.get_extra_info("sockname")[1]
     print(json.dumps({"udp": udp_port, "tcp": _port(tcp), "http": _port(http)}), flush=True)
     gc.collect()

@@ -6,7 +6,7 @@ import pytest
 
 from loadtest.ceiling import highest_rate
 from loadtest.figures import Measured
-from loadtest.highest import LEAST_RATE, PRECISION
+from loadtest.highest import LEAST_RATE, MOST_RATE, PRECISION
 from loadtest.histogram import Histogram
 from loadtest.run import Run
 
@@ -52,6 +52,13 @@ def test_who_answers_nothing_has_no_highest_rate() -> None:
 
     assert (found.rate, found.best, found.answers_per_cpu_second) == (0.0, None, 0.0)
     assert found.failed < 2 * LEAST_RATE
+
+
+def test_who_answers_everything_is_not_asked_for_ever() -> None:
+    found = highest_rate(_asked, start=8_000)
+
+    assert found.rate == MOST_RATE
+    assert found.failed == float("inf")
 
 
 def test_a_generator_that_fell_behind_is_named() -> None:
