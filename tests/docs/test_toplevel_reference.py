@@ -52,7 +52,7 @@ def served(app: Starlette) -> dict[str, set[str]]:
 
 def test_every_route_is_documented() -> None:
     assert documented("What the node speaks to") == served(channel_app(NOTHING))
-    assert documented("The page") == served(page_app(Page(), NOTHING, NOTHING, NOTHING, NOTHING))
+    assert documented("The page") == served(page_app(Page(), *[NOTHING] * 5, names=()))
 
 
 def test_every_code_of_rejection_is_documented() -> None:
