@@ -41,10 +41,12 @@ from node.web.status import StatusApi
 from node.writepath import WritePath
 from resolver.frontends.fast import FastHttp, HttpServer, supports_uvicorn
 from resolver.frontends.tcp import TcpConnection
+from resolver.frontends.turn import Turn
 from resolver.frontends.udp import UdpFrontEnd
 from resolver.guard import Guard
 from resolver.keys import ServerKey
 from resolver.observe import Tally
+from resolver.plain import PlainReads
 from resolver.recorder import HttpCount, NoRecorder, Recorder
 from resolver.responder import Profile, Responder, Sign, Surroundings
 from resolver.service import Resolver
@@ -171,6 +173,7 @@ class Worker:
         successor took the sockets and was lost.
         """
         loop = asyncio.get_running_loop()
+        self._turn = Turn(self.responder, self.tally, self.recorder)
         async with self.siblings.listening(self.responder.respond, self.reading.written):
             if await self.handover.succeed():
                 await self._catch_up()
@@ -310,6 +313,7 @@ class Worker:
             self.guard,
             self.tally,
             self.recorder,
+            self._turn,
             self._spawn_answer,
         )
 
@@ -322,6 +326,8 @@ class Worker:
             "guard": self.guard,
             "tally": self.tally,
             "recorder": self.recorder,
+            "reads": PlainReads(self.service, self.reading.hot_http),
+            "spawn": staticmethod(self._spawn_answer),
         }
         return type("WorkerHttp", (FastHttp,), members)
 

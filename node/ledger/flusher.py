@@ -17,6 +17,7 @@ from resolver.observe import Event
 
 GROUP_SECONDS = 0.1
 PROCESS_SECONDS = 30.0
+MOST_EXPECTED = 16_384  # records, a mebibyte, for which memory is mapped beforehand
 RETRY_NS = 10**9  # after there was no room
 _HALF_HOUR_NS = 1_800 * 10**9
 _SLACK_NS = 5_000_000  # a wait that ends a little early is no reason to wait twice
@@ -146,8 +147,10 @@ class Flusher:
             )
         else:
             self._worked(Event.LEDGER_SYNC_FAILED)
+            came = seq - file.durable
             self._note_durable(file, seq)
             file.release(seq)
+            self._expect(file, came)
         self._synced(file.header.epoch, seq, not file.is_damaged)
 
     def _note_durable(self, file: OpenFile, seq: int) -> None:
@@ -158,6 +161,12 @@ class Flusher:
         exposed = self._exposure.note(lacking, self._monotonic_ns())
         file.durable = seq
         file.write_line(Line.DURABLE, seq, self._wall_ns() // _US, exposed)
+
+    def _expect(self, file: OpenFile, came: int) -> None:
+        """As many records may come until the next time as since the last one, and a few more."""
+        now, reached = self._progress()
+        if now is file:
+            file.expect(reached, min(came + came // 4, MOST_EXPECTED))
 
     def _close(self, retired: Retired) -> None:
         file, last = retired

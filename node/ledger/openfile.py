@@ -4,6 +4,7 @@ The event loop's thread writes records and the line of what was not counted, the
 that a writer writes: no two threads write the same bytes.
 """
 
+import ctypes
 import mmap
 import os
 from pathlib import Path
@@ -23,6 +24,7 @@ from node.ledger.lanefile import (
 )
 from node.ledger.record import RECORD_BYTES, seed_of
 
+_POPULATE_WRITE = 23  # of madvise, since Linux 5.14; Python has no name for it
 _COUNTER_BYTES = 11  # ten digits and the end of the line
 
 
@@ -41,6 +43,7 @@ class OpenFile:
         self.durable = 0  # records that the disk has; the flusher's
         self.is_damaged = False  # the disk did not take something; the flusher's
         self._descriptor = descriptor
+        self._address = ctypes.addressof(ctypes.c_char.from_buffer(mapping))
         self._released = mmap.PAGESIZE  # the first page has the header, which is written again
         self._turns = dict.fromkeys(Line, 0)
 
@@ -73,6 +76,17 @@ class OpenFile:
         if upto > self._released:
             self.mapping.madvise(mmap.MADV_DONTNEED, self._released, upto - self._released)
             self._released = upto
+
+    def expect(self, last: int, records: int) -> bool:
+        """Have the kernel map the pages of so many records behind this one for writing; False where it cannot.
+
+        Whoever touches a page first waits for the file system, some µs each time and more between two answers than
+        for many pages at once.
+        """
+        start = (HEADER_BYTES + last * RECORD_BYTES) // mmap.PAGESIZE * mmap.PAGESIZE
+        end = min(HEADER_BYTES + (last + records) * RECORD_BYTES, len(self.mapping))
+        size = max(end - start, 0)
+        return bool(_madvise(self._address + start, size, _POPULATE_WRITE) == 0)
 
     def remove(self) -> None:
         """Unmap the file, which holds nothing, and take it off the disk."""
@@ -123,3 +137,9 @@ class EpochNumbers:
             (each.epoch for each in lane_files(self._directory) if each.lane == self._lane),
             default=0,
         )
+
+
+_madvise = ctypes.CDLL(
+    None
+).madvise  # lets other threads run meanwhile, which `mmap.madvise` does not
+_madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)

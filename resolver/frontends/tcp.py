@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from time import perf_counter_ns
 from typing import Any
 
+from resolver.frontends.turn import Turn
 from resolver.guard import Guard
 from resolver.hot import HotWire, WireReply, no_reply
 from resolver.observe import Event, Protocol, Tally, shift
@@ -33,14 +34,16 @@ class TcpConnection(asyncio.Protocol):
         guard: Guard,
         tally: Tally,
         recorder: Recorder,
+        turn: Turn,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
-        """`spawn` starts a task in the worker's task group."""
+        """`turn` is that of all connections of the worker; `spawn` starts a task in its task group."""
         self._responder = responder
         self._ready_reply = no_reply if recorder.is_strict else hot.reply
         self._guard = guard
         self._tally = tally
         self._recorder = recorder
+        self._turn = turn
         self._port = b""
         self._sender: Party = None
         self._record = recorder.native
@@ -98,6 +101,12 @@ class TcpConnection(asyncio.Protocol):
                 cell, reply, subject = ready
                 cell += _TO_TCP
                 asked = self._port + data[8:12]
+                turn = self._turn
+                if not turn.alone:
+                    answer = self._sender, asked, subject, cell
+                    turn.add(answer, (self._transport, reply, data), started)
+                    return
+                turn.alone -= 1
                 if self._record(self._sender, asked, subject, cell, started) < 0:
                     self._tally.happened(Event.OVERLOADED)
                     self._transport.write(self._responder.refuse_as_busy(data))
@@ -105,12 +114,14 @@ class TcpConnection(asyncio.Protocol):
                 self._transport.write(reply)
                 self._tally.answered(cell, perf_counter_ns() - started)
                 return
+        self._turn.settle(self._transport)
         if not self._last_word:
             self._frames.feed(data)
             self._take_messages(started)
 
     def eof_received(self) -> bool:
         """Called by the event loop: the client sends no more, but may well wait for the answers that are being made."""
+        self._turn.settle(self._transport)
         if self._is_ordinary:
             self._queue.append(b"")
         return self._is_ordinary
@@ -125,6 +136,7 @@ class TcpConnection(asyncio.Protocol):
 
     def close_idle(self) -> None:
         """See `Guard`; what the client has not read until now is thrown away."""
+        self._turn.forget(self._transport)
         self._transport.abort()
 
     def give_away(self, give: Callable[[int], bool]) -> None:
@@ -133,6 +145,7 @@ class TcpConnection(asyncio.Protocol):
         `give` is told the descriptor, and returns whether it was taken; who logged in here is a stranger there.
         """
         transport = self._transport
+        self._turn.settle(transport)
         if (
             self._is_ordinary
             or self.request_began_ns

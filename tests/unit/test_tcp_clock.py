@@ -4,6 +4,7 @@ import asyncio
 
 from resolver.freshness import Freshness
 from resolver.frontends.tcp import TcpConnection
+from resolver.frontends.turn import Turn
 from resolver.guard import Guard
 from resolver.hot import HotWire
 from resolver.observe import CELL_COUNT, Tally
@@ -34,9 +35,9 @@ async def test_client_that_always_has_begun_its_next_request_is_not_slow() -> No
     hot = HotWire(Freshness(), max_entries=0, max_bytes=0)
     request = site_request()
     async with asyncio.TaskGroup() as tasks:
-        connection = TcpConnection(
-            Web().responder, hot, guard, tally, NoRecorder(), tasks.create_task
-        )
+        responder, recorder = Web().responder, NoRecorder()
+        turn = Turn(responder, tally, recorder)
+        connection = TcpConnection(responder, hot, guard, tally, recorder, turn, tasks.create_task)
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: connection, "127.0.0.1", 0)
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
