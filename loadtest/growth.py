@@ -5,8 +5,10 @@
 A node for each size, each with a corpus of its own, all at once on one machine.  The same number of answers is asked of
 each, drawn from all its records: from memory, which holds just these, and cold from Postgres, each key once, Redis
 emptied before.  The sizes take turns, so what disturbs a round disturbs all alike.  Cost is processor time; targets
-are held against the best rounds, since others on a machine only ever add.  Ten million records take about 12 GB of
+are held against the best rounds, since others on a machine only ever add.  Ten million records take about 20 GB of
 disk below the directory for temporary files, and 4.5 GB for the corpus (--corpora keeps it there for the next time).
+With --copies-of N only N are loaded, and copied inside Postgres until there are enough: minutes instead of an hour on a
+machine that others use.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from loadtest import cpu
+from loadtest.copies import fill, spread
 from loadtest.exchange import Exchange
 from loadtest.figures import Measured, Scenario, Target
 from loadtest.generator_udp import prepare_udp
@@ -76,6 +79,13 @@ class Growth:
         return {"records": self.records, "loaded": self.loaded.as_json(), "held": held, **rows}
 
 
+class Source(NamedTuple):
+    """Where corpora are kept, and how many records are loaded before they are copied (0: all are loaded)."""
+
+    corpora: Path
+    loaded: int = 0
+
+
 class _Size(NamedTuple):
     """A node with so many records, and what of it is measured."""
 
@@ -90,10 +100,11 @@ def grow(
     *,
     seconds: float,
     rounds: int,
-    corpora: Path | None = None,
+    source: Source | None = None,
 ) -> list[Growth]:
     """Load corpora of these sizes into nodes of their own, and measure look-ups all over them, in turns."""
-    made = [_make(stand, records, seconds, say, corpora or stand.directory) for records in sizes]
+    given = source or Source(stand.directory)
+    made = [_make(stand, records, seconds, say, given) for records in sizes]
     for turn in range(rounds):
         for each in made:
             each.found.memory.runs.append(each.found.memory.measure())
@@ -104,24 +115,26 @@ def grow(
 
 
 def _make(
-    stand: Stand, records: int, seconds: float, say: Callable[[str], None], corpora: Path
+    stand: Stand, records: int, seconds: float, say: Callable[[str], None], source: Source
 ) -> _Size:
     say(f"growth: {records:,} records")
-    corpus = make_corpus(corpora, records)
+    first = min(records, source.loaded or records)
+    corpus = make_corpus(source.corpora, first)
     full = stand.start_node(f"grown-{records}", {**roomy(ASKED), **_ALONE})
     began = wal_of(full)
-    loaded = load_corpus(full, corpus, records)
+    loaded = load_corpus(full, corpus, first)
     say(str(loaded))
+    times = asyncio.run(fill(full.settings.database_url, records)) if records > first else 0
     asyncio.run(_settle(full))
     wal = wal_of(full) - began
     stand.stop(full)
     full, start = _start_again(stand, full)
-    sample = draw(corpus, min(records, 2 * ASKED))
+    sample = spread(draw(corpus, min(first, 2 * ASKED)), times)
     exchanges = list(filter(fits_datagram, learn_native(full.native, sample)))[:ASKED]
     prepare_udp(full.native, exchanges, once=True)()
     held = Held(tables_of(full), wal, memory_of(full), *start)
     say(f"tables, MB: {megabytes(held.tables)}; memory, MB: {megabytes(held.memory)}")
-    return _rows(stand, full, loaded, held, exchanges, seconds)
+    return _rows(stand, records, full, loaded, held, exchanges, seconds)
 
 
 def _start_again(stand: Stand, full: Node) -> tuple[Node, tuple[float, float]]:
@@ -145,6 +158,7 @@ async def _settle(node: Node) -> None:
 
 def _rows(
     stand: Stand,
+    records: int,
     full: Node,
     loaded: Loaded,
     held: Held,
@@ -152,7 +166,7 @@ def _rows(
     seconds: float,
 ) -> _Size:
     """Start a second node without memory on the same stores, and return the rows of both."""
-    records, redis_url = loaded.records, database_of(full.settings.redis_url, 1)
+    redis_url = database_of(full.settings.redis_url, 1)
     stores = {"DATABASE_URL": full.settings.database_url, "REDIS_URL": redis_url}
     bare = stand.start_node(f"bare-{records}", {**stores, **NO_MEMORY, **_ALONE})
     subjects = full.subject(), bare.subject(stores_of=full)
@@ -245,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say,
             seconds=chosen.seconds,
             rounds=chosen.rounds,
-            corpora=chosen.corpora,
+            source=Source(chosen.corpora or stand.directory, chosen.copies_of),
         )
     print(f"{ASKED:,} answers asked of each size, and held in memory", *lines(growths), sep="\n")
     for target in growth_targets(growths):
@@ -265,6 +279,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a warm run")
     parser.add_argument("--corpora", type=Path, metavar="DIR", help="where corpora are kept")
+    parser.add_argument(
+        "--copies-of",
+        type=int,
+        default=0,
+        metavar="N",
+        help="load N records only, and fill up with copies of them inside Postgres (`loadtest.copies`)",
+    )
     parser.add_argument("--nice", type=int, default=0, metavar="N", help="as of loadtest.bench")
     parser.add_argument("--out", type=Path, default=Path("growth.json"))
     return parser.parse_args(arguments)
