@@ -13,7 +13,7 @@ from loadtest.exchange import Exchange
 from loadtest.openloop_http import OpenHttp
 from loadtest.openloop_tcp import OpenTcp
 from loadtest.openloop_udp import OpenUdp
-from loadtest.plan import Plan
+from loadtest.plan import LOST_SECONDS, Plan
 from loadtest.run import Prepared
 
 TRANSPORTS: Mapping[str, type[OpenUdp | OpenTcp | OpenHttp]] = {
@@ -33,12 +33,14 @@ def prepare_open(
     seconds: float,
     warm_seconds: float = 1.0,
     connections: int = CONNECTIONS,
+    patience: float = LOST_SECONDS,
 ) -> Prepared:
     """Return a run over the exchanges, round and round, `rate` questions a second for `warm_seconds` and `seconds`.
 
     `transport` is udp, tcp (native messages, several under way on each connection) or http (one under way on each;
-    who finds none free waits, and that counts).  `connections` are sockets, over UDP source ports.
+    who finds none free waits, and that counts).  `connections` are sockets, over UDP source ports.  What has no
+    answer after `patience` seconds is lost.
     Raises KeyError for another transport; ValueError when nothing would be asked; OSError when nobody listens.
     """
-    plan = Plan(rate, seconds, warm_seconds)
+    plan = Plan(rate, seconds, warm_seconds, patience)
     return TRANSPORTS[transport](address, exchanges, plan, connections).run

@@ -1,7 +1,7 @@
 """Open loop over HTTP: one question under way on each kept-open connection; who finds none free waits for the next.
 
 The waiting counts, since a question's latency begins when it is due.  What was under way on a connection that breaks,
-or that says nothing for LOST_SECONDS, is lost, and another takes its place.
+or that says nothing for the plan's patience, is lost, and another takes its place.
 """
 
 from collections import deque
@@ -12,7 +12,7 @@ from loadtest.exchange import Exchange
 from loadtest.generator_http import check_http
 from loadtest.openstreams import READ_BYTES, OpenStream, Streams
 from loadtest.pace import Pace
-from loadtest.plan import LOST_SECONDS, Plan, Tally
+from loadtest.plan import Plan, Tally
 from loadtest.streams import WrongAnswer
 
 _SILENT_TURNS = 4096  # how often silent connections are looked for: every few thousand turns
@@ -115,7 +115,7 @@ class OpenHttp(Pace):
 
     def _replace_silent(self, now: float) -> None:
         for stream in list(self._streams.all):
-            if stream.number >= 0 and now - stream.began > LOST_SECONDS:
+            if stream.number >= 0 and now - stream.began > self.plan.patience:
                 self._replace(stream)
 
     def _replace(self, stream: OpenStream) -> None:

@@ -8,7 +8,7 @@ import select
 from abc import ABC, abstractmethod
 from time import perf_counter
 
-from loadtest.plan import IDLE_SECONDS, LOST_SECONDS, Plan, Tally
+from loadtest.plan import IDLE_SECONDS, Plan, Tally
 from loadtest.run import Run
 
 
@@ -59,7 +59,7 @@ class Pace(ABC):
             self.tally.run.waited += perf_counter() - now
 
     def _await_rest(self) -> None:
-        end = perf_counter() + LOST_SECONDS
+        end = perf_counter() + self.plan.patience
         while self.is_owed() and (now := perf_counter()) < end:
             self.epoll.poll(end - now)
             self.receive()

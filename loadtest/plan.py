@@ -11,7 +11,7 @@ from time import perf_counter
 from loadtest.run import Run
 
 LATE_SECONDS = 0.25  # RFC 8219 §9: a question counts as answered within this time
-LOST_SECONDS = 1.0  # no answer for so long: it does not come any more
+LOST_SECONDS = 1.0  # no answer for so long: it does not come any more (unless said otherwise)
 BEHIND_SECONDS = (
     0.001  # sent so long after its moment: the generator was too slow, or kept from its core
 )
@@ -22,15 +22,21 @@ _FOLDED_AT = 512
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`rate` questions a second for `warm_seconds` and then `seconds`."""
+    """`rate` questions a second for `warm_seconds` and then `seconds`; what has no answer after `patience` is lost."""
 
     rate: float
     seconds: float
     warm_seconds: float
+    patience: float = LOST_SECONDS
 
     def __post_init__(self) -> None:
         """Raises ValueError when nothing would be asked."""
-        if self.rate <= 0 or self.warm_seconds < 0 or self.rate * self.seconds < 1:
+        if (
+            self.rate <= 0
+            or self.warm_seconds < 0
+            or self.patience <= 0
+            or self.rate * self.seconds < 1
+        ):
             raise ValueError(f"no question is due in {self}")
 
     @property
@@ -63,7 +69,7 @@ class Tally:
     @property
     def end(self) -> float:
         """When the generator gives up what it has not asked yet."""
-        return self.begin + self._plan.total / self._plan.rate + LOST_SECONDS
+        return self.begin + self._plan.total / self._plan.rate + self._plan.patience
 
     def is_behind(self, number: int, now: float) -> bool:
         """True when this question was due more than BEHIND_SECONDS ago."""

@@ -1,15 +1,15 @@
 """Ring: native questions under way, each found again by the request id in its answer.
 
 Slot i holds exchange i modulo their number under the request id i, and is asked again when all the others have been,
-LOST_SECONDS later at the earliest; what has no answer by then is lost.  Ids are in the machine's byte order, as in
-`generator_udp`.  Law: a slot's mark is 0 while no answer is owed, else WARM or COUNTED, as its question is.
+the plan's patience later at the earliest; what has no answer by then is lost.  Ids are in the machine's byte order, as
+in `generator_udp`.  Law: a slot's mark is 0 while no answer is owed, else WARM or COUNTED, as its question is.
 """
 
 from collections.abc import Sequence
 from math import ceil
 
 from loadtest.exchange import BODY_AT, Exchange, numbered
-from loadtest.plan import LOST_SECONDS, Plan, Tally
+from loadtest.plan import Plan, Tally
 
 WARM, COUNTED = 1, 2
 MOST_SLOTS = 1 << 20
@@ -20,7 +20,7 @@ class Ring:
 
     def __init__(self, exchanges: Sequence[Exchange], plan: Plan, tally: Tally) -> None:
         """Raises ValueError when there is nothing to ask, or the rate needs more than MOST_SLOTS."""
-        rounds = ceil(plan.rate * LOST_SECONDS / max(len(exchanges), 1))
+        rounds = ceil(plan.rate * plan.patience / max(len(exchanges), 1))
         self.size = len(exchanges) * rounds
         if not 0 < self.size <= max(MOST_SLOTS, len(exchanges)):
             raise ValueError(f"{len(exchanges)} exchanges at {plan.rate:g} a second")
