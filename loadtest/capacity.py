@@ -196,6 +196,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--rows", default="", metavar="A,B", help="these rows or groups; default: all"
     )
     parser.add_argument("--quick", action="store_true", help="small and short: does it work?")
+    parser.add_argument("--seconds", type=float, help="length of one run")
+    parser.add_argument("--repeats", type=int, help="runs of each row")
     parser.add_argument(
         "--shares",
         type=shares_of,
@@ -213,7 +215,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(highlight=False)
     console.width = max(console.width, TABLE_COLUMNS)
     effort = QUICK if chosen.quick else FULL
-    effort = replace(effort, shares=chosen.shares or effort.shares)
+    extent = replace(
+        effort.extent,
+        seconds=chosen.seconds or effort.extent.seconds,
+        repeats=chosen.repeats or effort.extent.repeats,
+    )
+    effort = replace(effort, extent=extent, shares=chosen.shares or effort.shares)
     rows = measure(console, names, effort, chosen.nice)
     print_rows(console, rows)
     print_reference(console)
