@@ -23,6 +23,7 @@ from node.process import tether
 from node.process.child import LIFELINE, Child, Program
 from node.process.home import Home
 from node.process.lock import DataDirectory
+from node.process.machine import MEBIBYTE, buffer_bytes, memory_bytes
 from node.process.probe import ping_redis
 from node.store.database import StoreUnavailable, connect
 
@@ -88,7 +89,7 @@ def _options(home: Home, settings: Settings) -> list[str]:
         "unix_socket_directories": str(home.sockets),
         "unix_socket_permissions": "0700",
         "max_connections": str(60 + WORKER_CONNECTIONS * settings.workers),
-        "shared_buffers": "128MB",
+        "shared_buffers": f"{buffer_bytes(memory_bytes()) // MEBIBYTE}MB",
         "max_wal_size": "2GB",
         "wal_compression": "pglz",  # this build has no lz4
         "checkpoint_timeout": "15min",

@@ -18,6 +18,7 @@ from node.process.account import OURSELVES, choose_account
 from node.process.embedded import WORKER_CONNECTIONS, Server, embed_postgres, embed_valkey
 from node.process.home import Home, open_home
 from node.process.lock import DataDirectory
+from node.process.machine import buffer_bytes, memory_bytes
 from node.process.probe import ping_redis
 from node.registry.searching import MAX_SEARCHES
 from node.store.listing import LIST_CONNECTIONS
@@ -91,6 +92,10 @@ async def test_postgres_is_careful_and_listens_on_no_network(place: Place) -> No
         }.items():
             assert await ask(server.url, f"show {setting}") == value
         assert await ask(server.url, "select current_database()") == "idnode"
+        pages = await ask(
+            server.url, "select setting from pg_settings where name = 'shared_buffers'"
+        )
+        assert int(pages) * 8192 == buffer_bytes(memory_bytes())
     assert place.home.sockets.stat().st_mode & 0o077 == 0
 
 
