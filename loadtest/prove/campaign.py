@@ -26,7 +26,7 @@ from node.ledger.note import Note, verify
 
 MINUTES = 60  # that the campaign may last
 ADOPTED_SECONDS = 3.0  # in which every worker has heard of it: they look once a second
-COSIGNED_SECONDS = 30.0
+COSIGNED_SECONDS = 60.0
 QUIET_TRIES = 50
 _PAUSE_SECONDS = 0.2
 

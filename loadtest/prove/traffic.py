@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 
 from loadtest.exchange import Exchange, numbered
 from loadtest.generator_http import prepare_http
@@ -129,9 +130,11 @@ class Traffic:
         return prepare_udp(address, _some(exchanges, count), once=True, sockets=sockets)
 
     def _open(self, protocol: str, rate: float, seconds: float) -> Prepared:
+        """Each question has an id of its own: one that came twice in 30 s would be one resolution in every figure."""
+        asked = ceil(rate * (seconds + WARM_SECONDS)) + 1
         return prepare_open(
             self._addresses[protocol],
-            self._exchanges[protocol],
+            _some(self._exchanges[protocol], asked),
             transport=_TRANSPORTS[protocol],
             rate=rate,
             seconds=seconds,
