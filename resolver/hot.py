@@ -3,7 +3,7 @@
 Most answers of a busy node come from here, so entries are plain tuples of bytes and integers (the garbage collector
 leaves such tuples alone) and a table is two dicts, young and old, that approximate least-recently-used.  Laws:
 
-1. an entry is made only from a reply that went the ordinary way, for the stored spelling (replies echo the spelling);
+1. an entry is made only from a reply as the ordinary way gives it, for the stored spelling (replies echo the spelling);
 2. `drop(key)` removes every entry of a changed record, and a reply read before that change is not let in; nor is one
    that was decided before everything, or all below a prefix, was dropped (`era`);
 3. what a front end does not fully understand has no entry, and goes the ordinary way;
@@ -38,6 +38,7 @@ _JSON_START = (
     b"HTTP/1.1 200 OK\r\ndate: %b\r\ncontent-type: application/json;charset=utf-8\r\n"
     b"access-control-allow-origin: *\r\n"
 )
+_BUSY = b"HTTP/1.1 503 Service Unavailable\r\n"
 _JSON_TAIL = b"%b%bcontent-length: %d\r\n\r\n"
 COMPRESSED_FROM_BYTES = (
     1_024  # the application compresses such bodies when it may; a ready reply is never compressed
@@ -275,11 +276,11 @@ class HotHttp(HotTable):
 
     def remember(
         self, raw_path: bytes, body: bytes, answer: Answer, key: bytes, counted: int, era: int
-    ) -> None:
-        """Take in the JSON body that a plain GET of this path was answered with, the ordinary way."""
+    ) -> bytes:
+        """Take in the JSON body that a plain GET of this path is answered with; return what follows `start` then."""
         stored = answer.stored
         if answer.status is not Status.FOUND or stored is None:
-            return
+            return b""
         expires_ns = perf_counter_ns() + stored.ttl_seconds * _NS
         vary = _VARY if len(body) >= COMPRESSED_FROM_BYTES else b""
         tag = _ETAG % stored.version if stored.version else b""
@@ -292,6 +293,12 @@ class HotHttp(HotTable):
         subject = self.subject_of(key)
         entry = (expires_ns, counted, False, b"", tail, key, stored.serial, b"", subject)
         self.put(raw_path, entry, era)
+        return tail
+
+    def busy(self, body: bytes) -> bytes:
+        """Return the response that says with this JSON body that a record cannot be read at the moment."""
+        head = _BUSY + self.start.partition(b"\r\n")[2]
+        return b"".join((head, _JSON_TAIL % (b"", b"", len(body)), body))
 
     def accepts(self, block: bytes) -> bool:
         """True when no header of this block asks for anything but the plain JSON answer on a kept connection."""

@@ -6,7 +6,7 @@ All front ends ask here, so HTTP and the native protocol cannot disagree.  Rules
 from dataclasses import replace
 
 from resolver.answer import Answer, Question, Status, Stored
-from resolver.identifier import Identifier, Scheme
+from resolver.identifier import Identifier, IdentifierError, Scheme
 from resolver.schemes import parse, parse_handle
 from resolver.source import NEWEST, Prefixes, Source, SourceUnavailable, Vault, Whole
 from resolver.wire import HandleValue, Permission, SiteData, decode_values, encode_site
@@ -53,6 +53,24 @@ class Resolver:
     def detect(self, text: str, scheme: Scheme | None = None) -> Identifier:
         """Parse text of any scheme, or of the one named.  Raises IdentifierError."""
         return parse(text, scheme, case_sensitive=self._case_sensitive)
+
+    async def find(self, name: bytes) -> tuple[Identifier, Answer] | None:
+        """Return what `resolve` answers to a plain question for a handle, spelled as it is stored, when that is FOUND
+        or UNAVAILABLE; None for all else.
+        """
+        try:
+            identifier = self.identify(name)
+        except IdentifierError:
+            return None
+        if identifier.is_prefix_handle or not self._prefixes.is_homed(identifier.prefixes[0]):
+            return None
+        try:
+            stored = await self._source.lookup(identifier.key)
+        except SourceUnavailable:
+            return identifier, Answer(Status.UNAVAILABLE, message=BUSY)
+        if stored.handle != name or stored.wire[:4] == bytes(4):
+            return None
+        return identifier, Answer(Status.FOUND, stored.tier, stored)
 
     async def resolve(self, question: Question) -> Answer:
         """Return what this server knows, a referral, or why not; raises nothing for what a caller can ask."""

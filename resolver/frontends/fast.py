@@ -10,9 +10,10 @@ holds both ways to the same answers.
 """
 
 import asyncio
+import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from time import perf_counter_ns
 from typing import Any, Self, cast
@@ -26,6 +27,7 @@ from resolver.guard import Guard
 from resolver.hot import HotHttp
 from resolver.httplogin import CERTIFICATE
 from resolver.observe import CELL_COUNT, Tally
+from resolver.plain import PlainAnswer, PlainReads
 from resolver.recorder import NoRecorder, Party, Recorder
 
 FAST_PATH = b"GET /api/handles/"
@@ -34,6 +36,7 @@ MAX_PIPELINED = 64  # requests of one connection that wait for the answer before
 HANDSHAKE_SECONDS = 10.0  # of TLS
 QUIET_SECONDS = 0.25  # that a client has to close its end of a connection whose other end we closed
 NOTHING_HOT = HotHttp(Freshness(), max_entries=1, max_bytes=1)  # nothing is ever in it
+_PLAIN_PATH = re.compile(rb"[\w./:~!$&'()*+,;=@-]+")  # nothing to decode, no query
 _LINE_END = b" HTTP/1.1\r\n"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
@@ -63,6 +66,8 @@ class FastHttp(HttpToolsProtocol):
     guard: Guard
     tally: Tally
     recorder: Recorder
+    reads: PlainReads | None = None  # answers what is not ready
+    spawn: Callable[[Coroutine[Any, Any, None]], object]
 
     @classmethod
     def behind(cls, guard: Guard) -> "type[FastHttp]":
@@ -83,6 +88,8 @@ class FastHttp(HttpToolsProtocol):
         self.unread_since_ns = 0
         self._is_in_head = False
         self._head_bytes = 0
+        self._is_reading = False  # a plain read is under way, past uvicorn
+        self._later = b""  # what came meanwhile
         self.is_last = False  # the next answer is
         self._last: RequestResponseCycle | None = None
         self._has_ended = False  # we have said that no more will come
@@ -130,6 +137,16 @@ class FastHttp(HttpToolsProtocol):
                     self._write(hot.start + ready[4])
                     self.tally.answered(ready[1], perf_counter_ns() - started)
                     return
+            elif self.reads is not None and self._may_read(path, data[end + 11 :]):
+                self._begin_reading(self.reads, path, data, started)
+                return
+        if self._is_reading:
+            self._later += data
+            return
+        self._take(data, started)
+
+    def _take(self, data: bytes, started: int) -> None:
+        """Go the ordinary way."""
         if self._has_ended:
             return
         if not self.request_began_ns:
@@ -143,6 +160,52 @@ class FastHttp(HttpToolsProtocol):
             if self._head_bytes > MAX_HEAD_BYTES:
                 self.transport.write(_TOO_LARGE)
                 self.transport.close()
+
+    def _may_read(self, path: bytes, block: bytes) -> bool:
+        """True for a request whose answer is what stands below this path."""
+        is_usual = block == self._block or self._is_usual(block)
+        return is_usual and not self.is_last and _PLAIN_PATH.fullmatch(path) is not None
+
+    def _begin_reading(self, reads: PlainReads, path: bytes, data: bytes, started: int) -> None:
+        self._is_reading, self.request_began_ns = True, started
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+        self.flow.pause_reading()
+        self.spawn(self._read(reads, path, data, started))
+
+    async def _read(self, reads: PlainReads, path: bytes, data: bytes, started: int) -> None:
+        """Answer one plain read; what cannot be answered so goes the ordinary way, as it came."""
+        try:
+            answer = await reads.read(path)
+        except BaseException:
+            self.transport.abort()
+            raise
+        self._is_reading, self.request_began_ns = False, 0
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if answer is None or self.is_last or not self._is_recorded(answer):
+            self.request_began_ns = started
+            self._take(data, started)
+        else:
+            self._write(answer.response)
+            self.last_used_ns = perf_counter_ns()
+            self.tally.answered(answer.cell, self.last_used_ns - started)
+        if self._later:
+            later, self._later = self._later, b""
+            self.data_received(later)
+
+    def _is_recorded(self, answer: PlainAnswer) -> bool:
+        recorder = self.recorder
+        subject, now_ns = recorder.subject(answer.key), perf_counter_ns()
+        return recorder.http(self._party, subject, answer.cell, now_ns) >= 0
+
+    def shutdown(self) -> None:
+        """Called by uvicorn when the server is to end."""
+        if self._is_reading:
+            self.is_last = True
+        else:
+            super().shutdown()
 
     def _is_usual(self, block: bytes) -> bool:
         """True for a header block that changes nothing; it is then the connection's newest."""
@@ -192,7 +255,8 @@ class FastHttp(HttpToolsProtocol):
 
     def is_answering(self) -> bool:
         """See `Guard`."""
-        return self.cycle is not None and not self.cycle.response_complete
+        is_busy = self.cycle is not None and not self.cycle.response_complete
+        return is_busy or self._is_reading
 
     def is_held(self) -> bool:
         """See `Guard`."""

@@ -20,7 +20,8 @@ Laws, which make a Redis that was down, flushed, cut off or restored from an old
 import asyncio
 import struct
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from itertools import islice, repeat
 from typing import Any, NamedTuple, TypeVar
 
 from redis.asyncio import Redis
@@ -38,6 +39,7 @@ _GAP_SECONDS = 1.0
 _TOMBSTONE_SECONDS = 600
 _MAX_WAITING_PUTS = 20_000
 _BATCH_KEYS = 512
+_FETCHES = 2  # under way at once; meanwhile questions gather, so the more there is to do, the less each one costs
 _TOMBSTONES = 5_000  # in one script: it holds up everybody who asks this Redis
 
 _PUT = """
@@ -132,6 +134,7 @@ class RedisTier:
         self._put_script = client.register_script(_PUT)
         self._apply_script = client.register_script(_APPLY)
         self._waiting: dict[bytes, asyncio.Future[Stored | None]] = {}
+        self._fetching = 0  # MGETs under way
         self._puts: dict[bytes, Stored] = {}
         self._wake = asyncio.Event()
         self._down_until = 0.0  # on the clock of the event loop, as the next one
@@ -158,7 +161,7 @@ class RedisTier:
         return stored
 
     def _ask(self, key: bytes) -> "asyncio.Future[Stored | None]":
-        """Join the MGET that all misses of this tick of the loop share."""
+        """Join the MGET that all misses share which come in this tick of the loop, or while others are under way."""
         if (future := self._waiting.get(key)) is None:
             loop = asyncio.get_running_loop()
             if not self._waiting:
@@ -167,11 +170,16 @@ class RedisTier:
         return future
 
     def _dispatch(self) -> None:
-        waiting, self._waiting = self._waiting, {}
-        keys = list(waiting)
-        for start in range(0, len(keys), _BATCH_KEYS):
-            batch = keys[start : start + _BATCH_KEYS]
-            self._spawn(self._fetch({key: waiting[key] for key in batch}))
+        """Ask for what waits, as far as an MGET is free for it; nobody waits for a Redis that is down."""
+        if self._waiting and _now() < self._down_until:
+            waiting, self._waiting = self._waiting, {}
+            _settle(waiting, repeat(None))
+        while self._waiting and self._fetching < _FETCHES:
+            batch = dict(islice(self._waiting.items(), _BATCH_KEYS))
+            for key in batch:
+                del self._waiting[key]
+            self._fetching += 1
+            self._spawn(self._fetch(batch))
 
     async def _fetch(self, waiting: "dict[bytes, asyncio.Future[Stored | None]]") -> None:
         found: list[Stored | None] = [None] * len(waiting)
@@ -184,9 +192,9 @@ class RedisTier:
         except (RedisError, OSError, TimeoutError):
             self._fail()
         finally:
-            for future, stored in zip(waiting.values(), found, strict=True):
-                if not future.done():
-                    future.set_result(stored)
+            _settle(waiting, found)
+            self._fetching -= 1
+        self._dispatch()  # not when cancelled: nothing is begun any more
 
     def _read(self, data: Any, keys: list[bytes], values: list[Any]) -> list[Stored | None]:
         """Decode what law 1 allows."""
@@ -277,6 +285,14 @@ class RedisTier:
                     arguments += [ttl, _encode(stored, time.time() + ttl)]
             if arguments:
                 await _in_time(self._put_script(keys=names, args=arguments))
+
+
+def _settle(
+    waiting: "dict[bytes, asyncio.Future[Stored | None]]", found: Iterable[Stored | None]
+) -> None:
+    for future, stored in zip(waiting.values(), found, strict=False):
+        if not future.done():
+            future.set_result(stored)
 
 
 def _encode(stored: Stored, expires: float) -> bytes:
