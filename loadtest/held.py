@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from loadtest import cpu
@@ -24,6 +25,7 @@ _TABLES = """
 select coalesce(json_object_agg(relname, pg_total_relation_size(oid)), '{}') from pg_class
 where relkind = 'r' and relnamespace = current_schema()::regnamespace
 """
+_SERIAL = "select serial from change_counter"
 _WAL = "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint"
 
 
@@ -59,6 +61,29 @@ def _rollup(pid: int, field: str) -> int:
             if name == field:
                 return int(value.split()[0]) * 1024
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What Postgres has written: changes, bytes of its log, bytes of each table."""
+
+    changes: int
+    wal: int
+    tables: Mapping[str, int]
+
+    @classmethod
+    def read(cls, node: Node) -> "Stored":
+        """Ask a node's Postgres."""
+        return cls(int(ask(node, _SERIAL)[0]), wal_of(node), tables_of(node))
+
+    def since(self, before: "Stored") -> str:
+        """Say what a change added since then, in bytes, in the log and in the tables that grew."""
+        changes = max(1, self.changes - before.changes)
+        grown = {name: size - before.tables.get(name, 0) for name, size in self.tables.items()}
+        ordered = sorted(((size // changes, name) for name, size in grown.items()), reverse=True)
+        tables = ", ".join(f"{name} {size:,}" for size, name in ordered if size > 0)
+        wal = (self.wal - before.wal) // changes
+        return f"bytes a change, of {changes:,}: log {wal:,}; {tables or 'no table grew'}"
 
 
 def tables_of(node: Node) -> Mapping[str, int]:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from loadtest.administrators import SETTINGS, settle
 from loadtest.fuzz_ports import log_faults
+from loadtest.held import Stored
 from loadtest.report import machine, write_json
 from loadtest.scenarios import Extent, learn
 from loadtest.sizes import load_corpus, make_corpus
@@ -62,7 +63,9 @@ class Soak:
         self._auditor.seal(node)
         before, scraped = in_ledger(ledger_of(node))[0], scrape(node)
         tally.scrapes.append((time.time(), scraped.total()))
+        stored = Stored.read(node)
         written = self._ask(rates)
+        self.account.stored = Stored.read(node).since(stored)
         self.account.written = len(written.done) + len(written.newest)
         self._count()
         tally.faults += differences("in all", tally.ledger, tally.prometheus)

@@ -66,6 +66,7 @@ class Account:
     behind: int = 0
     seconds: float = 0.0
     written: int = 0
+    stored: str = ""
     verdict: str = ""
     faults: list[str] = field(default_factory=list)
 
@@ -105,6 +106,7 @@ class Account:
         for transport, seen in self.latencies.items():
             p50, p99, most = (1e3 * seen.percentile(share) for share in (50, 99, 100))
             yield f"{transport:5} from the due moment, ms: p50 {p50:.2f}, p99 {p99:.2f}, longest {most:.1f}"
+        yield self.stored
         yield f"private memory, its rise with the error at 99.9 % (judged from {JUDGED_SECONDS:.0f} s on):"
         for name, slope in sorted(self.memory.slopes().items()):
             yield f"{name:18}{slope}"
@@ -118,6 +120,7 @@ class Account:
             "latencies": {name: each.as_json() for name, each in self.latencies.items()},
             "late": self.late,
             "written": self.written,
+            "stored": self.stored,
             "memory": self.memory.series,
             "slopes": {name: str(each) for name, each in self.memory.slopes().items()},
         }

@@ -10,7 +10,7 @@ from loadtest.cases import NAMES
 from loadtest.ceiling import Ceiling
 from loadtest.figures import Measured, Scenario
 from loadtest.growth import Growth, Held, growth_targets
-from loadtest.held import kind_of
+from loadtest.held import Stored, kind_of
 from loadtest.run import Run
 from loadtest.sizes import Loaded
 from loadtest.slope import ARENA_BYTES, LEAST_POINTS, Point, fit, parts_of, slope_of
@@ -131,6 +131,15 @@ def test_growth_is_judged_by_the_best_rounds_of_smallest_and_largest() -> None:
 
     assert (warm.figure, cold.figure, p99.figure) == pytest.approx((1.2, 1.5, 1.9))
     assert (warm.is_met, cold.is_met, p99.is_met) == (True, False, True)
+
+
+def test_what_a_change_added_is_told_by_table() -> None:
+    before = Stored(10, 1_000, {"record": 500, "change": 0, "prefix": 7})
+    after = Stored(20, 4_000, {"record": 6_500, "change": 910, "prefix": 7, "version": 30})
+
+    told = after.since(before)
+
+    assert told == "bytes a change, of 10: log 300; record 600, change 91, version 3"
 
 
 @pytest.mark.parametrize(
