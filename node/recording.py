@@ -33,7 +33,7 @@ from resolver.answer import Status, Tier
 from resolver.identifier import Scheme
 from resolver.keys.files import write_unless_there
 from resolver.observe import RESOLUTIONS, Event, Protocol
-from resolver.recorder import REFUSED, Answered, Party, Recorder, Subject
+from resolver.recorder import Answered, Party, Subject
 from resolver.render import CODES
 
 ANNOUNCED_SECONDS = 20.0  # a new node's first policy is in the log long before
@@ -82,7 +82,7 @@ class Notes(NamedTuple):
     agents: AgentNotes
 
 
-class Recording(Recorder):
+class Recording:
     """Implements `resolver.recorder.Recorder` over one lane; `open` makes it."""
 
     def __init__(
@@ -93,6 +93,7 @@ class Recording(Recorder):
         self._counter = counter
         self._numbers = numbers
         self._lane, self._nonces = counter.lane, counter.nonces
+        self.http: Callable[[Party, Subject, int, int], int] = counter.lane.append
         self._announced = AnnouncedFile(directory, robots())
         self._told = _mark(directory)
         self._head = NewestHead(LogFiles(directory))
@@ -115,11 +116,8 @@ class Recording(Recorder):
 
     def native(self, party: Party, asked: bytes, subject: Subject, cell: int, now_ns: int) -> int:
         """See `Recorder`."""
-        try:
-            nonce = short_sha256(asked).digest()
-            return self._lane.append(party, subject, self._named[cell], nonce, now_ns)
-        except NotCounted:
-            return REFUSED
+        requester = party, short_sha256(asked).digest(), self._named
+        return self._lane.append(requester, subject, cell, now_ns)
 
     def natives(self, answers: Sequence[Answered], now_ns: int) -> int:
         """See `Recorder`."""
@@ -139,16 +137,6 @@ class Recording(Recorder):
         """See `Recorder`."""
         asker, nonce, outcomes = party
         return asker, next(self._nonces) if nonce is None else nonce, outcomes
-
-    def http(self, party: Party, subject: Subject, cell: int, now_ns: int) -> int:
-        """See `Recorder`."""
-        asker, nonce, outcomes = party
-        if nonce is None:
-            nonce = next(self._nonces)
-        try:
-            return self._lane.append(asker, subject, outcomes[cell], nonce, now_ns)
-        except NotCounted:
-            return REFUSED
 
     def receipt(self, party: Party, number: int) -> bytes:
         """See `Recorder`."""

@@ -69,7 +69,7 @@ class Recorder(Protocol):
         """Return the same party, all of whose answers belong to one request."""
         ...
 
-    def http(self, party: Party, subject: Subject, cell: int, now_ns: int) -> int:
+    def http(self, party: Party, subject: Subject, cell: int, now_ns: int, /) -> int:
         """Record the answer to an HTTP request, or to one item of it."""
         ...
 

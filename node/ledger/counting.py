@@ -25,9 +25,9 @@ from node.ledger.classes import (
     policy_at,
 )
 from node.ledger.headers import Headers
-from node.ledger.lane import Lane
+from node.ledger.lane import Lane, NotCounted
 from node.ledger.lanefile import LaneError
-from node.ledger.parties import NO_STAMP, UNLIMITED, Asker, Budget, Subject
+from node.ledger.parties import NO_STAMP, UNLIMITED, Asker, Budget, Outcome, Subject
 from node.ledger.record import OTHER_AGENT, UNKNOWN_PREFIX, Class, RecordFlag
 from node.ledger.tags import (
     MINUTE_NS,
@@ -39,6 +39,7 @@ from node.ledger.tags import (
     packed_address,
 )
 from resolver.identifier import PREFIX_HANDLE
+from resolver.recorder import REFUSED
 
 MAX_ASKERS = 65_536  # about 600 bytes each
 MAX_KEPT_AGENT_BYTES = 1_024  # whoever sends more than any browser is decided afresh each time
@@ -98,9 +99,8 @@ class Counter:
     ) -> None:
         """There must be at least one policy; in each minute the one counts that was in force at its beginning."""
         self.lane = lane
-        self.append = lane.append
         self.append_all = lane.append_all
-        self.nonces = _nonces()
+        self.nonces = lane.nonces = _nonces()
         self._askers: dict[str, Asker] = {}
         self._subjects: dict[bytes, Subject] = {}
         lane.renewed = self._renewed
@@ -148,6 +148,15 @@ class Counter:
     def remembered(self) -> int:
         """How many identifiers are remembered."""
         return len(self._subjects)
+
+    def append(
+        self, asker: Asker, subject: Subject, outcome: Outcome, nonce: bytes, now_ns: int
+    ) -> int:
+        """Count one answer of whoever keeps no requester; of `nonce` the first four bytes.  Raises NotCounted."""
+        seq = self.lane.append((asker, nonce, (outcome,)), subject, 0, now_ns)
+        if seq == REFUSED:
+            raise NotCounted("the answer could not be recorded")
+        return seq
 
     async def committed(self, seq: int) -> None:
         """Wait for the disk, if the lane is strict.  Raises NotCounted."""

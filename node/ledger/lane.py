@@ -15,8 +15,9 @@ import os
 import struct
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import repeat
 from pathlib import Path
 from typing import Self
 
@@ -36,7 +37,7 @@ from node.ledger.lanefile import (
 )
 from node.ledger.laneterms import Clocks, LaneTerms
 from node.ledger.openfile import EpochNumbers, OpenFile
-from node.ledger.parties import NO_STAMP, Asker, Counted, Outcome, Subject
+from node.ledger.parties import NO_STAMP, Counted, Outcome, Requester, Subject
 from node.ledger.record import (
     BODY_LAYOUT,
     CRC_LAYOUT,
@@ -46,6 +47,7 @@ from node.ledger.record import (
 from node.ledger.recovery import settle_epochs
 from node.ledger.tags import short_sha256
 from resolver.observe import Event
+from resolver.recorder import REFUSED
 
 LONGEST_EPOCH_NS = 40 * 86_400 * 10**9  # mono_ms would wrap after 49 days
 STEP_US = 10**6  # by which the clocks may come apart
@@ -85,6 +87,7 @@ class Lane:
         self.seq = 0
         self.stamp = NO_STAMP + 1
         self.renewed: Callable[[Subject], Subject] = _as_it_is
+        self.nonces: Iterator[bytes] = repeat(bytes(4))  # for requests without an id
         self.terms = terms
         self._directory = directory
         self._lock = lock
@@ -134,15 +137,14 @@ class Lane:
         opened._flusher.start()
         return opened
 
-    def append(
-        self, asker: Asker, subject: Subject, outcome: Outcome, nonce: bytes, now_ns: int
-    ) -> int:
+    def append(self, party: Requester, subject: Subject, number: int, now_ns: int) -> int:
         """Count one answer, which is final and about to be sent; return its number, 0 when it could not be counted.
 
-        Of `nonce` the first four bytes count; `now_ns` is a reading of the monotonic clock, no older than the one
-        before.  Raises NotCounted when the lane fails closed.
+        `number` is that of its outcome; `now_ns` is a reading of the monotonic clock, no older than the one before.
+        REFUSED: it could not be counted, and the lane fails closed.
         """
         try:
+            asker, nonce, outcomes = party
             now_us = now_ns // 1_000
             t_us = now_us + self._ahead_us
             if t_us >= asker.until_us:
@@ -152,7 +154,7 @@ class Lane:
                 _, id_tag, prefix_no, marks, _ = self.renewed(subject)
             budget = asker.budget
             left = budget.left - 1
-            head, flags = outcome
+            head, flags = outcomes[number]
             seq = self.seq + 1
             body = _pack(
                 seq,
@@ -165,11 +167,11 @@ class Lane:
                 asker.rule,
                 flags + marks + self._clock_flag,
                 asker.agent_no,
-                nonce,
+                next(self.nonces) if nonce is None else nonce,
             )
             _store(self._mapping, seq * RECORD_BYTES + _FIRST_AT, body, crc32(body, self._seed))
         except _TROUBLE as error:
-            return self._append_late(asker, subject, outcome, nonce, now_ns, error)
+            return self._append_late(party, subject, number, now_ns, error)
         budget.left = left
         self.seq = seq
         return seq
@@ -264,19 +266,13 @@ class Lane:
         os.close(self._lock)
 
     def _append_late(
-        self,
-        asker: Asker,
-        subject: Subject,
-        outcome: Outcome,
-        nonce: bytes,
-        now_ns: int,
-        error: Exception,
+        self, party: Requester, subject: Subject, number: int, now_ns: int, error: Exception
     ) -> int:
         """The record had no room, mostly; it gets it in the next epoch."""
         if self.seq >= self._capacity and self._advance():
-            return self.append(asker, subject, outcome, nonce, max(now_ns, self._opened_ns))
+            return self.append(party, subject, number, max(now_ns, self._opened_ns))
         if self.terms.fails_closed:
-            raise NotCounted("the answer could not be recorded") from error
+            return REFUSED
         self._leave_uncounted(now_ns // _US + self._ahead_us, error)
         return 0
 
@@ -285,10 +281,11 @@ class Lane:
     ) -> int:
         """Return how many, from the first on, are counted or may go uncounted."""
         for done, (asker, asked, subject, number) in enumerate(answers):
-            nonce, now_ns = short_sha256(asked).digest(), max(now_ns, self._opened_ns)
-            try:
-                self.append(asker, subject, outcomes[number], nonce, now_ns)
-            except NotCounted:
+            party, now_ns = (
+                (asker, short_sha256(asked).digest(), outcomes),
+                max(now_ns, self._opened_ns),
+            )
+            if self.append(party, subject, number, now_ns) == REFUSED:
                 return done
         return len(answers)
 

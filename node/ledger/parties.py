@@ -5,7 +5,7 @@ record of every clock minute, and a Subject when it bears another stamp than the
 change, and when the dictionary has changed.  Times are microseconds since 1970 UTC, as in a record.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from node.ledger.classes import Identity
 from node.ledger.record import MAX_FLAGS, MAX_PROTO, MAX_RESULT, RecordFlag
@@ -68,6 +68,10 @@ Outcome = tuple[int, int]
 
 A plain tuple of plain numbers: a named one, and flags as an enumeration, cost more than all the rest of a record.
 """
+
+Requester = tuple[Asker, bytes | None, Sequence[Outcome]]
+"""Who sent a request: the caller, the nonce of its id (of which the first four bytes count; None: draw one), and the
+outcomes that its answers may have, by number."""
 
 Counted = tuple[Asker, bytes, Subject, int]
 """An answer to a native message: who asked, the sender's port and the request's id as on the wire, for what, and the

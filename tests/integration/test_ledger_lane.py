@@ -119,7 +119,7 @@ def test_record_says_who_asked_for_what_and_how_it_was_answered(lanes: Path) -> 
     who = ledger.counter.http_asker(ADDRESS, Headers(b"gateway/2.1", "", b"order-1"))
     failed = outcome(Proto.HTTP_JSON, 100, RecordFlag.NONCE_SENT)
     subject = ledger.counter.subject(b"0.NA/88.118")
-    ledger.lane.append(who.asker, subject, failed, who.nonce or b"", ledger.time.monotonic_ns)
+    ledger.counter.append(who.asker, subject, failed, who.nonce or b"", ledger.time.monotonic_ns)
     (record,) = ledger.records()
     ledger.lane.close()
 
@@ -633,7 +633,7 @@ def test_nothing_in_clear_is_written_and_the_key_is_the_nodes_alone(tmp_path: Pa
     told = Headers(agent, "", request, b"a-secret-token")
     for address in ("198.51.100.77", "2001:db8:77::77"):
         who = counter.http_asker(address, told, "127.0.0.1:9001")
-        lane.append(
+        counter.append(
             who.asker, counter.subject(identifier), FOUND, who.nonce or b"", time.perf_counter_ns()
         )
     lane.close()
@@ -754,7 +754,7 @@ def test_client_behind_a_trusted_proxy_is_told_apart_from_it(lanes: Path) -> Non
     for forwarded in ("", ADDRESS):
         who = counter.http_asker("127.0.0.1", Headers(b"gateway/2.1", forwarded))
         now_ns = ledger.time.monotonic_ns
-        ledger.lane.append(who.asker, counter.subject(KEY), FOUND, next(counter.nonces), now_ns)
+        ledger.counter.append(who.asker, counter.subject(KEY), FOUND, next(counter.nonces), now_ns)
     probe, client = ledger.records()
     ledger.lane.close()
 
