@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import uuid
+from argparse import Namespace
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -12,12 +13,15 @@ from pathlib import Path
 import pytest
 
 from loadtest import cpu
+from node.cli import check
 from node.readpath import ReadPath
 from node.store.database import Connection, Database, migrate
 from node.store.replica import ReadDatabase, Replica, ReplicaState, Standing, read_standing
 from resolver.observe import CELL_COUNT, Event, Gauge, Tally, event_cell, gauge_cell
 from resolver.source import NEWEST
 from resolver.wire import HandleValue, encode_values
+from tests.support.clusters import ValkeyCluster
+from tests.support.nodes import ANY_PORTS, eventually
 from tests.support.replicas import replica_of, run_on
 from tests.support.rows import put_changes, put_record
 from tests.support.servers import PostgresServer
@@ -366,3 +370,36 @@ async def test_a_replica_that_fails_a_query_costs_no_answer(pair: Pair) -> None:
         async with ReadDatabase(pair.database.dsn, nowhere, max_connections=1) as reads:
             assert await reads.read(5.0, lambda connection: connection.fetchval("select 5")) == 5
         await nowhere.close()
+
+
+def test_check_says_how_cluster_and_replica_stand(
+    own_postgres: PostgresServer,
+    standby: PostgresServer,
+    own_cluster: ValkeyCluster,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = {
+        **ANY_PORTS,
+        "IDNODE_DATA_DIR": str(tmp_path),
+        "IDNODE_DATABASE_URL": own_postgres.url(name),
+        "IDNODE_REDIS_URL": f"{own_cluster.url},127.0.0.1:1",
+    }
+    for variable, value in given.items():
+        monkeypatch.setenv(variable, value)
+
+    def said(read_url: str) -> str:
+        monkeypatch.setenv("IDNODE_DATABASE_READ_URL", read_url)
+        check.run(Namespace())
+        return capsys.readouterr().out
+
+    eventually(lambda: "replica          is a standby, 0 changes behind" in said(standby.url(name)))
+    with made_on(own_postgres) as other:
+        assert "FAIL  replica          is not a replica" in said(own_postgres.url(other))
+    assert "warn  replica          was promoted" in said(own_postgres.url(name))
+    told = said(NOWHERE)
+    assert "warn  replica          Postgres is not available" in told
+    assert "ok    Redis            3 named nodes answer" in told
+    assert "warn  Redis            Redis at 127.0.0.1:1 cannot be reached" in told

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from node.errors import RegistryError
 from node.process.probe import ping_redis, redis_servers
 from resolver.answer import Tier
-from resolver.tiers.cluster import TAGS, Cluster, lot_of
+from resolver.tiers.cluster import LOTS, TAGS, Cluster, lot_of
 from tests.support.clusters import ClusterNode, ValkeyCluster, wait_until
 from tests.support.truth import Member, Truth, member
 from tests.support.waiting import until
@@ -97,11 +97,25 @@ async def test_a_node_that_hangs_is_waited_for_once_and_not_by_each_of_its_lots(
                 async with asyncio.timeout(0.25):
                     await cluster.lot(one).get(b"%bX" % TAGS[one][0].encode())
             with pytest.raises(RedisError, match="has just failed"):
-                await cluster.lot(other).get(b"%bX" % TAGS[other][0].encode())
+                async with asyncio.timeout(30):
+                    await cluster.lot(other).get(b"%bX" % TAGS[other][0].encode())
             assert await cluster.lot(elsewhere).get(b"%bX" % TAGS[elsewhere][0].encode()) is None
     finally:
         learning.cancel()
         await cluster.aclose()
+
+
+async def test_a_change_leaves_a_tombstone_in_its_own_lot_alone(pair: Pair, truth: Truth) -> None:
+    one, _ = pair
+    truth.write(KEYS[0])
+    one.poll()
+    await one.applied(truth.serial)
+
+    assert await one.is_tombstone(KEYS[0])
+    names = {one.name(key).removesuffix(key) + KEYS[0] for key in KEYS}
+    others = names - {one.name(KEYS[0])}
+    assert len(others) == LOTS - 1
+    assert [await one.client.get(name) for name in others] == [None] * len(others)
 
 
 async def test_a_slot_that_moves_is_found_on_its_new_node(
