@@ -100,11 +100,12 @@ def _clock(turns: range) -> None:
 
 
 def _append(counter: Counter) -> Work:
-    asker, subject, append = counter.asker(_SOURCE), counter.subject(_KEY), counter.append
+    party, subject = (counter.asker(_SOURCE), _NONCE, (_NATIVE,)), counter.subject(_KEY)
+    append = counter.lane.append
 
     def work(turns: range) -> None:
         for _ in turns:
-            append(asker, subject, _NATIVE, _NONCE, perf_counter_ns())
+            append(party, subject, 0, perf_counter_ns())
 
     return work
 
@@ -116,12 +117,13 @@ def _nonce(turns: range) -> None:
 
 
 def _native(counter: Counter) -> Work:
-    asker, subject, append = counter.asker(_SOURCE), counter.subject(_KEY), counter.append
+    asker, subject, outcomes = counter.asker(_SOURCE), counter.subject(_KEY), (_NATIVE,)
+    append = counter.lane.append
 
     def work(turns: range) -> None:
         for _ in turns:
-            nonce = native_nonce(_PORT, _REQUEST_ID)
-            append(asker, subject, _NATIVE, nonce, perf_counter_ns())
+            party = asker, native_nonce(_PORT, _REQUEST_ID), outcomes
+            append(party, subject, 0, perf_counter_ns())
 
     return work
 
@@ -139,11 +141,11 @@ def _together(counter: Counter) -> Work:
 
 def _http(counter: Counter) -> Work:
     asker = counter.http_asker(_SOURCE, Headers(b"gateway/2.1")).asker
-    subject, append, nonces = counter.subject(_KEY), counter.append, counter.nonces
+    party, subject, append = (asker, None, (_HTTP,)), counter.subject(_KEY), counter.lane.append
 
     def work(turns: range) -> None:
         for _ in turns:
-            append(asker, subject, _HTTP, next(nonces), perf_counter_ns())
+            append(party, subject, 0, perf_counter_ns())
 
     return work
 
