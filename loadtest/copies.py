@@ -4,11 +4,14 @@ For a look-up it does not matter who wrote a row, and a load of ten million reco
 others use; copying takes minutes.  A copy has its original's values, and its handle with `-N` behind it.  Records of
 the labelled schemes are not copied, since nothing may stand behind those, and neither are prefixes.  No change is
 announced and no version is written: a node that keeps copies must not have been asked for them before.
+
+The table is not logged from then on, has no index until the copies are there, and is not vacuumed: a look-up by its key
+does not know the difference.
 """
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import ceil
 from random import Random
 
@@ -24,6 +27,18 @@ insert into record (key, prefix, handle, ttl, expires, wire, json, whole, versio
 select key || convert_to($1, 'UTF8'), prefix, handle || convert_to($1, 'UTF8'), ttl, expires, wire, json, whole, 1
 from record where {_COPIED} limit $2
 """  # noqa: S608 - of constants
+_BARE = (
+    "alter table record set unlogged",
+    "alter table record set (autovacuum_enabled = false)",
+    "alter table record drop constraint record_pkey",
+    "drop index record_prefix",
+)
+_WHOLE = (
+    "set maintenance_work_mem = '1GB'",
+    "alter table record add constraint record_pkey primary key (key)",
+    "create index record_prefix on record (prefix, key) where gone is null",
+    "analyze record",
+)
 
 
 async def fill(database_url: str, records: int) -> int:
@@ -32,13 +47,24 @@ async def fill(database_url: str, records: int) -> int:
     try:
         there = await connection.fetchval("select count(*) from record")
         copied = await connection.fetchval(f"select count(*) from record where {_COPIED}")  # noqa: S608
+        await _execute(connection, _BARE)
+        await _copy_all(database_url, records - there, copied)
+        await _execute(connection, _WHOLE)
     finally:
         await connection.close()
-    numbers = iter(range(1, ceil((records - there) / copied) + 1))
+    return int((records - there) // copied)
+
+
+async def _execute(connection: Connection, statements: Sequence[str]) -> None:
+    for statement in statements:
+        await connection.execute(statement, timeout=SECONDS)
+
+
+async def _copy_all(database_url: str, wanted: int, copied: int) -> None:
+    numbers = iter(range(1, ceil(wanted / copied) + 1))
     async with asyncio.TaskGroup() as tasks:
         for _ in range(AT_ONCE):
-            tasks.create_task(_copy(database_url, numbers, copied, records - there))
-    return int((records - there) // copied)
+            tasks.create_task(_copy(database_url, numbers, copied, wanted))
 
 
 async def _copy(database_url: str, numbers: Iterator[int], copied: int, wanted: int) -> None:

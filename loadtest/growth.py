@@ -125,7 +125,7 @@ def _make(
     loaded = load_corpus(full, corpus, first)
     say(str(loaded))
     times = asyncio.run(fill(full.settings.database_url, records)) if records > first else 0
-    asyncio.run(_settle(full))
+    asyncio.run(_settle(full, _SETTLE if not times else _SETTLE[-1:]))
     wal = wal_of(full) - began
     stand.stop(full)
     full, start = _start_again(stand, full)
@@ -146,11 +146,11 @@ def _start_again(stand: Stand, full: Node) -> tuple[Node, tuple[float, float]]:
     return node, (took, spent)
 
 
-async def _settle(node: Node) -> None:
+async def _settle(node: Node, statements: Sequence[str]) -> None:
     """Have done at once what Postgres would do in the minutes after a load."""
     connection = await connect(node.settings.database_url)
     try:
-        for statement in _SETTLE:
+        for statement in statements:
             await connection.execute(statement, timeout=_SETTLE_SECONDS)
     finally:
         await connection.close()
