@@ -22,12 +22,13 @@ from node.registry.encoding import (
 )
 from node.registry.merging import WITHHELD
 from node.registry.names import Name, NameReader
-from node.store.load import PackedRow, join_row, pack_times
-from resolver.answer import MAX_TTL_SECONDS
-from resolver.wire import MAX_VALUES
+from node.registry.rowplans import Kind, RowPlan, plan_row
+from node.store.load import PackedRow, join_row
 
 ENCODING = b"idnode load 1"  # another name makes every line differ from the one loaded before
 MAX_OPENINGS = 8  # ways to begin a value that are remembered: `{"index":`, `{"type":`
+MAX_OPENING_BYTES = 64
+MAX_FRAMED_BYTES = 2 * REMEMBERED_BYTES  # of a value in a line
 REMEMBERED_TEXTS = 256  # of one frame: those of a URL are all different, those of a product are few
 REMEMBERED_PLAN = 64  # values; hardly two longer records are alike
 
@@ -61,16 +62,6 @@ _SPACED = _Form(b'{"handle": "', b'", "values": [', b"}, ", b'"data": "')
 _FORMS = (_COMPACT, _SPACED)
 
 
-class _Kind(NamedTuple):
-    """What a row wants to know of a value besides its bytes; see `EncodedValue`."""
-
-    number: int
-    is_public: bool
-    ttl: int
-    expires: int
-    is_secret: bool
-
-
 class _Part(NamedTuple):
     """A value: the number of its kind, and its bytes."""
 
@@ -92,16 +83,6 @@ class _Frame:
     def fill(self, text: bytes) -> _Part:
         wire = b"%b%b%b\0\0\0\0" % (self.wire, len(text).to_bytes(_COUNT_BYTES, "big"), text)
         return _Part(self.kind, wire, b'%b"value":"%b"%b' % (self.json, text, self.end))
-
-
-class _Plan(NamedTuple):
-    """How values of these kinds become a row: which are public, and their order by index (None: all, as they are)."""
-
-    times: bytes  # TTL and expiry as COPY takes them
-    whole_count: bytes
-    public_count: bytes
-    public: tuple[int, ...] | None
-    by_index: tuple[int, ...] | None
 
 
 class _Opening:
@@ -126,9 +107,9 @@ class PlainReader:
         """Parts, frames and plans speak of kinds by their numbers, so all of them go at once."""
         self._openings: dict[_Form, dict[bytes, _Opening]] = {form: {} for form in _FORMS}
         self._frames: dict[tuple[bytes, bytes, bytes], _Frame | None] = {}
-        self._kinds: list[_Kind] = []
-        self._numbers: dict[_Kind, int] = {}
-        self._plans: dict[tuple[int, ...], _Plan | None] = {}
+        self._kinds: list[Kind] = []
+        self._numbers: dict[Kind, int] = {}
+        self._plans: dict[tuple[int, ...], RowPlan | None] = {}
 
     def read(self, line: bytes) -> PlainRecord | None:
         """Return the record of a line; None when it is not plain, is about a prefix, or is wrong."""
@@ -162,14 +143,9 @@ class PlainReader:
             plan = self._make_plan(kinds)
         if plan is None:
             return None
-        wire, whole = plan.whole_count + b"".join(wires), None
-        if plan.public is not None:
-            wire, whole = plan.public_count + b"".join([wires[each] for each in plan.public]), wire
+        wire, json, whole = plan.join(wires, jsons)
         if len(whole or wire) > MAX_RECORD_BYTES:
             return None
-        if plan.by_index is not None:
-            jsons = tuple([jsons[each] for each in plan.by_index])
-        json = b"[%b]" % b",".join(jsons)
         key, prefixes, spelling = name
         row = join_row(key, prefixes[0], spelling, plan.times, wire, json, whole, digest)
         return PlainRecord(row, prefixes)
@@ -179,7 +155,7 @@ class PlainReader:
         openings = self._openings[form]
         opening = openings.get(text)
         if opening is None:
-            if len(openings) >= MAX_OPENINGS or not text.startswith(b"{"):
+            if len(openings) >= MAX_OPENINGS or not 0 < len(text) <= MAX_OPENING_BYTES:
                 return None
             opening = openings[text] = _Opening(text, form)
         known, found = opening.known, []
@@ -197,7 +173,7 @@ class PlainReader:
         head, data, rest = core.partition(opening.data)
         text, _, tail = rest.partition(b'"')
         part = None
-        if data and len(text) <= REMEMBERED_BYTES and b"\\" not in text:
+        if data and len(core) <= MAX_FRAMED_BYTES and b"\\" not in text:
             try:
                 frame = self._frames[opening.text, head, tail]
             except KeyError:
@@ -244,19 +220,15 @@ class PlainReader:
         return _Frame(self._kind_of(empty), frame.wire_head, frame.json_head, frame.json_tail)
 
     def _kind_of(self, value: EncodedValue) -> int:
-        kind = _Kind(value.number, value.is_public, value.ttl, value.expires, value.is_secret)
+        kind = Kind.of(value)
         if kind not in self._numbers:
             self._numbers[kind] = len(self._kinds)
             self._kinds.append(kind)
         return self._numbers[kind]
 
-    def _make_plan(self, numbers: tuple[int, ...]) -> _Plan | None:
-        """Return how values of these kinds become a row; None when there is a secret, or an index twice."""
-        kinds = [self._kinds[each] for each in numbers]
-        indexes = {kind.number for kind in kinds}
-        is_usual = len(indexes) == len(kinds) <= MAX_VALUES
-        found = _plan(kinds) if is_usual and not any(kind.is_secret for kind in kinds) else None
-        if len(kinds) <= REMEMBERED_PLAN:
+    def _make_plan(self, numbers: tuple[int, ...]) -> RowPlan | None:
+        found = plan_row([self._kinds[each] for each in numbers])
+        if len(numbers) <= REMEMBERED_PLAN:
             self._plans[numbers] = found
         return found
 
@@ -274,18 +246,3 @@ def _is_text(data: bytes) -> bool:
         return data.decode().isprintable()
     except UnicodeDecodeError:
         return False
-
-
-def _plan(kinds: list[_Kind]) -> _Plan:
-    public = [place for place, kind in enumerate(kinds) if kind.is_public]
-    by_index = sorted(public, key=lambda place: kinds[place].number)
-    ttl = min([MAX_TTL_SECONDS, *[kinds[place].ttl for place in public]])
-    expires = min([kinds[place].expires for place in public if kinds[place].expires], default=None)
-    as_they_are = list(range(len(kinds)))
-    return _Plan(
-        pack_times(ttl, expires),
-        len(kinds).to_bytes(_COUNT_BYTES, "big"),
-        len(public).to_bytes(_COUNT_BYTES, "big"),
-        None if public == as_they_are else tuple(public),
-        None if by_index == as_they_are else tuple(by_index),
-    )
