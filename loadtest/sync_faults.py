@@ -5,13 +5,15 @@ A fault returns what it did, in words, for the campaign's line.
 
 import asyncio
 import shutil
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final
 
 from loadtest.relay import Fate, Weather
+from loadtest.small_disk import fill, is_full
 from loadtest.sync_scene import Scene
-from loadtest.victims import Victim
+from loadtest.victims import Victim, make_whole
 from resolver.keys.certificates import Authority
 
 MID_BATCH_SECONDS = 0.03  # at most, after a batch has come
@@ -21,6 +23,11 @@ SLOW_MS = 3_000
 FILES_SECONDS = 20.0  # after which the node has seen that its certificate was replaced
 STORM_SECONDS = 3.0  # at most, between two kills
 STRUCK = (Victim.KEEPER, Victim.POSTGRES, Victim.WORKER, Victim.VALKEY, Victim.SUPERVISOR)
+HOUR_SECONDS = 3_600
+SKEW = "idnode_sync_clock_skew_seconds"
+POLL_SECONDS = 0.2
+FILL_SECONDS = 0.2  # after which what was given back is taken again
+OUR_DISK_FULL = "our-disk-full"  # needs a disk of its own
 OLD = "old"  # the copy that the top-level node goes back to
 
 Fault = Callable[[Scene], Awaitable[str]]
@@ -97,6 +104,41 @@ async def clock_off(scene: Scene) -> str:
 async def disk_full(scene: Scene) -> str:
     """The top-level node can store nothing."""
     return await _switched(scene, _noticed, disk_full=True)
+
+
+async def our_clock_off(scene: Scene) -> str:
+    """Our clock is set an hour back, then an hour ahead: the node says so, by how much, and sends when it is right."""
+    for seconds in (-HOUR_SECONDS, HOUR_SECONDS):
+        scene.clock.move(seconds)
+        await _noticed(scene)
+        status = await asyncio.to_thread(scene.status)
+        skew, metric = status.get("clock_skew_seconds"), await asyncio.to_thread(scene.metric, SKEW)
+        if not all(
+            isinstance(each, float) and abs(each + seconds) < HOUR_SECONDS / 60
+            for each in (skew, metric)
+        ):
+            raise NoEffect(f"the skew is told as {skew}, and shown as {metric}: {status}")
+        if "clock" not in str(status["reason"]):
+            raise NoEffect(f"the reason is not told: {status}")
+        scene.clock.move(0)
+        await _until_sending(scene)
+    return "an hour back, an hour ahead, each told"
+
+
+async def our_disk_full(scene: Scene) -> str:
+    """Our data directory has no room left: nothing can be written, and then it can."""
+    data = scene.running.node.settings.data_dir
+    filler, until = data / "filler", time.monotonic() + scene.extent.seconds
+    try:
+        while time.monotonic() < until:
+            await asyncio.to_thread(fill, filler)
+            await asyncio.sleep(FILL_SECONDS)
+        if not is_full(data):
+            raise NoEffect("the disk was not full")
+    finally:
+        filler.unlink()
+    await make_whole(scene.running, Victim.POSTGRES, [])
+    return f"{scene.extent.seconds:.0f} s"
 
 
 async def expired(scene: Scene) -> str:
@@ -206,6 +248,8 @@ FAULTS: Final[dict[str, Fault]] = {
     "garbage": garbage,
     "clock-off": clock_off,
     "disk-full": disk_full,
+    "our-clock-off": our_clock_off,
+    OUR_DISK_FULL: our_disk_full,
     "expired": expired,
     "peer-restored": peer_restored,
     "node-restored": node_restored,
@@ -265,6 +309,13 @@ async def _noticed(scene: Scene) -> None:
     status = await asyncio.to_thread(scene.status)
     if not status["failures"]:
         raise NoEffect(f"the node noticed nothing: {status}")
+
+
+async def _until_sending(scene: Scene) -> None:
+    """Wait until the node says that all goes well.  Raises TimeoutError."""
+    async with asyncio.timeout(BATCH_SECONDS):
+        while (await asyncio.to_thread(scene.status))["state"] != "sending":  # noqa: ASYNC110  nobody tells
+            await asyncio.sleep(POLL_SECONDS)
 
 
 async def _pause(scene: Scene) -> None:

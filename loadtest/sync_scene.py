@@ -5,6 +5,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -17,9 +18,11 @@ from typing import NamedTuple
 import httpx
 
 from loadtest.agreement import Agreement, compare, keep_diary, read_ours, read_theirs
+from loadtest.moved_clock import MovedClock
 from loadtest.object_changes import Changed, ObjectWriter
 from loadtest.registrations import Registrations
 from loadtest.relay import Relay
+from loadtest.stand import get
 from loadtest.toplevels import TopLevel, operator_token
 from loadtest.victims import Running, Victim, kill, make_whole
 from node.store.database import StoreUnavailable, connect
@@ -58,9 +61,15 @@ class Scene:
     """Everything on it, and the serial behind which the diary is whole (None: rows alone are compared)."""
 
     def __init__(
-        self, running: Running, top: TopLevel, relay: Relay, extent: Extent, seed: int
+        self,
+        running: Running,
+        top: TopLevel,
+        relay: Relay,
+        clock: MovedClock,
+        extent: Extent,
+        seed: int,
     ) -> None:
-        self.running, self.top, self.relay = running, top, relay
+        self.running, self.top, self.relay, self.clock = running, top, relay, clock
         self.extent = extent
         self.dice = Random(seed)
         self.records = Registrations(
@@ -160,6 +169,12 @@ class Scene:
             answer = client.request(method, url, headers=headers).raise_for_status()
         told: dict[str, object] = answer.json()
         return told
+
+    def metric(self, name: str) -> float | None:
+        """Return what a series without labels shows; None when it is not there."""
+        _, text = get(self.running.node.admin, "/metrics")
+        found = re.search(rf"^{name} (\S+)$", text.decode(), re.MULTILINE)
+        return float(found[1]) if found else None
 
     async def evidence(self) -> tuple[float, int, int]:
         """Return when the node last compared all rows, how many pages there were, and how many differed."""
