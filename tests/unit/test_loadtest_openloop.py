@@ -141,6 +141,14 @@ def test_a_plan_that_no_generator_keeps_is_admitted() -> None:
     assert not run.holds
 
 
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_more_than_a_server_can_take_is_accounted_for_to_the_last_question(transport: str) -> None:
+    run = _run(transport, echo, rate=100_000, seconds=0.05, patience=SHORT_SECONDS)
+
+    assert run.answers + run.lost + run.unasked == run.asked == 5_000
+    assert run.wrong == 0
+
+
 @pytest.mark.parametrize("rate", [0, -1.0, 0.5])
 def test_a_plan_without_questions_is_refused(rate: float) -> None:
     with pytest.raises(ValueError, match="no question is due"):
