@@ -113,7 +113,7 @@ class Replica:
             statement=_LOOKUP,
             read_rows=self._read_rows,
         )
-        self.state = ReplicaState.AWAY
+        self.state = ReplicaState.NONE  # before the first look
         self.serial = 0  # of its newest answer
 
     @property
@@ -134,7 +134,9 @@ class Replica:
         await self._database.close()
 
     async def look(self) -> None:
-        """See how it stands now."""
+        """See how it stands now, once the feed has told what to compare it with."""
+        if self._epoch() is None:
+            return
         due = self._due()
         try:
             async with self._database.connection_for(ANSWER_SECONDS) as connection:

@@ -363,6 +363,17 @@ async def test_queries_that_read_wait_for_no_replica_that_knows_less(pair: Pair)
         assert not await reads.read(5.0, where)
 
 
+async def test_a_replica_that_never_was_there_is_told_of_and_costs_no_answer(
+    pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with worker(pair, read_url=NOWHERE) as one:
+        await one.becomes(ReplicaState.AWAY)
+
+        assert b"old" in await one.text(KEY)
+    assert "cannot be reached; the primary is read" in caplog.text
+    assert "history" not in caplog.text
+
+
 async def test_a_replica_that_fails_a_query_costs_no_answer(pair: Pair) -> None:
     async with worker(pair) as one:
         nowhere = Replica(NOWHERE, one.path.freshness, lambda: None, one.tally)
