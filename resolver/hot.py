@@ -12,13 +12,15 @@ leaves such tuples alone) and a table is two dicts, young and old, that approxim
 """
 
 import re
+import struct
 from collections.abc import Callable
 from email.utils import formatdate
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, NamedTuple
 
 from resolver.answer import Answer, Status
 from resolver.freshness import Freshness
+from resolver.wire import Opcode, ResponseCode
 
 ANSWER_LIFE_SECONDS = (
     43_200  # the expiration in an answer's header: half a day, as the reference server says
@@ -28,6 +30,12 @@ _MAX_BLOCKS = 4_096
 _MAX_SHARED = 16_384
 _NS = 1_000_000_000
 _MAX_BLOCK_BYTES = 1_024
+_LENGTHS, _FOUND = struct.Struct(">II"), struct.Struct(">IIII")
+_CONTENT_AT = 20  # behind the envelope
+_NAME_AT = 48  # in a resolution request: behind envelope, header and the name's length
+_NOTHING_MORE = bytes(12)  # behind the name: no indexes, no types, no credential
+_SHORTEST_REQUEST = _NAME_AT + len(_NOTHING_MORE)
+_NO_CREDENTIAL = bytes(4)
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _PASSIVE = frozenset(
     b"host user-agent accept-encoding accept-language connection x-request-id cache-control pragma sec-fetch-mode "
@@ -70,6 +78,16 @@ WireReply = tuple[int, bytes, Any]
 
 _Index = dict[bytes, bytes | tuple[bytes, ...]]
 """Canonical key -> the requests that have an entry, but for the key itself; one is kept bare, as with most."""
+
+
+class PlainRequest(NamedTuple):
+    """A native request for all values of a handle (or all public ones): what its reply begins with, and its number."""
+
+    handle: bytes
+    public_only: bool
+    start: bytes
+    flags: bytes
+    number: bytes
 
 
 class HotTable:
@@ -231,6 +249,39 @@ class HotWire(HotTable):
         ):
             return None
         return cell, b"".join((start, request[8:12], head, flags, self._expiration, tail)), subject
+
+    def asked(self, request: bytes) -> "PlainRequest | None":
+        """Take apart a whole request message for all values of a handle.
+
+        None for one whose answer could not be ready, and for one unlike all that were answered before.
+        """
+        profile = self._profiles.get(request[:8] + request[20:36])
+        if profile is None or len(request) < _SHORTEST_REQUEST:
+            return None
+        sequence, content = _LENGTHS.unpack_from(request, 12)
+        body, handle = _LENGTHS.unpack_from(request, 40)
+        end = _NAME_AT + handle
+        if (
+            sequence
+            or content != len(request) - _CONTENT_AT
+            or body != handle + 12
+            or request[end:] != _NOTHING_MORE
+        ):
+            return None
+        start, flags, public_only = profile
+        return PlainRequest(request[_NAME_AT:end], public_only, start, flags, request[8:12])
+
+    def found(self, asked: "PlainRequest", values: bytes) -> bytes:
+        """Return the reply to a request that `asked` understood: these values, encoded, of the handle."""
+        handle, _, start, flags, number = asked
+        body = len(handle) + len(values) + 4
+        lengths = _FOUND.pack(0, body + 28, Opcode.RESOLUTION, ResponseCode.SUCCESS)
+        sizes = _LENGTHS.pack(body, len(handle))
+        parts = (
+            *(start, number, lengths, flags, self._expiration),
+            *(sizes, handle, values, _NO_CREDENTIAL),
+        )
+        return b"".join(parts)
 
     def remember(
         self,

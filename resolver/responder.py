@@ -12,6 +12,7 @@ from dataclasses import replace
 from time import perf_counter_ns
 
 from resolver.administration import OPCODES, Administration
+from resolver.answer import Tier
 from resolver.authentication import Authenticator
 from resolver.composer import Composer
 from resolver.exchange import (
@@ -26,11 +27,12 @@ from resolver.exchange import (
     refused,
 )
 from resolver.handshakes import NOT_OVER_UDP, Handshakes
-from resolver.hot import HotWire
+from resolver.hot import HotWire, PlainRequest
 from resolver.labour import Labour, Overworked
-from resolver.observe import Event, Tally
+from resolver.observe import Event, Protocol, Tally, cell
 from resolver.proofs import Proofs
 from resolver.registrar import Registrar
+from resolver.render import CODES, wire_body
 from resolver.resolution import Resolution
 from resolver.service import BUSY, Resolver
 from resolver.sessions import SessionError, mac_of, slot_of, unknown
@@ -93,6 +95,7 @@ class Responder:
         session_seconds: int = 1_800,
     ) -> None:
         """`profile` and `session_seconds` are the settings `native_profile` and `session_seconds`."""
+        self._service = service
         self._hot = hot
         self._tally = tally
         self._world = surroundings
@@ -121,7 +124,9 @@ class Responder:
         Whoever sends it counts it: what is decided here may yet be too long, or too much for its receiver.
         """
         try:
-            return await self._respond(data, origin)
+            plain = self._hot.asked(data) if origin.known is None else None
+            reply = None if plain is None else await self._find(data, origin, plain)
+            return await self._respond(data, origin) if reply is None else reply
         except Exception:  # the top of a request: a broken record must not end the worker
             log.exception("not answered", extra={"request": data[:_LOGGED_BYTES].hex()})
             request_id = int.from_bytes(data[8:12])
@@ -136,6 +141,39 @@ class Responder:
         """Return the reply to a request that cannot be answered at the moment."""
         request_id = int.from_bytes(message[8:12])
         return self.refuse(WireError(BUSY, code=ResponseCode.SERVER_BUSY, request_id=request_id))
+
+    async def _find(self, data: bytes, origin: Origin, plain: PlainRequest) -> Reply | None:
+        """Reply to what could have been ready: with all public values, or that they cannot be read; None for all else.
+
+        Law: the bytes are those of the ordinary way, which takes messages apart and puts them together.
+        """
+        hot = self._hot
+        era = hot.era
+        found = await self._service.find(plain.handle)
+        if found is None:
+            return None
+        identifier, answer = found
+        stored, key, scheme = answer.stored, identifier.key, identifier.scheme
+        counted = cell(origin.protocol, scheme, answer.status, answer.tier)
+        if stored is None:
+            busy = Outcome(code=CODES[answer.status], body=wire_body(answer, plain.handle))
+            asked = self._asked(Message.decode(data), origin)
+            return await self._reply(asked, replace(busy, cell=counted, key=key))
+        if stored.restricted and not plain.public_only:
+            return None
+        reply = hot.found(plain, stored.wire)
+        hot.remember(
+            data,
+            reply,
+            public_only=plain.public_only,
+            restricted=stored.restricted,
+            expires_ns=perf_counter_ns() + stored.ttl_seconds * _NS,
+            cell=cell(Protocol.UDP, scheme, answer.status, Tier.MEMORY),
+            key=key,
+            serial=stored.serial,
+            era=era,
+        )
+        return Reply(reply, counted, key=key)
 
     async def _respond(self, data: bytes, origin: Origin) -> Reply:
         try:

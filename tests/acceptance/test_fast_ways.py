@@ -343,18 +343,23 @@ BLOCKS = (
 )
 
 
-def test_http_replies_are_the_same_both_ways(nodes: Nodes) -> None:
-    requests = [
-        (get(path, *block), ready) for (path, ready), block in product(http_paths(), BLOCKS)
-    ]
+FRAMEWORK = b"X-Of-No-Meaning: 1"  # a header that only the framework reads
+
+
+def test_http_replies_are_the_same_all_ways(nodes: Nodes) -> None:
+    """From ready bytes; read past the framework, and kept ready or not; and by the framework."""
+    asked = [(path, block, ready) for (path, ready), block in product(http_paths(), BLOCKS)]
+    requests = [(get(path, *block), ready) for path, block, ready in asked]
     first = [converse(nodes.fast, [request]) for request, _ in requests]
     before = answered(nodes.fast, "http_json", ["memory"])
     again = [converse(nodes.fast, [request]) for request, _ in requests]
 
-    ordinary = [converse(nodes.plain, [request]) for request, _ in requests]
+    read = [converse(nodes.plain, [request]) for request, _ in requests]
+    ordinary = [converse(nodes.plain, [get(path, *block, FRAMEWORK)]) for path, block, _ in asked]
 
-    for (request, _), one, two, three in zip(requests, first, again, ordinary, strict=True):
-        assert one == two == three, request
+    replies = zip(requests, first, again, read, ordinary, strict=True)
+    for (request, _), one, two, three, four in replies:
+        assert one == two == three == four, request
     expected = sum(is_ready for _, is_ready in requests)
     eventually(lambda: answered(nodes.fast, "http_json", ["memory"]) - before >= expected)
     assert answered(nodes.fast, "http_json", ["memory"]) - before == expected

@@ -386,6 +386,63 @@ class TestReady:
 
         assert len(node.hot) == 0
 
+    @pytest.mark.parametrize(
+        "handle",
+        [
+            b"88.1/y",
+            b"88.1/Mixed",
+            b"88.1/X",
+            b"88.1/none",
+            b"88.1/empty",
+            b"0.NA/88.1",
+            b"9/x",
+            b"",
+        ],
+    )
+    @pytest.mark.parametrize("version", [NEWEST, ID_SDK, ID_POINTER, HDLLIB])
+    @pytest.mark.parametrize("flags", [0, int(Flag.PUBLIC_ONLY), int(Flag.RECURSIVE)])
+    @pytest.mark.parametrize("is_down", [False, True])
+    async def test_what_is_like_a_request_before_is_answered_as_if_it_were_the_first(
+        self, handle: bytes, version: tuple[int, int, int, int], flags: int, is_down: bool
+    ) -> None:
+        """A request like one that was answered before goes past the taking apart; the bytes must be the same."""
+        first, later = Node(), Node()
+        for node in (first, later):
+            node.store.put("88.1/y", [URL, BELOW])
+            node.store.put("88.1/empty", [])
+        await later.respond(resolution(flags=flags, version=version))
+        assert later.hot.asked(resolution(flags=flags, version=version).encode()) is not None
+        for node in (first, later):
+            node.store.is_down = is_down
+        request = resolution(handle, flags=flags, version=version, request_id=9)
+        assert first.hot.asked(request.encode()) is None
+
+        expected, given_ = await first.respond(request), await later.respond(request)
+
+        assert (given_.message, given_.cell, given_.key) == (
+            *(expected.message, expected.cell, expected.key),
+        )
+        ready = [node.hot.reply(request.encode(), perf_counter_ns()) for node in (first, later)]
+        assert ready[0] == ready[1]
+
+    async def test_what_asks_for_more_than_a_handle_is_taken_apart(self) -> None:
+        node, plain = Node(), resolution()
+        await node.respond(plain)
+        known = plain.encode()
+        assert node.hot.asked(known) is not None
+
+        for other in (
+            resolution(b"88.1/x", b"URL").encode(),
+            replace(plain, body=plain.body + b"\0").encode(),
+            replace(plain, envelope=replace(plain.envelope, sequence=1)).encode(),
+            replace(plain, credential=b"c").encode(),
+            known[:-1],
+            known + b"\0",
+            known[:16] + b"\0\0\0\7" + known[20:],
+            known[:44],
+        ):
+            assert node.hot.asked(other) is None
+
     async def test_no_such_value_is_kept_too(self) -> None:
         node = Node()
         request = resolution(b"88.1/x", b"NONE")
