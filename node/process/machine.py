@@ -26,7 +26,7 @@ def memory_bytes(limits: tuple[Path, ...] = _LIMITS) -> int:
 def buffer_bytes(memory: int) -> int:
     """Return how much of so much memory Postgres's shared buffers are, in whole MiB.
 
-    Buffers that nobody has used yet take none.
+    Those that were never used take next to none.
     """
     share = memory // BUFFERS_SHARE // MEBIBYTE * MEBIBYTE
     return max(LEAST_BUFFERS, min(share, MOST_BUFFERS))

@@ -124,8 +124,6 @@ class PlainReader:
             not body.endswith(_END)
             or b'"' in spelling
             or b"\\" in spelling
-            or _WITHHELD in line
-            or _ESCAPE in line
             or len(line) >= MAX_LINE_BYTES
         ):
             return None
@@ -169,7 +167,9 @@ class PlainReader:
         return found
 
     def _read_value(self, opening: _Opening, core: bytes) -> _Part | None:
-        """Return a value that was not met before, or None when it is none."""
+        """Return a value that was not met before, or None when it is none or stands for one that is stored."""
+        if _WITHHELD in core or _ESCAPE in core:
+            return None
         head, data, rest = core.partition(opening.data)
         text, _, tail = rest.partition(b'"')
         part = None
