@@ -147,6 +147,8 @@ def test_lines_as_programs_write_them_are_plain(dump: Callable[[object], bytes])
         b'{"handle":"88.1.2/x","values":[{"index":5,"type":"HS_SECKEY","data":"key"}]}',
         b'{"handle":"88.1.2/x","values":[{"index":5,"type":"HS_SECKEY","data":{"format":"withheld"}}]}',
         b'{"handle":"88.1.2/x","values":[{"index":5,"type":"A","data":{"format":"\\u0077ithheld"}}]}',
+        b'{"handle":"88.1.2/x","values":[{"data":{"format":"withheld"},"index":5,"type":"HS_SECKEY"}]}',
+        b'{"handle":"0.NA/88.1.2","values":[{"index":1,"type":"A","data":"b"}]}',
         b'{"handle":"88.1.2/x","values":[{"index":1,"type":"A","data":"b","data":"c"},{"index":1,"type":"A","data":""}]}',
     ],
 )
