@@ -131,6 +131,9 @@ class Inbox:
     def sendto(self, data: bytes, address: tuple[Any, ...]) -> None:
         self.sent.append(address[0])
 
+    def read_no_more(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 
