@@ -1,11 +1,16 @@
 """Rows of bulk work: packed for COPY, merged with what is stored, and told of in the result file."""
 
+import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadtest import corpus
+from node.registry.batches import LoadRules, encode_chunk
+from node.registry.chunks import Chunk
 from node.registry.encoding import encode_part, encode_record
 from node.registry.merging import Difference, Pair, merge
 from node.registry.outcomes import Outcome, RowResult
@@ -51,6 +56,27 @@ def test_a_packed_row_is_unpacked_as_it_was(row: RecordRow) -> None:
     packed = pack_row(row)
     assert (packed.key, packed.loaded) == (row.key, row.loaded)
     assert unpack_row(packed) == row
+
+
+def test_a_batch_comes_from_another_process_as_it_was(tmp_path: Path) -> None:
+    lines = [*map(orjson.dumps, corpus.records(100)), b"{", b""]
+    rules = LoadRules(NOW, tmp_path / "none")
+    batch = encode_chunk(Chunk(lines, range(1, len(lines) + 1)), rules)
+    assert (len(batch.records), len(batch.begins), len(batch.errors)) == (100, 100, 1)
+    sent = pickle.loads(pickle.dumps(batch))  # noqa: S301  our own
+    assert sent == batch
+    assert list(sent.records) == sorted(sent.records)
+    empty = encode_chunk(Chunk([b""], range(1, 2)), rules)
+    assert pickle.loads(pickle.dumps(empty)) == empty  # noqa: S301  our own
+
+
+def test_a_batch_of_which_nothing_is_told_begins_no_lines(tmp_path: Path) -> None:
+    lines = [orjson.dumps(line) for line in corpus.records(20)]
+    batch = encode_chunk(Chunk(lines, range(1, 21)), LoadRules(NOW, tmp_path / "none", tells=False))
+    name = next(iter(batch.prefixes))
+    batch.refuse_prefix(name, "because")
+    assert (batch.begins, len(batch.records), len(batch.errors)) == ([], 19, 1)
+    assert batch.errors[0].handle == f"0.NA/{name.decode().lower()}"
 
 
 @given(value_lists)
