@@ -61,6 +61,7 @@ campaign: .venv/.made .judges/.made ## the long runs: random messages, killed pr
 	$(BIN)/python -m loadtest.kill_ledger --kills 200
 	$(BIN)/python -m loadtest.million --resolutions 1000000
 	$(BIN)/python -m loadtest.stale --seconds 120
+	$(BIN)/python -m loadtest.soak --minutes 30
 	$(BIN)/python -m loadtest.sync_load --seconds 300 --registrations 500 --changes 20
 	$(BIN)/python -m loadtest.kill_sync --faults all --seed 1
 

@@ -40,7 +40,7 @@ from node.ledger.logfiles import BODIES, HEADS, LOG
 
 RECORDS, SYNC = "records", "sync"
 SIZES = (10_000, 1_000_000)
-TABLE_COLUMNS = 190
+TABLE_COLUMNS = 215
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Fleet: what a node costs an answer, and how many workers, machines, cache nodes and shards a demand needs.
 
-Costs are measured, each by the command beside it; what is assumed is in `Limits`, and said to be.  One machine is one
+Costs are measured, each by a command; what is assumed is in `Limits`, and said to be.  One machine is one
 node with a ledger and a log of its own; Redis Cluster and the Postgres shards are shared by all.
 """
 
@@ -16,23 +16,23 @@ DAY_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Processor time in µs, space in bytes.  `TIER_us` is the worker's an answer, `TIER_store_us` the store's."""
+    """Processor time in µs, space in bytes.  `TIER_us` is the worker's an answer, `TIER_store_us` the store's.
 
-    memory_us: float = 7.1  # capacity --rows memory/udp
-    redis_us: float = 72.7  # capacity --rows redis/udp
-    redis_store_us: float = 2.3  # the same: tree µs less worker µs
-    postgres_us: float = 95.1  # capacity --rows postgres/udp
-    postgres_store_us: float = 23.7  # the same
-    seal_us: float = 1.6  # the keeper's, `loadtest.ledger_storage`'s own sealing
-    ledger_bytes: float = 67.0  # an answer: capacity, disk MB a million
-    record_bytes: float = (
-        1_820.0  # a record in Postgres, indexes, version and change included: growth
-    )
-    entry_bytes: float = 1_300.0  # an answer in a worker's memory: bench --only memory
-    redis_bytes: float = 1_100.0  # a record in Redis: growth
-    write_us: float = (
-        54.0  # a record of a bulk load, one writer at a time: growth, Postgres and the command
-    )
+    The tiers: `bench --only table`, in a quiet hour of 2026-11-23.  Sealing: `ledger_storage`; what the ledger keeps:
+    `capacity`, sealed.  `record_bytes` is a record in Postgres with its indexes, version and change, `write_us` what
+    loading one takes there and in the command, `redis_bytes` a record in Redis: `growth`.
+    """
+
+    memory_us: float = 7.1
+    redis_us: float = 72.7
+    redis_store_us: float = 2.3
+    postgres_us: float = 95.1
+    postgres_store_us: float = 23.7
+    seal_us: float = 1.6
+    ledger_bytes: float = 66.0
+    record_bytes: float = 1_830.0
+    redis_bytes: float = 1_150.0
+    write_us: float = 60.0
 
     @classmethod
     def read(cls, path: Path) -> "Costs":
