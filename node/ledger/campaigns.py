@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from node.ledger.announced import FILE
-from node.ledger.checkpoint import Checkpoint
 from node.ledger.durable import read_if_there
 from node.ledger.inbox import NotTaken, append, ask
 from node.ledger.leaf import Block, Campaign, parse
@@ -25,7 +24,7 @@ from node.ledger.tags import MINUTE_NS
 MINUTE_US = MINUTE_NS // 1_000
 _LOCK_FILE = "campaigns.lock"
 _CAMPAIGN_PLACE = 25  # of the numbers of 16 bits in a record
-_KINDS = (b'"k":"blk"', b'"k":"cmp"')
+_BLOCK, _CAMPAIGN = b'"k":"blk"', b'"k":"cmp"'
 
 
 class CampaignError(Exception):
@@ -102,8 +101,8 @@ def close(directory: Path, number: int, now_us: int) -> tuple[Campaign, int]:
         raise CampaignError(f"campaign {number} was never announced")
     if any(each.state == "close" for each in leaves):
         raise CampaignError(f"campaign {number} is closed already")
-    size = ask(directory).size
-    found = count(LogFiles(directory), number, 0, size).protocols
+    size, files = ask(directory).size, LogFiles(directory)
+    found = count(files, number, _opened_at(files, number, size), size).protocols
     closing = replace(
         leaves[0],
         state="close",
@@ -117,26 +116,24 @@ def close(directory: Path, number: int, now_us: int) -> tuple[Campaign, int]:
 def count(files: LogFiles, number: int, start: int, size: int) -> Counted:
     """Count the records in the blocks of these leaves: those of a campaign, and all others, by protocol.
 
-    Blocks before the campaign's opening are passed over when `start` is 0.  Raises LogDamaged, LeafError, OSError.
+    Raises LogDamaged, LeafError, OSError.
     """
     counted = Counted.nothing()
-    is_open = start > 0
     for line in files.lines(start, size):
-        if not any(kind in line for kind in _KINDS):
-            continue
-        leaf = parse(line)
-        is_open |= isinstance(leaf, Campaign) and leaf.number == number
-        if is_open and isinstance(leaf, Block) and any(leaf.records):
+        leaf = parse(line) if _BLOCK in line else None
+        if isinstance(leaf, Block) and any(leaf.records):
             add_body(counted, number, _body(files, leaf))
     return counted
 
 
-def published_size(files: LogFiles) -> int:
-    """Return how many leaves are under the newest checkpoint.  Raises LogDamaged, NoteError, OSError."""
-    published = files.published()
-    if published is None:
-        raise LogDamaged(f"{files.directory} has no checkpoint yet")
-    return Checkpoint.parse(published.text).size
+def _opened_at(files: LogFiles, number: int, size: int) -> int:
+    """Return where the opening of a campaign stands; it is looked for from the end, since it was not long ago."""
+    leaves = files.leaves(size)
+    for at in range(size - 1, -1, -1):
+        leaf = parse(leaves[at]) if _CAMPAIGN in leaves[at] else None
+        if isinstance(leaf, Campaign) and (leaf.number, leaf.state) == (number, "open"):
+            return at
+    raise CampaignError(f"campaign {number} is not in the published log")
 
 
 def _body(files: LogFiles, leaf: Block) -> bytes:

@@ -83,12 +83,12 @@ def acknowledge_day(directory: Path, day: str, policy: Policy, pause: Pause) -> 
 
 
 def _of_campaign(number: int, checkpoint: Checkpoint, files: LogFiles) -> tuple[str, Claim]:
-    lines = list(files.lines(0, checkpoint.size))
+    lines = files.leaves(checkpoint.size)
     return CLAIM_PATH, make_claim(checkpoint, number, lines, files.hashes(checkpoint.size))
 
 
 def _of_day(day: str, checkpoint: Checkpoint, files: LogFiles) -> tuple[str, Claim]:
-    lines = list(files.lines(0, checkpoint.size))
+    lines = files.leaves(checkpoint.size)
     return DAY_CLAIM_PATH, make_day_claim(checkpoint, day, lines, files.hashes(checkpoint.size))
 
 

@@ -9,9 +9,11 @@ its tiles can be had.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from shutil import rmtree
+from typing import overload
 
 from node.ledger.block import body_path
 from node.ledger.durable import (
@@ -128,6 +130,10 @@ class LogFiles:
             tile = tile_at(0, number, size)._replace(level=ENTRIES)
             yield from _entries(self.read_tile(tile), tile)[max(start - number * TILE_WIDTH, 0) :]
 
+    def leaves(self, size: int) -> "Leaves":
+        """Return the leaves of a tree of this size, each read when it is asked for."""
+        return Leaves(self, size)
+
     def line(self, index: int, size: int) -> bytes:
         """Return one leaf of a tree of this size, or of a larger one that is here.  Raises LogDamaged."""
         number = index // TILE_WIDTH
@@ -166,6 +172,35 @@ class LogFiles:
 
     def _place(self, tile: Tile) -> Path:
         return self.directory / LOG / tile.path
+
+
+class Leaves(Sequence[bytes]):
+    """The leaves of one tree, for who looks back from its end: one bundle of them is in memory.  Raises LogDamaged."""
+
+    def __init__(self, files: LogFiles, size: int, tree: int | None = None) -> None:
+        """The first `size` leaves of a tree of `tree`, by default of as many."""
+        self._files, self._size, self._tree = files, size, size if tree is None else tree
+        self._number, self._bundle = -1, list[bytes]()
+
+    def __len__(self) -> int:
+        return self._size
+
+    @overload
+    def __getitem__(self, at: int) -> bytes: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Leaves": ...
+    def __getitem__(self, at: int | slice) -> "bytes | Leaves":
+        if isinstance(at, slice):  # only of the first so many
+            return Leaves(self._files, at.indices(self._size)[1], self._tree)
+        if not 0 <= at < self._size:
+            raise IndexError(at)
+        number = at // TILE_WIDTH
+        if number != self._number:
+            first = number * TILE_WIDTH
+            width = min(self._tree - first, TILE_WIDTH)
+            self._bundle = list(islice(self._files.lines(first, self._tree), width))
+            self._number = number
+        return self._bundle[at % TILE_WIDTH]
 
 
 def end_of(tile: Tile) -> int:

@@ -1,15 +1,17 @@
 """What the top-level node acknowledges of a campaign: only what follows from a tree that it has cosigned."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from node.ledger.acknowledging import Acknowledged, Claim, ClaimError, judge, leaf_of, make_claim
 from node.ledger.keys import NoteError
 from node.ledger.leaf import Block, Campaign, parse
+from node.ledger.logfiles import LOG, LogFiles
 from node.ledger.note import verify
 from node.ledger.quorum import Policy
-from tests.support.logs import SECONDS, WrittenLog
+from tests.support.logs import SECONDS, WrittenLog, make_leaves
 
 HASH = bytes(32)
 OPEN = Campaign(
@@ -124,3 +126,15 @@ def test_a_checkpoint_is_no_acknowledgement_and_no_quorum_is_met_by_one() -> Non
     told = judge(claim_of(log), log.checkpoint())
     note = told.signed(log.witnesses[0], SECONDS).signed(log.signer.sign(told.text))
     assert not policy.is_met(note)
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 700])
+def test_leaves_are_read_from_their_end_as_they_are(size: int, tmp_path: Path) -> None:
+    log = WrittenLog()
+    log.append(make_leaves(size))
+    log.write(tmp_path / LOG, log.note())
+    leaves = LogFiles(tmp_path).leaves(size)
+    assert [leaves[at] for at in range(size - 1, -1, -1)] == log.leaves[::-1]
+    assert list(leaves[: size // 2]) == log.leaves[: size // 2]
+    with pytest.raises(IndexError):
+        leaves[size]
