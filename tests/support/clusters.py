@@ -161,7 +161,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 def _answers(node: ClusterNode) -> bool:
     try:
-        return node.ask("PING") == b"PONG"
+        return bool(node.ask("PING") == b"PONG")
     except RedisError:
         return False
 
