@@ -117,11 +117,13 @@ class FastHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Answer at once if this is a plain read of something hot, else go the ordinary way."""
         started = self.last_used_ns = perf_counter_ns()
+        cycle = self.cycle
         if (
             data.startswith(FAST_PATH)
             and not self.request_began_ns
             and self._certificate is None  # who shows one is known, and may read more
-            and self._is_between()
+            and (cycle is None or cycle.response_complete)
+            and not self.flow.write_paused
         ):
             end = data.find(_LINE_END, 17)
             path = data[17:end]
@@ -295,10 +297,6 @@ class FastHttp(HttpToolsProtocol):
             self.loop.call_later(QUIET_SECONDS, self.transport.close)
         else:
             self.transport.close()
-
-    def _is_between(self) -> bool:
-        cycle = self.cycle
-        return (cycle is None or cycle.response_complete) and not self.flow.write_paused
 
 
 def escape_target(data: bytes) -> bytes:
