@@ -31,7 +31,7 @@ from node.ledger.submission import MAX_ANSWER_BYTES
 
 CONFLICT, UNKNOWN = 409, 404
 ANSWER_SECONDS = 10.0
-TRIES = 10  # of a claim whose tree has been overtaken
+TRIES = 30  # of a claim whose tree has been overtaken
 _US = 1_000_000
 
 Pause = Callable[[], None]
@@ -97,24 +97,28 @@ Claiming = Callable[[Checkpoint, LogFiles], tuple[str, Claim]]
 
 
 def _ask_until_current(files: LogFiles, make: Claiming, witness: Witness, pause: Pause) -> Note:
+    why = ""
     for _ in range(TRIES):
-        note = _ask(files, make, witness)
+        try:
+            note = _ask(files, make, witness)
+        except ClaimError as error:
+            note, why = None, f" ({error})"
         if note is not None:
             return note
         pause()
-    raise NotAcknowledged("its newest cosigned tree is another one each time")
+    raise NotAcknowledged(f"no cosigned tree has what is to be acknowledged yet; try again{why}")
 
 
 def _ask(files: LogFiles, make: Claiming, witness: Witness) -> Note | None:
-    """Return the signed note, None when the tree was overtaken, or is not cosigned up to the closing leaf yet."""
+    """Return the signed note, None when the tree was overtaken.
+
+    Raises ClaimError when no tree is cosigned yet that has the closing leaf and a block before it; NotAcknowledged.
+    """
     beacon = HeadFiles(files.directory).beacon()
     if beacon is None:
         return None
     checkpoint = Checkpoint.parse(beacon.note.text)
-    try:
-        path, claim = make(checkpoint, files)
-    except ClaimError:
-        return None
+    path, claim = make(checkpoint, files)
     url = witness.url.rstrip("/") + path
     try:
         with httpx.Client(trust_env=False, timeout=ANSWER_SECONDS) as http:

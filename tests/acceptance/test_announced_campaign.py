@@ -37,6 +37,8 @@ def said(node: NodeProcess, *words: str, code: int = 0) -> str:
 
 
 def test_a_load_test_is_announced_closed_and_acknowledged(node: NodeProcess) -> None:
+    with httpx.Client(base_url=f"http://{node.settings().http_listen[0]}", trust_env=False) as http:
+        assert http.get("/v1/resolve/88.1.1/nothing", timeout=60).status_code == 404  # a block
     network = ("--network", "127.9.9.0/24", "--minutes", "2", "--planned", "5")
     announced = said(node, "announce", *network)
     assert re.match(r"campaign 1 is announced in leaf \d+: from .*:00 to .*:00 UTC", announced)
