@@ -125,13 +125,7 @@ async def test_a_slot_that_moves_is_found_on_its_new_node(
     key = keys_of(own_cluster, LOST)[0]
     slot = TAGS[lot_of(key)][1]
     await one.share(key)
-    target = (await asyncio.to_thread(own_cluster.nodes[0].ask, "CLUSTER", "MYID")).decode()
-
-    await asyncio.to_thread(
-        own_cluster.nodes[LOST].ask, "FLUSHALL"
-    )  # what moves takes nothing along
-    for node in own_cluster.nodes:
-        await asyncio.to_thread(node.ask, "CLUSTER", "SETSLOT", slot, "NODE", target)
+    await asyncio.to_thread(own_cluster.move, slot, own_cluster.nodes[LOST], own_cluster.nodes[0])
 
     assert await two.is_current(*KEYS)
     truth.write(*KEYS)

@@ -122,6 +122,18 @@ class ValkeyCluster:
         for node in self.nodes:
             (node.directory / "dump.rdb").unlink(missing_ok=True)
 
+    def move(self, slot: int, source: ClusterNode, target: ClusterNode) -> None:
+        """Give a slot to another node, without what it held (nor what else the node did), until all know."""
+        source_id, target_id = (node.ask("CLUSTER", "MYID").decode() for node in (source, target))
+        target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
+        source.ask("FLUSHALL")  # it lets go of no slot in which it has something
+        for node in (
+            target,
+            source,
+        ):  # the target's claim comes first: it is newer than every other one
+            node.ask("CLUSTER", "SETSLOT", slot, "NODE", target_id)
+        wait_until(lambda: all(node.holders()[slot] == target.port for node in self.nodes))
+
     def form(self) -> None:
         """Start nodes that know nothing, share out the slots, and wait until all know all."""
         for number, node in enumerate(self.nodes):
