@@ -26,6 +26,10 @@ POLL_SECONDS = 0.2
 JUDGED_SECONDS = (
     500.0  # a slope is a fault if it was watched for so long; before, allocators still settle
 )
+WINDOW_BYTES = (
+    150  # a change that worker and keeper remember (`resolver.freshness`), up to 400,000 of them
+)
+_REMEMBERS = ("worker", "keeper")
 _MANY = ("postgres",)  # its processes come and go: their memory is added up
 
 
@@ -82,6 +86,11 @@ class Account:
             fault = f"{run.wrong} wrong and {run.lost} lost over {transport} {run.faults[:1]}"
             self.faults.append(fault)
 
+    @property
+    def window_rise(self) -> float:
+        """Bytes a second by which the window of recent changes rises until it is full."""
+        return WINDOW_BYTES * self.written / self.seconds if self.seconds else 0.0
+
     def all_faults(self, *, is_timed: bool) -> list[str]:
         """Return what did not hold; late answers only count where nobody else used the machine."""
         tally = self.counts
@@ -89,7 +98,8 @@ class Account:
         found += differences("in the run", tally.ledger, tally.prometheus)
         found += differences("in the run, by the client", tally.ledger, tally.client)
         for name, slope in self.memory.slopes().items():
-            if slope.seconds > JUDGED_SECONDS and slope.is_beyond_noise():
+            explained = self.window_rise if name.startswith(_REMEMBERS) else 0.0
+            if slope.seconds > JUDGED_SECONDS and slope.is_beyond_noise(explained=explained):
                 found.append(f"the memory of {name} rises: {slope}")
         if is_timed and self.late:
             found.append(f"{self.late} answers were late")
@@ -108,6 +118,8 @@ class Account:
             yield f"{transport:5} from the due moment, ms: p50 {p50:.2f}, p99 {p99:.2f}, longest {most:.1f}"
         yield self.stored
         yield f"private memory, its rise with the error at 99.9 % (judged from {JUDGED_SECONDS:.0f} s on):"
+        hourly = 3_600 * self.window_rise / 1e6
+        yield f"of it, in worker and keeper, the window of recent changes: {hourly:.1f} MB an hour until it is full"
         for name, slope in sorted(self.memory.slopes().items()):
             yield f"{name:18}{slope}"
 

@@ -53,6 +53,13 @@ def test_arena_of_an_allocator_is_no_slope() -> None:
     assert slope_of(exact).is_beyond_noise(least=0.0)
 
 
+def test_rise_that_is_explained_does_not_count() -> None:
+    leak = slope_of(series(5e6 / 1_800, 0.5e6))
+
+    assert not leak.is_beyond_noise(explained=5e6 / 1_800)
+    assert leak.is_beyond_noise(explained=1e6 / 1_800)
+
+
 def test_neighbours_that_are_alike_do_not_look_sure() -> None:
     """A wandering series: the error by parts is larger than that of all points."""
     dice = Random(4)  # noqa: S311 - seeded on purpose
