@@ -569,6 +569,9 @@ class TestTrouble:
             two.poll()
             assert await two.is_current(*MANY)
 
+    @pytest.mark.parametrize(
+        "own_servers", ["server"], indirect=True
+    )  # slow, and alike on a cluster
     async def test_pauses_at_any_moment_mix_nothing_up(
         self, own_pair: Pair, truth: Truth, own_servers: Servers
     ) -> None:
@@ -612,6 +615,9 @@ class TestTrouble:
         finally:
             own_servers.forget()
 
+    @pytest.mark.parametrize(
+        "own_servers", ["server"], indirect=True
+    )  # slow, and alike on a cluster
     async def test_back_from_an_old_file_that_nobody_can_bring_up_to_date(
         self, truth: Truth, own_servers: Servers
     ) -> None:
