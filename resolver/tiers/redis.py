@@ -151,7 +151,7 @@ class RedisTier:
         """Return the shared record if the laws allow it, else ask below and offer the answer to Redis."""
         name = self._name
         if name and at_least != NEWEST and _now() >= self._down_until:
-            stored = await self._ask(key)
+            stored = await self._wait(key)
             if stored is not None and stored.serial >= at_least and name == self._name:
                 return stored
         stored = await self._below.lookup(key, at_least=at_least)
@@ -160,9 +160,20 @@ class RedisTier:
             self._wake.set()
         return stored
 
+    async def _wait(self, key: bytes) -> Stored | None:
+        """Wait for an MGET; whoever is cancelled takes his future with him, and others of his key ask again."""
+        while True:
+            asked = self._ask(key)
+            try:
+                return await asked
+            except asyncio.CancelledError:
+                me = asyncio.current_task()
+                if not asked.cancelled() or me is None or me.cancelling():
+                    raise
+
     def _ask(self, key: bytes) -> "asyncio.Future[Stored | None]":
         """Join the MGET that all misses share which come in this tick of the loop, or while others are under way."""
-        if (future := self._waiting.get(key)) is None:
+        if (future := self._waiting.get(key)) is None or future.cancelled():
             loop = asyncio.get_running_loop()
             if not self._waiting:
                 loop.call_soon(self._dispatch)

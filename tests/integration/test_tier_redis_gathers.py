@@ -53,3 +53,21 @@ async def test_what_has_gathered_goes_on_at_once_when_redis_dies(
         answers = await asyncio.gather(*asking)
 
         assert [each.handle for each in answers] == [truth.read(key).handle for key in MANY[1:]]
+
+
+async def test_who_gives_up_takes_nobody_along(own_valkey: ValkeyServer) -> None:
+    truth = Truth()
+    truth.write(*MANY)
+    async with member(truth, own_valkey.url) as one:
+        await one.applied(truth.serial)
+        going = [asyncio.create_task(one.ask(key)) for key in MANY[:2]]
+        await asyncio.sleep(0)
+        alike = [asyncio.create_task(one.ask(MANY[-1])) for _ in range(3)]
+        await asyncio.sleep(0)  # they wait for one future
+
+        alike[0].cancel()
+        late = asyncio.create_task(one.ask(MANY[-1]))
+
+        answers = await asyncio.gather(*alike[1:], late, *going)
+        assert [each.handle for each in answers[:3]] == [truth.read(MANY[-1]).handle] * 3
+        assert alike[0].cancelled()
