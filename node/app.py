@@ -227,7 +227,7 @@ class Worker:
         listeners.close_streams()
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
-                while listeners.is_busy(self.guard) or (parting and parting.goes_on()):  # noqa: ASYNC110  nobody tells
+                while (parting and parting.goes_on()) or listeners.is_busy(self.guard):  # noqa: ASYNC110  nobody tells
                     await asyncio.sleep(0.01)
         listeners.http.should_exit = True
         self.guard.end()

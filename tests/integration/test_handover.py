@@ -21,6 +21,7 @@ from resolver.wire import Envelope, FrameBuffer, Header, Message, NameRequest, O
 ANY = (Endpoint("127.0.0.1", 0),)
 ANSWER_SECONDS = 10.0
 HTTP_QUESTION = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+SLOW_QUESTION = b"POST /v1/resolve HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{"  # all but the last byte
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -121,6 +122,34 @@ async def test_half_a_request_stays_until_it_is_whole(listeners: Listeners, tmp_
         await ending
         assert len(after.guard.connections) == 1
         client[1].close()
+        await until_gone(after)
+
+
+async def test_slow_question_keeps_no_other_connection_back(
+    listeners: Listeners, tmp_path: Path
+) -> None:
+    native, http = listeners.settings.native_listen[0], listeners.settings.http_listen[0]
+    async with AsyncExitStack() as first, AsyncExitStack() as second:
+        before = await first.enter_async_context(listening_worker(listeners, tmp_path, 0))
+        client, slow = await asyncio.open_connection(*native), await asyncio.open_connection(*http)
+        await ask_natively(client, 1)
+        slow[1].write(SLOW_QUESTION)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while not before.guard.is_busy():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        after = await second.enter_async_context(listening_worker(listeners, tmp_path, 1))
+        ending = asyncio.create_task(first.aclose())
+
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while not after.guard.connections:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert before.guard.is_busy()  # it did not wait for that question
+        slow[1].write(b"}")
+        assert b"connection: close" in (await slow[0].readuntil(b"\r\n\r\n")).lower()
+        await ending
+        assert (await ask_natively(client, 2)).envelope.request_id == 2
+        for each in (slow, client):
+            each[1].close()
         await until_gone(after)
 
 
