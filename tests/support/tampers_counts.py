@@ -202,7 +202,24 @@ def _canary(record: Record) -> bool:
     return record.ua == 0xFFFF
 
 
+def _over_tcp(leaf: Campaign) -> Campaign:
+    """Not too many, but over a protocol that nobody asked."""
+    return replace(leaf, observed=1, protocols={"tcp": 1})
+
+
 TAMPERS = (
+    Tamper(
+        "a load test closed with records that the log has not",
+        Check.R4_TESTED,
+        ("T7",),
+        edit(Campaign, lambda leaf: replace(leaf, observed=1_000_000), 2),
+    ),
+    Tamper(
+        "a load test closed with records over a protocol that was not asked",
+        Check.R4_TESTED,
+        ("T7",),
+        edit(Campaign, _over_tcp, 2),
+    ),
     Tamper(
         "an acknowledgement that the node has signed itself",
         Check.R4_SIGNATURE,

@@ -2,7 +2,8 @@
 
 An `ack` leaf has the note of a witness: of a day, what 表3 says at the top-level node; of a load test, what was
 observed.  The witness's key is the auditor's, the head a cosigned one, and the figures are recomputed: from the leaf of
-the day and its file, from the closing leaf of the load test, and from the last block before either.
+the day and its file, from the closing leaf of the load test, and from the last block before either.  A closing leaf is
+the operator's word, so it may not say more than the log has records of the load test.
 """
 
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from node.ledger.verify.checks import Check
 from node.ledger.verify.files import MAX_DOCUMENT_BYTES, EvidenceFiles, Unreadable
 from node.ledger.verify.findings import Findings, Status, grouped
 from node.ledger.verify.heads import Heads
+from node.ledger.verify.tested import Tested
 from node.ledger.verify.trust import Trust
 
 NO_COUNTERPART = "no counterpart yet"
@@ -46,17 +48,20 @@ class AcknowledgedRules:
         self._campaigns: dict[int, Said] = {}
         self._agreed: set[str | int] = set()
         self._resolutions = 0
+        self.tested = Tested()
 
     def leaf(self, index: int, leaf: Leaf) -> None:
         """Take a leaf."""
         match leaf:
             case Block():
                 self._totals = leaf.total
+                self.tested.block(leaf)
             case Day():
                 self._days.setdefault(leaf.day, Said(index, self._of_day(leaf), self._totals))
             case Campaign() if leaf.state == "close" and leaf.observed is not None:
-                figures = {"observed": leaf.observed, **(leaf.protocols or {})}
-                self._campaigns[leaf.number] = Said(index, figures, self._totals)
+                self._closed(index, leaf, leaf.observed)
+            case Campaign():
+                self.tested.open(leaf.number)
             case Acknowledgement():
                 self._acknowledged(index, leaf)
 
@@ -73,6 +78,14 @@ class AcknowledgedRules:
         )
         still = f", {missing} days not acknowledged" if missing else ""
         self._findings.tell("R4", text + still)
+
+    def _closed(self, index: int, leaf: Campaign, observed: int) -> None:
+        figures = {"observed": observed, **(leaf.protocols or {})}
+        self._campaigns.setdefault(leaf.number, Said(index, figures, self._totals))
+        excess = self.tested.excess(leaf)
+        if excess:
+            text = f"load test {leaf.number} was closed with {excess}"
+            self._findings.fail(Check.R4_TESTED, text, leaf=index)
 
     def _acknowledged(self, index: int, leaf: Acknowledgement) -> None:
         try:

@@ -182,6 +182,11 @@ class Check(Enum):
         RECONCILIATION,
         "the top-level node's figures are those of the log, exactly",
     )
+    R4_TESTED = (
+        "r4.tested",
+        RECONCILIATION,
+        "no load test is closed with more records than the log has of it",
+    )
     R7_MISSING = "r7.missing", CANARY, "every canary is counted"
     R7_TWICE = "r7.twice", CANARY, "no canary is counted twice"
 

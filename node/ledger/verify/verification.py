@@ -146,6 +146,7 @@ class _Run:
             self.days.look,
             self._figures.look,
             self._scrape.look,
+            self._acknowledged.tested.look,
             self._canaries.look,
         ]
         self._bodies = BodyRules(files, question.bodies, self._pruning, looks, findings)
