@@ -136,19 +136,28 @@ async def _replace_when_asked(
         await asked.wait()
         asked.clear()
         began, data_dir = time.monotonic(), programs.settings.data_dir
-        Progress(number, State.RUNNING).write(data_dir)
+        _note(Progress(number, State.RUNNING), data_dir)
         logger.info("rolling restart")
         kept: tuple[str, ...] = ()
         try:
             programs, kept = _renewed(programs, renewal)
             await fleet.replace(programs.worker)
-        except RegistryError as error:
-            logger.error("rolling restart failed", extra={"reason": error.detail})
-            Progress(number, State.FAILED, reason=error.detail, kept=kept).write(data_dir)
+        except (RegistryError, OSError) as error:
+            reason = error.detail if isinstance(error, RegistryError) else str(error)
+            logger.error("rolling restart failed", extra={"reason": reason})
+            _note(Progress(number, State.FAILED, reason=reason, kept=kept), data_dir)
             continue
         seconds = round(time.monotonic() - began, 3)
         logger.info("rolling restart done", extra={"seconds": seconds, "kept": list(kept)})
-        Progress(number, State.DONE, seconds, kept=kept).write(data_dir)
+        _note(Progress(number, State.DONE, seconds, kept=kept), data_dir)
+
+
+def _note(progress: Progress, data_dir: Path) -> None:
+    """Tell who asked how far it is; a disk without room is no reason for the node to stop."""
+    try:
+        progress.write(data_dir)
+    except OSError as error:
+        logger.error("cannot tell how far a rolling restart is", extra={"reason": str(error)})
 
 
 def _renewed(programs: "_Programs", renewal: Renewal) -> "tuple[_Programs, tuple[str, ...]]":

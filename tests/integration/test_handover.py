@@ -21,7 +21,10 @@ from resolver.wire import Envelope, FrameBuffer, Header, Message, NameRequest, O
 ANY = (Endpoint("127.0.0.1", 0),)
 ANSWER_SECONDS = 10.0
 HTTP_QUESTION = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
-SLOW_QUESTION = b"POST /v1/resolve HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{"  # all but the last byte
+SLOW_QUESTION = (
+    b"POST /v1/resolve HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 2\r\n\r\n{"  # all but the last byte
+)
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

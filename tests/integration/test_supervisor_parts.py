@@ -18,10 +18,12 @@ import pytest
 from node.address import Endpoint
 from node.config import Settings
 from node.errors import Kind, RegistryError
-from node.process import lock, tether
+from node.process import lock, supervisor, tether
 from node.process.child import LIFELINE, READY, Child, Program
+from node.process.fleet import Fleet
 from node.process.lifeline import DRAIN_SECONDS
 from node.process.lock import CHILDREN_LOCK, NODE_LOCK, DataDirectory, holder
+from node.process.renewal import Renewal
 from node.sockets import Sockets, open_listeners
 from tests.support.nodes import eventually, is_alive
 
@@ -404,3 +406,25 @@ def test_child_knows_a_stop_in_order_from_the_death_of_its_supervisor(
     assert process.wait(10) == code
     os.close(read)
     os.close(write)
+
+
+async def test_rolling_restart_that_cannot_be_noted_down_leaves_the_node_running(
+    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = replace(settings, workers=0, data_dir=tmp_path)  # where nothing can be written into
+    listeners, asked = open_listeners(settings), asyncio.Event()
+    programs = supervisor._Programs(settings, 0, listeners)
+    renewal = Renewal(lambda: settings)
+    async with asyncio.TaskGroup() as tasks:
+        fleet = Fleet(tmp_path, 0, tasks)
+        replacing = tasks.create_task(
+            supervisor._replace_when_asked(fleet, programs, renewal, asked)
+        )
+        for _ in range(2):
+            asked.set()
+            while asked.is_set() and not replacing.done():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert not replacing.done()
+        replacing.cancel()
+    assert caplog.messages.count("rolling restart failed") == 2
+    listeners.close()
