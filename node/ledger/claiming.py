@@ -23,7 +23,7 @@ from node.ledger.dayacknowledging import DAY_CLAIM_PATH, DayAcknowledged, make_d
 from node.ledger.heads import HeadFiles
 from node.ledger.inbox import append
 from node.ledger.keys import NoteError
-from node.ledger.leaf import Acknowledgement
+from node.ledger.leaf import Acknowledgement, Block, Campaign, parse
 from node.ledger.logfiles import LogDamaged, LogFiles
 from node.ledger.note import Note, cosigned_at, verify
 from node.ledger.quorum import Policy, Witness
@@ -32,6 +32,7 @@ from node.ledger.submission import MAX_ANSWER_BYTES
 CONFLICT, UNKNOWN = 409, 404
 ANSWER_SECONDS = 10.0
 TRIES = 30  # of a claim whose tree has been overtaken
+_ELSE = "it acknowledges something else than was claimed"
 _US = 1_000_000
 
 Pause = Callable[[], None]
@@ -55,11 +56,16 @@ def acknowledge(
     witnesses = [each for each in policy.witnesses if each.url]
     if not witnesses:
         raise NotAcknowledged("no witness of the log's policy has a URL: nobody can be asked")
-    note = _ask_until_current(files, partial(_of_campaign, number), witnesses[0], pause)
+    note, claim = _ask_until_current(files, partial(_of_campaign, number), witnesses[0], pause)
     told = Acknowledged.parse(note.text)
-    if told.campaign != number:
-        raise NotAcknowledged("it acknowledges something else than was claimed")
-    _check_told(files, told)
+    closing = parse(claim.closing.line)
+    if not isinstance(closing, Campaign) or (told.campaign, told.observed, told.protocols) != (
+        number,
+        closing.observed,
+        closing.protocols or {},
+    ):
+        raise NotAcknowledged(_ELSE)
+    _check_told(files, told, claim)
     leaf: Acknowledgement = leaf_of(note, told, cosigned_at(note.signatures[0].data) * _US)
     return told, append(directory, leaf)
 
@@ -73,11 +79,11 @@ def acknowledge_day(directory: Path, day: str, policy: Policy, pause: Pause) -> 
     witnesses = [each for each in policy.witnesses if each.url]
     if not witnesses:
         raise NotAcknowledged("no witness of the log's policy has a URL: nobody can be asked")
-    note = _ask_until_current(files, partial(_of_day, day), witnesses[0], pause)
+    note, claim = _ask_until_current(files, partial(_of_day, day), witnesses[0], pause)
     told = DayAcknowledged.parse(note.text)
     if told.day != day:
-        raise NotAcknowledged("it acknowledges something else than was claimed")
-    _check_told(files, told)
+        raise NotAcknowledged(_ELSE)
+    _check_told(files, told, claim)
     append(directory, told.as_leaf(note))
     return told
 
@@ -96,21 +102,23 @@ Claiming = Callable[[Checkpoint, LogFiles], tuple[str, Claim]]
 """Return where a claim goes, and the claim, of a tree that was cosigned.  Raises ClaimError."""
 
 
-def _ask_until_current(files: LogFiles, make: Claiming, witness: Witness, pause: Pause) -> Note:
+def _ask_until_current(
+    files: LogFiles, make: Claiming, witness: Witness, pause: Pause
+) -> tuple[Note, Claim]:
     why = ""
     for _ in range(TRIES):
         try:
-            note = _ask(files, make, witness)
+            found = _ask(files, make, witness)
         except ClaimError as error:
-            note, why = None, f" ({error})"
-        if note is not None:
-            return note
+            found, why = None, f" ({error})"
+        if found is not None:
+            return found
         pause()
     raise NotAcknowledged(f"no cosigned tree has what is to be acknowledged yet; try again{why}")
 
 
-def _ask(files: LogFiles, make: Claiming, witness: Witness) -> Note | None:
-    """Return the signed note, None when the tree was overtaken.
+def _ask(files: LogFiles, make: Claiming, witness: Witness) -> tuple[Note, Claim] | None:
+    """Return the signed note and what was claimed, None when the tree was overtaken.
 
     Raises ClaimError when no tree is cosigned yet that has the closing leaf and a block before it; NotAcknowledged.
     """
@@ -133,7 +141,7 @@ def _ask(files: LogFiles, make: Claiming, witness: Witness) -> Note | None:
         )
     if not answer.is_success or len(answer.content) > MAX_ANSWER_BYTES:
         raise NotAcknowledged(f"{url}: {answer.status_code}: {answer.text[:200]}")
-    return _signed_by(witness, answer.content)
+    return _signed_by(witness, answer.content), claim
 
 
 def _signed_by(witness: Witness, data: bytes) -> Note:
@@ -145,11 +153,13 @@ def _signed_by(witness: Witness, data: bytes) -> Note:
     return note
 
 
-def _check_told(files: LogFiles, told: Acknowledged | DayAcknowledged) -> None:
-    """What was signed, perhaps for an earlier claim, is of a head of ours."""
+def _check_told(files: LogFiles, told: Acknowledged | DayAcknowledged, claim: Claim) -> None:
+    """What was signed, perhaps for an earlier claim, is of a head of ours, and says what the log says."""
     head = files.head(told.size)
     if head is None:
         raise LogDamaged(f"the head of {told.size} leaves, which was cosigned, is not here")
-    ours = Checkpoint.parse(head.text)
-    if (told.origin, told.root) != (ours.origin, ours.root):
-        raise NotAcknowledged("it acknowledges something else than was claimed")
+    ours, block = Checkpoint.parse(head.text), parse(claim.block.line)
+    if (told.origin, told.root, told.leaf) != (ours.origin, ours.root, claim.closing.at):
+        raise NotAcknowledged(_ELSE)
+    if not isinstance(block, Block) or told.totals != block.total:
+        raise NotAcknowledged("it acknowledges other totals than the log has: R4 would not hold")

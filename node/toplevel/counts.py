@@ -2,7 +2,8 @@
 
 Beside the witness's `add-checkpoint`, and as little believing: a claim is proven from a tree that was cosigned here
 (`node.ledger.acknowledging`).  Laws.  What was acknowledged is on the disk before it is answered.  A campaign of a log
-is acknowledged once: the same claim again has the same answer, and another number is refused.
+is acknowledged once: the same claim again has the same answer, and another number is refused.  Whoever reads the log
+can claim, and with an earlier block than the last; whose block is later is right about the totals, and is signed anew.
 """
 
 from collections.abc import Callable
@@ -80,7 +81,8 @@ class Counts:
                 raise ClaimError(
                     f"{before.observed} was acknowledged for this campaign, by leaf {before.leaf}"
                 )
-            return Note.parse(there)
+            if sum(found.totals) <= sum(before.totals):
+                return Note.parse(there)
         note = found.signed(self._watch.cosigner, int(self._clock()))
         make_directory(self._directory)
         write_durably(path, note.encode())
