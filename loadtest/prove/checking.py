@@ -4,33 +4,42 @@ What it looks at is what lies in the directory; whom to believe is given, or, fo
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
+from subprocess import SubprocessError
 
 from loadtest.prove.document import SCHEMA
+from loadtest.prove.editions import editions
 from loadtest.prove.evidence import (
     EVIDENCE,
     LOG_KEY,
     POLICY,
     SCRAPES,
     count_evidence,
+    file_digest,
     sums_digest,
     verify,
 )
-from loadtest.prove.issuing import JSON, NOTE
+from loadtest.prove.issuing import HTML, JSON, NOTE, PDF, STYLE
 from loadtest.prove.reconciliation import SUM, FourCounts
 from loadtest.prove.statement import check, statement
 from node.ledger.acknowledging import Acknowledged
-from node.ledger.evidence import LEAVES, SHA256SUMS
+from node.ledger.block import sm3
+from node.ledger.evidence import LEAVES, SHA256SUMS, SM3SUMS
 from node.ledger.keys import NoteError, VerifierKey
 from node.ledger.leaf import Acknowledgement, parse
 from node.ledger.note import Note
 from node.ledger.note import verify as verify_note
 from node.ledger.quorum import Policy
+from node.ledger.report.html import page_of
 from node.ledger.report.texts import Document
 
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, NoteError)
+_UNREADABLE = (
+    *(AttributeError, LookupError, OSError, SubprocessError, TypeError, ValueError),
+    NoteError,
+)
 
 
 def check_proof(
@@ -43,12 +52,14 @@ def check_proof(
         if said["schema"] != SCHEMA:
             return [f"{JSON} has the schema {said['schema']}, not {SCHEMA}"]
         keys = _keys(log_key or directory / LOG_KEY)
-        text = statement(said["origin"], said["campaign"]["number"], document)
+        page, pdf = ((directory / name).read_bytes() for name in (HTML, PDF))
+        text = statement(said["origin"], said["campaign"]["number"], document, page, pdf)
         wrong = check((directory / NOTE).read_bytes(), text, keys)
         if wrong:
             return [wrong]
         witnesses = Policy.parse((policy or directory / POLICY).read_bytes())
-        return [*_figures(directory, said, witnesses), *_files(directory, said)]
+        files = _files(directory, said, log_key, policy)
+        return [*_figures(directory, said, witnesses), *_rendering(said, document, page), *files]
     except _UNREADABLE as error:
         return [f"the proof cannot be read: {type(error).__name__}: {error}"]
 
@@ -78,7 +89,21 @@ def _figures(directory: Path, said: Document, policy: Policy) -> Iterator[str]:
         for column, found in columns.items():
             if row[column] != found[name]:
                 yield f"the report says {row[column]:,} of {column} over {name}, not {found[name]:,}"
+    yield from _repeated(said, counts)
     yield from _in_log(directory, said)
+    yield from _of_this_campaign(said, told)
+
+
+def _repeated(said: Document, counts: FourCounts) -> Iterator[str]:
+    """What the report says a second time, or of what is not of the campaign."""
+    if [row["protocol"] for row in said["counts"]["rows"]] != counts.protocols:
+        yield "the report has other rows of counts than there are protocols"
+    if said["counts"]["others"] != {name: each for name, each in counts.others.items() if each}:
+        yield "the report says something else of what is not of the campaign than the evidence"
+    if {each["protocol"]: each["answers"] for each in said["asked"]} != counts.client:
+        yield "the report says of its answers by protocol now this, now that"
+    if said["is_production"] is not False or said["campaign"]["class"] != "test":
+        yield "the report says that a load test is production"
 
 
 def gained(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
@@ -100,21 +125,45 @@ def _in_log(directory: Path, said: Document) -> Iterator[str]:
         yield f"leaf {at} of the evidence does not have the acknowledgement"
 
 
-def _files(directory: Path, said: Document) -> Iterator[str]:
+def _of_this_campaign(said: Document, told: Acknowledged) -> Iterator[str]:
+    """An acknowledgement of the same numbers, but of another campaign, is none."""
+    campaign = said["campaign"]
+    ours = said["origin"], campaign["number"], campaign["closed_leaf"]
+    if (told.origin, told.campaign, told.leaf) != ours:
+        yield f"campaign {told.campaign}, leaf {told.leaf} of {told.origin} is acknowledged, not this"
+
+
+def _rendering(said: Document, document: bytes, page: bytes) -> Iterator[str]:
+    """The page is made of the report alone: the same version makes the same again."""
+    is_same = said["versions"]["idnode"] == version("idnode")
+    if is_same and page != page_of(editions(document), STYLE).encode():
+        yield f"{HTML} is not what this version makes of {JSON}"
+
+
+def _files(
+    directory: Path, said: Document, log_key: Path | None, policy: Path | None
+) -> Iterator[str]:
     """What fixes every byte beside the report, and the verifier's word."""
     digests = said["digests"]
     if sums_digest(directory) == digests[SHA256SUMS]:
-        yield from _sums(directory / EVIDENCE)
+        yield from _sums(directory / EVIDENCE, SHA256SUMS, lambda data: sha256(data).hexdigest())
+        yield from _sums(directory / EVIDENCE, SM3SUMS, sm3)
     else:
         yield f"{EVIDENCE}/{SHA256SUMS} is not the one that was signed"
-    if sha256((directory / SCRAPES).read_bytes()).hexdigest() != digests[SCRAPES]:
-        yield f"{SCRAPES} is not the one that was signed"
-    yield from verify(directory).faults
+    for name in (SCRAPES, LOG_KEY, POLICY):
+        if file_digest(directory / name) != digests[name]:
+            yield f"{name} is not the one that was signed"
+    yield from verify(directory, log_key, policy).faults
 
 
-def _sums(evidence: Path) -> Iterator[str]:
-    """What `sha256sum -c` says."""
-    for line in (evidence / SHA256SUMS).read_text("utf-8").splitlines():
+def _sums(evidence: Path, sums: str, digest_of: Callable[[bytes], str]) -> Iterator[str]:
+    """What `sha256sum -c` says; and every file is listed."""
+    listed = set()
+    for line in (evidence / sums).read_bytes().decode().removesuffix("\n").split("\n"):
         digest, _, name = line.partition("  ")
-        if sha256((evidence / name).read_bytes()).hexdigest() != digest:
-            yield f"{EVIDENCE}/{name} is not the one of {SHA256SUMS}"
+        listed.add(name)
+        if digest_of((evidence / name).read_bytes()) != digest:
+            yield f"{EVIDENCE}/{name} is not the one of {sums}"
+    there = {str(each.relative_to(evidence)) for each in evidence.rglob("*") if each.is_file()}
+    if there - {SHA256SUMS, SM3SUMS} != listed:
+        yield f"{EVIDENCE} has other files than those of {sums}"

@@ -1,4 +1,4 @@
-"""The document of a proof, `report.json`: canonical JSON (RFC 8785), which alone is signed and checked.
+"""The document of a proof, `report.json`: canonical JSON (RFC 8785), of which all else is made.
 
 Times are µs since 1970, durations and latencies µs, shares in millionths, processor time in thousandths of a second.
 """

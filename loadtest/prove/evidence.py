@@ -78,20 +78,23 @@ def _blocks(evidence: Path, start: int) -> Iterator[Block]:
             yield leaf
 
 
-def verify_command(directory: Path) -> list[str]:
-    """Return what an auditor types, behind `idnode`."""
+def verify_command(
+    directory: Path, log_key: Path | None = None, policy: Path | None = None
+) -> list[str]:
+    """Return what an auditor types, behind `idnode`; whom to believe is the copies in `trust/` when not given."""
     return [
         *("audit", "verify", str(directory / EVIDENCE)),
-        *("--log-key", str(directory / LOG_KEY), "--policy", str(directory / POLICY)),
+        *("--log-key", str(log_key or directory / LOG_KEY)),
+        *("--policy", str(policy or directory / POLICY)),
         *("--prom", str(directory / SCRAPES), "--bodies", "all"),
     ]
 
 
-def verify(directory: Path) -> Verdict:
+def verify(directory: Path, log_key: Path | None = None, policy: Path | None = None) -> Verdict:
     """Judge the evidence in a process that sees nothing else."""
     began = time.perf_counter()
     ended = subprocess.run(
-        [*interpreter(), *verify_command(directory)],
+        [*interpreter(), *verify_command(directory, log_key, policy)],
         capture_output=True,
         text=True,
         check=False,
@@ -104,4 +107,9 @@ def verify(directory: Path) -> Verdict:
 
 def sums_digest(directory: Path) -> str:
     """Return the SHA-256 of the evidence's own list of digests, which fixes every file of it."""
-    return sha256((directory / EVIDENCE / SHA256SUMS).read_bytes()).hexdigest()
+    return file_digest(directory / EVIDENCE / SHA256SUMS)
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    return sha256(path.read_bytes()).hexdigest()

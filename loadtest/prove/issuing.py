@@ -24,7 +24,8 @@ def issue(scene: Scene, directory: Path, origin: str, campaign: int, document: b
     keys = scene.ledger / KEYS
     signers = load_signers(keys, origin, sm2=(keys / SM2_KEY).exists(), is_new=False)
     made = editions(document)
-    (directory / JSON).write_bytes(document)
-    (directory / NOTE).write_bytes(sign(statement(origin, campaign, document), signers).encode())
-    (directory / HTML).write_text(page_of(made, STYLE), "utf-8")
-    (directory / PDF).write_bytes(typeset(made))
+    page, pdf = page_of(made, STYLE).encode(), typeset(made)
+    text = statement(origin, campaign, document, page, pdf)
+    files = {JSON: document, HTML: page, PDF: pdf, NOTE: sign(text, signers).encode()}
+    for name, data in files.items():
+        (directory / name).write_bytes(data)

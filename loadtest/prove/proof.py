@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -184,7 +183,10 @@ def _faults(traffic: Traffic) -> Iterator[str]:
 def _digests(directory: Path) -> dict[str, str]:
     return {
         SHA256SUMS: evidence.sums_digest(directory),
-        evidence.SCRAPES: sha256((directory / evidence.SCRAPES).read_bytes()).hexdigest(),
+        **{
+            name: evidence.file_digest(directory / name)
+            for name in (evidence.SCRAPES, evidence.LOG_KEY, evidence.POLICY)
+        },
     }
 
 

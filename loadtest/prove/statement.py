@@ -5,6 +5,8 @@ log.example/ledger                  origin
 campaign 1                          its number
 sha256 <64 hexadecimal digits>      of the bytes of report.json
 sm3 <64 hexadecimal digits>
+page <64 hexadecimal digits>        SHA-256 of report.html
+pdf <64 hexadecimal digits>         SHA-256 of report.pdf
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +20,7 @@ from node.ledger.sm2 import CHECKS_WITH_SM2
 _HEAD = "idnode proof"
 
 
-def statement(origin: str, campaign: int, document: bytes) -> str:
+def statement(origin: str, campaign: int, document: bytes, page: bytes, pdf: bytes) -> str:
     """Return the text that is signed."""
     lines = (
         _HEAD,
@@ -26,6 +28,8 @@ def statement(origin: str, campaign: int, document: bytes) -> str:
         f"campaign {campaign}",
         f"sha256 {sha256(document).hexdigest()}",
         f"sm3 {sm3(document)}",
+        f"page {sha256(page).hexdigest()}",
+        f"pdf {sha256(pdf).hexdigest()}",
     )
     return "".join(f"{line}\n" for line in lines)
 
@@ -42,4 +46,8 @@ def check(data: bytes, text: str, keys: Iterable[VerifierKey]) -> str:
         verify(note, keys, CHECKS_WITH_SM2)
     except NoteError as error:
         return f"report.note: {error}"
-    return "" if note.text == text else "report.note is not of this report.json"
+    return (
+        ""
+        if note.text == text
+        else "report.note is not of this report.json, report.html and report.pdf"
+    )

@@ -13,14 +13,19 @@ from typing import Any
 import pytest
 
 from loadtest.prove.checking import check_proof
+from loadtest.prove.editions import editions
 from loadtest.prove.evidence import count_evidence
+from loadtest.prove.issuing import STYLE
 from loadtest.prove.reconciliation import SUM
+from loadtest.prove.statement import sign, statement
 from loadtest.prove.traffic import PROTOCOLS
 from loadtest.stand import clean_environment
 from node.ledger.acknowledging import Acknowledged
+from node.ledger.canonical import canonical
 from node.ledger.leaf import Block, Campaign, parse
-from node.ledger.note import Note
+from node.ledger.note import Ed25519Signer, Note
 from node.ledger.record import Class
+from node.ledger.report.html import page_of
 from tests.support.nodes import ROOT
 
 pytestmark = pytest.mark.slow
@@ -139,8 +144,15 @@ def body(directory: Path) -> Path:
         (lambda proof: proof / "evidence/SHA256SUMS", "SHA256SUMS is not the one"),
         (lambda proof: proof / "prometheus.json", "prometheus.json is not the one|cannot be read"),
         (lambda proof: proof / "trust/log.vkey", "log.vkey|report.note|cannot be read"),
+        (lambda proof: proof / "trust/policy.tlog-policy", "policy.tlog-policy is not|cannot be"),
+        (lambda proof: proof / "evidence/SM3SUMS", "SM3SUMS|cannot be read"),
+        (lambda proof: proof / "report.html", r"report\.note is not of this report"),
+        (lambda proof: proof / "report.pdf", r"report\.note is not of this report"),
     ],
-    ids=["report", "note", "body", "leaves", "sums", "scrapes", "key"],
+    ids=[
+        *("report", "note", "body", "leaves", "sums", "scrapes", "key", "policy", "sm3", "page"),
+        "pdf",
+    ],
 )
 def test_one_changed_byte_is_seen(
     proof: Path, tmp_path: Path, where: Callable[[Path], Path], named: str
@@ -149,6 +161,70 @@ def test_one_changed_byte_is_seen(
     shutil.copytree(proof, copy)
     flip(where(copy))
     assert re.search(named, "\n".join(check_proof(copy)))
+
+
+def told_of(proof: Path, tmp_path: Path, change: Callable[[Any], None], page: bytes = b"") -> str:
+    """What is said of a report that was changed and then signed, by a log that the reader believes."""
+    copy = tmp_path / "proof"
+    shutil.copytree(proof, copy)
+    said = json.loads((copy / "report.json").read_bytes())
+    change(said)
+    document = canonical(said)
+    (copy / "report.json").write_bytes(document)
+    (copy / "report.html").write_bytes(page or page_of(editions(document), STYLE).encode())
+    files = (copy / "report.html").read_bytes(), (copy / "report.pdf").read_bytes()
+    signer = Ed25519Signer(said["origin"], bytes(range(32)))
+    text = statement(said["origin"], said["campaign"]["number"], document, *files)
+    (copy / "report.note").write_bytes(sign(text, [signer]).encode())
+    key = tmp_path / "log.vkey"
+    key.write_text(f"{signer.key}\n")
+    return "\n".join(check_proof(copy, key))
+
+
+def _another_campaign(said: Any) -> None:
+    said["campaign"]["number"] += 1
+
+
+def _other_answers(said: Any) -> None:
+    said["asked"][0]["answers"] += 1
+
+
+def _others(said: Any) -> None:
+    said["counts"]["others"] = {"udp": 1}
+
+
+def _two_rows(said: Any) -> None:
+    said["counts"]["rows"].insert(0, said["counts"]["rows"][0])
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (_another_campaign, "is acknowledged, not this"),
+        (_other_answers, "now this, now that"),
+        (_others, "not of the campaign"),
+        (_two_rows, "other rows"),
+    ],
+)
+def test_what_is_signed_is_not_believed_for_that(
+    proof: Path, tmp_path: Path, change: Callable[[Any], None], named: str
+) -> None:
+    assert named in told_of(proof, tmp_path, change)
+
+
+def test_a_page_that_says_something_else_than_the_report_is_told(
+    proof: Path, tmp_path: Path
+) -> None:
+    assert "report.html is not what" in told_of(proof, tmp_path, lambda _: None, b"<p>2,000,000")
+
+
+def test_the_evidence_is_judged_by_the_key_that_the_reader_gives(
+    proof: Path, tmp_path: Path
+) -> None:
+    """Not by the one that lies beside it: that is the operator's."""
+    found = told_of(proof, tmp_path, lambda _: None).splitlines()
+    assert found
+    assert all("idnode audit verify ends with 1" in line for line in found), found
 
 
 def test_a_directory_that_is_there_is_not_written_over(proof: Path) -> None:

@@ -167,16 +167,24 @@ def test_every_word_is_there_in_both_languages() -> None:
 
 def test_one_byte_less_or_more_is_not_what_was_signed() -> None:
     made = document(findings())
-    note = sign(statement("log.example", 1, made), [SIGNER]).encode()
-    assert check(note, statement("log.example", 1, made), [SIGNER.key]) == ""
-    for other in (made[:-1], made + b" ", made.replace(b"1000", b"1001", 1)):
-        wrong = check(note, statement("log.example", 1, other), [SIGNER.key])
-        assert wrong == "report.note is not of this report.json"
+    files = made, b"page", b"pdf"
+    note = sign(statement("log.example", 1, *files), [SIGNER]).encode()
+    assert check(note, statement("log.example", 1, *files), [SIGNER.key]) == ""
+    others = [
+        (made[:-1], b"page", b"pdf"),
+        (made + b" ", b"page", b"pdf"),
+        (made.replace(b"1000", b"1001", 1), b"page", b"pdf"),
+        (made, b"pagf", b"pdf"),
+        (made, b"page", b"pdf\n"),
+    ]
+    for other in others:
+        wrong = check(note, statement("log.example", 1, *other), [SIGNER.key])
+        assert wrong.startswith("report.note is not of this report.json")
 
 
 def test_another_key_has_signed_nothing() -> None:
     made = document(findings())
-    text = statement("log.example", 1, made)
+    text = statement("log.example", 1, made, b"page", b"pdf")
     stranger = Ed25519Signer("log.example", bytes(32))
     assert check(sign(text, [stranger]).encode(), text, [SIGNER.key]) != ""
     assert check(b"no note", text, [SIGNER.key]) != ""
