@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from time import perf_counter_ns, time
 from typing import Any
@@ -174,7 +175,7 @@ class Worker:
         """
         loop = asyncio.get_running_loop()
         self._turn = Turn(self.responder, self.tally, self.recorder)
-        async with self.siblings.listening(self.responder.respond, self.reading.written):
+        async with self.siblings.listening(self.responder.respond, self._know_written):
             if await self.handover.succeed():
                 await self._catch_up()
             async with self._serving_http(sockets) as http:
@@ -182,7 +183,8 @@ class Worker:
                 streams = [await loop.create_server(self._tcp, sock=each) for each in sockets.tcp]
                 listeners = Listeners(http, datagrams, streams)
                 self.handover.adopt(self._adopt)
-                async with self.handover.waiting(lambda: self._let_go(listeners), abandoned):
+                let_go, written = partial(self._let_go, listeners), self.reading.written_up_to
+                async with self.handover.waiting(let_go, abandoned, written):
                     try:
                         yield
                     finally:
@@ -286,8 +288,15 @@ class Worker:
     async def _written(self, changes: Iterable[tuple[bytes, int]]) -> None:
         """What this worker has committed is told before its caller: nobody reads anything older here afterwards."""
         told = list(changes)
-        self.reading.written(told)
+        self._know_written(told)
         await self.siblings.tell(told)
+
+    def _know_written(self, changes: Iterable[tuple[bytes, int]]) -> None:
+        """Give nothing older than what was written, here or by a sibling; nor may a predecessor that is still there."""
+        told = list(changes)
+        self.reading.written(told)
+        if told:
+            self.handover.tell_written(max(serial for _, serial in told))
 
     def _spawn_answer(self, answer: Coroutine[Any, Any, None]) -> None:
         """Start the task of one answer: its failure is a fault to be told, and no reason to stop the worker."""

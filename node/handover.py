@@ -7,7 +7,8 @@ The two speak over a unix socket in the run directory, where each worker waits f
    the sockets, which both have from the supervisor;
 3. the successor reads the change feed once more, so that nothing it says is older than what was said before, and
    begins;
-4. the predecessor, told by the supervisor to stop, hands over each TCP connection that stands between two messages.
+4. the predecessor, told by the supervisor to stop, hands over each TCP connection that stands between two messages;
+   until its end the successor tells it how far others have written, since it alone hears that now.
 
 Whoever dies on the way costs what the death of a worker costs.  A successor that is lost after step 2 takes the
 predecessor with it, and the supervisor starts another one.  Only processes of the same account are listened to.
@@ -17,6 +18,7 @@ import asyncio
 import logging
 import os
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -25,8 +27,10 @@ from node.unix import ShortPath, is_ours
 
 LET_GO_SECONDS = 2.0  # that a predecessor has to let go; one that hangs is not waited for
 _LET_GO, _CONNECTION = b"1", b"c"
+_SERIAL = struct.Struct(">Q")
 
 Adopt = Callable[[socket.socket], object]
+Written = Callable[[int], object]
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +72,12 @@ class Handover:
             loop = asyncio.get_running_loop()
             loop.add_reader(self._before.fileno(), self._receive, self._before, adopt)
 
+    def tell_written(self, serial: int) -> None:
+        """Tell the predecessor, while it is there, that something was written with this serial."""
+        if self._before is not None:
+            with suppress(OSError):  # it hangs, or has just gone
+                self._before.send(_SERIAL.pack(serial))
+
     def _receive(self, before: socket.socket, adopt: Adopt) -> None:
         """Called by the event loop: the predecessor has handed over something, or has ended."""
         try:
@@ -88,9 +98,15 @@ class Handover:
 
     @asynccontextmanager
     async def waiting(
-        self, let_go: Callable[[], None], abandoned: Callable[[], None]
+        self,
+        let_go: Callable[[], None],
+        abandoned: Callable[[], None],
+        written: Written = lambda _: None,
     ) -> AsyncIterator[None]:
-        """Within the block wait for a successor: `let_go` is called when it comes, `abandoned` if it is lost then."""
+        """Within the block wait for a successor: `let_go` is called when it comes, `abandoned` if it is lost then.
+
+        `written` is told each serial up to which the successor knows that others have written.
+        """
         with ShortPath(self._directory, self._name) as path:
             with suppress(FileNotFoundError):
                 os.unlink(path)  # of the worker before
@@ -98,7 +114,7 @@ class Handover:
             door.setblocking(False)
             door.bind(path)
         door.listen(1)
-        waiting = asyncio.create_task(self._wait(door, let_go, abandoned))
+        waiting = asyncio.create_task(self._wait(door, let_go, abandoned, written))
         try:
             yield
         finally:
@@ -120,7 +136,11 @@ class Handover:
             return False
 
     async def _wait(
-        self, door: socket.socket, let_go: Callable[[], None], abandoned: Callable[[], None]
+        self,
+        door: socket.socket,
+        let_go: Callable[[], None],
+        abandoned: Callable[[], None],
+        written: Written,
     ) -> None:
         loop = asyncio.get_running_loop()
         while True:
@@ -133,7 +153,29 @@ class Handover:
         let_go()
         with suppress(OSError):
             await loop.sock_sendall(after, _LET_GO)
-        with suppress(OSError):
-            await loop.sock_recv(after, 1)  # it says nothing more: this is its end
+        await _hear(after, written)
         log.warning("the successor was lost")
         abandoned()
+
+
+async def _hear(after: socket.socket, written: Written) -> None:
+    """Pass on what the successor tells, until its end: at once, since who wrote it may be about to read it."""
+    loop = asyncio.get_running_loop()
+    ended = loop.create_future()
+
+    def read() -> None:
+        try:
+            while told := after.recv(_SERIAL.size):
+                written(*_SERIAL.unpack(told))
+        except BlockingIOError:
+            return
+        except (OSError, struct.error):
+            pass  # it was killed
+        loop.remove_reader(after.fileno())
+        ended.set_result(None)
+
+    loop.add_reader(after.fileno(), read)
+    try:
+        await ended
+    finally:
+        loop.remove_reader(after.fileno())

@@ -110,13 +110,16 @@ class Caches:
             self.memory.drop(key)
             self._drop_ready(key)
 
+    def written_up_to(self, serial: int) -> None:
+        """Take in that others wrote something up to a serial: nothing older, whatever it is, is given from now on."""
+        if serial > self.freshness.seen:
+            self.freshness.given_any(serial)
+            self._forget_all()
+
     def restart(self, epoch: str, serial: int) -> None:
         """What was missed cannot be known: begin anew at this serial of this life of the database."""
         self.freshness.restart(serial)
-        self.lately.clear()
-        self.memory.clear()
-        for table in self.hot_tables:
-            table.clear()
+        self._forget_all()
         if self.redis:
             self.redis.serve(epoch)
         self._tally.level(Gauge.FEED_SERIAL, serial)
@@ -132,6 +135,12 @@ class Caches:
         level(Gauge.MEMORY_ENTRIES, len(self.memory))
         level(Gauge.MEMORY_BYTES, self.memory.size_bytes)
         level(Gauge.REDIS_UP, int(self.redis is not None and self.redis.is_up))
+
+    def _forget_all(self) -> None:
+        self.lately.clear()
+        self.memory.clear()
+        for table in self.hot_tables:
+            table.clear()
 
     def _drop_ready(self, key: bytes) -> bool:
         return self.hot_wire.drop(key) | self.hot_http.drop(key)

@@ -62,6 +62,11 @@ class Freshness:
             self._ahead_of_all = max(self._ahead.values())
             self._ahead.clear()
 
+    def given_any(self, serial: int) -> None:
+        """Note that a change with this serial is known elsewhere, of whatever key: nothing older may follow (law 3)."""
+        if serial > self.seen:
+            self._ahead_of_all = max(self._ahead_of_all, serial)
+
     def restart(self, serial: int) -> None:
         """Forget all: nothing read before this serial may be trusted without asking the truth."""
         self._young, self._old = {}, {}

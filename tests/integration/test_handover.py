@@ -15,6 +15,7 @@ from node.app import Worker
 from node.config import Settings
 from node.counters import Counters
 from node.handover import Handover
+from node.siblings import Siblings
 from node.sockets import Listeners, Sockets, open_listeners
 from resolver.wire import Envelope, FrameBuffer, Header, Message, NameRequest, Opcode
 
@@ -217,6 +218,29 @@ async def test_idle_http_connection_ends_without_an_error(
         assert await client[0].read() == b""
         await ending
         client[1].close()
+
+
+async def test_predecessor_gives_nothing_older_than_what_others_write(
+    listeners: Listeners, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as first, AsyncExitStack() as second:
+        before = await first.enter_async_context(listening_worker(listeners, tmp_path, 0))
+        after = await second.enter_async_context(listening_worker(listeners, tmp_path, 1))
+        keeper, key = Siblings(tmp_path, 1), b"88.1.2/X"
+
+        await keeper.tell([(key, 5)])  # only the successor hears it
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while before.reading.freshness.floor(key) < 5:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await after._written([(key, 6)])
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while before.reading.freshness.floor(key) < 6:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert before.handover.is_succeeded
+
+        await keeper.close()
+        await first.aclose()
+        await after._written([(key, 7)])  # nobody is there to hear it
 
 
 async def test_datagrams_go_to_the_successor(listeners: Listeners, tmp_path: Path) -> None:

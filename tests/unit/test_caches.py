@@ -71,6 +71,26 @@ async def test_an_answer_read_ahead_of_the_feed_takes_the_older_replies_away(
     assert list(ready_keys(caches)) == [{b"88.1/B"}] * 2
 
 
+async def test_what_others_have_written_ends_all_that_was_read_before(
+    caches: Caches, store: MemoryStore
+) -> None:
+    await caches.memory.lookup(b"88.1/A")
+    keep_ready(caches, b"88.1/B")
+    store.serial += 1
+
+    caches.written_up_to(store.serial)
+
+    assert list(ready_keys(caches)) == [set()] * 2
+    keep_ready(caches, b"88.1/B")  # read before, and late
+    assert list(ready_keys(caches)) == [set()] * 2
+    assert (await caches.memory.lookup(b"88.1/A")).serial == store.serial
+
+    caches.learn(store.serial, [])
+    keep_ready(caches, b"88.1/B", store.serial)
+    caches.written_up_to(store.serial)  # the feed has told it
+    assert list(ready_keys(caches)) == [{b"88.1/B"}] * 2
+
+
 async def test_a_record_that_has_a_ready_reply_is_let_go(caches: Caches) -> None:
     await caches.memory.lookup(b"88.1/A")
     await caches.memory.lookup(b"88.1/B")
