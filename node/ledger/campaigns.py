@@ -96,6 +96,11 @@ def close(directory: Path, number: int, now_us: int) -> tuple[Campaign, int]:
 
     Raises CampaignError, NotTaken, LogDamaged, LeafError, OSError.
     """
+    with _alone(directory):  # two closings at once would be two counts of one campaign
+        return _close(directory, number, now_us)
+
+
+def _close(directory: Path, number: int, now_us: int) -> tuple[Campaign, int]:
     leaves = [each for each in campaigns(directory) if each.number == number]
     if not leaves:
         raise CampaignError(f"campaign {number} was never announced")

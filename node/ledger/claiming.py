@@ -43,6 +43,10 @@ class NotAcknowledged(Exception):
     """The top-level node does not confirm the count; the text says why."""
 
 
+class Refused(NotAcknowledged):
+    """It has answered, and does not confirm this one; it may confirm another."""
+
+
 def acknowledge(
     directory: Path, number: int, policy: Policy, pause: Pause
 ) -> tuple[Acknowledged, int]:
@@ -140,7 +144,7 @@ def _ask(files: LogFiles, make: Claiming, witness: Witness) -> tuple[Note, Claim
             f"{witness.name} is a witness and acknowledges no counts ({url}: 404)"
         )
     if not answer.is_success or len(answer.content) > MAX_ANSWER_BYTES:
-        raise NotAcknowledged(f"{url}: {answer.status_code}: {answer.text[:200]}")
+        raise Refused(f"{url}: {answer.status_code}: {answer.text[:200]}")
     return _signed_by(witness, answer.content), claim
 
 

@@ -1,7 +1,8 @@
 """DayClaims: has each closed day acknowledged by the top-level node, once its rows of 表3 are there.
 
 The top-level node is the first witness of the log's policy that has a URL.  What it signs goes into the log, so that an
-auditor has it (R4).  Who acknowledges no days is asked again after an hour at most; nothing else waits for it.
+auditor has it (R4).  Who acknowledges no days is asked again after an hour at most; nothing else waits for it, and no
+day for another one that is refused.
 
     acknowledged/<day>    the day is acknowledged: a note to ourselves, which may be lost
 """
@@ -12,7 +13,7 @@ import time
 from pathlib import Path
 
 from node.ledger.acknowledging import ClaimError
-from node.ledger.claiming import NotAcknowledged, acknowledge_day
+from node.ledger.claiming import NotAcknowledged, Refused, acknowledge_day
 from node.ledger.closing import DAYS
 from node.ledger.durable import make_directory
 from node.ledger.inbox import NotTaken
@@ -52,7 +53,7 @@ class DayClaims:
                 said, pause = str(error), min(2 * pause, MOST_SECONDS)
 
     def round(self) -> list[str]:
-        """Have what is due acknowledged, and return the days; blocks.
+        """Have what is due acknowledged, and return the days; blocks.  What is refused is told when all are asked for.
 
         Raises NotAcknowledged, NotTaken, ClaimError, LogDamaged; ValueError, OSError for files.
         """
@@ -63,8 +64,16 @@ class DayClaims:
             return []
         policy = Policy.parse(self._witnesses.read_bytes())
         make_directory(acks)
-        for day in due:
-            acknowledge_day(self._directory, day, policy, lambda: time.sleep(PAUSE_SECONDS))
-            (acks / day).touch()
-            log.info("the top-level node has acknowledged a day", extra={"day": day})
+        refused = [error for day in due if (error := self._claim(day, policy)) is not None]
+        if refused:
+            raise refused[0]
         return due
+
+    def _claim(self, day: str, policy: Policy) -> Refused | None:
+        try:
+            acknowledge_day(self._directory, day, policy, lambda: time.sleep(PAUSE_SECONDS))
+        except Refused as error:
+            return error
+        (self._directory / ACKS / day).touch()
+        log.info("the top-level node has acknowledged a day", extra={"day": day})
+        return None
