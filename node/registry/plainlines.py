@@ -171,9 +171,9 @@ class PlainReader:
         if _WITHHELD in core or _ESCAPE in core:
             return None
         head, data, rest = core.partition(opening.data)
-        text, _, tail = rest.partition(b'"')
+        text, quote, tail = rest.partition(b'"')
         part = None
-        if data and len(core) <= MAX_FRAMED_BYTES and b"\\" not in text:
+        if quote and len(core) <= MAX_FRAMED_BYTES and b"\\" not in text:
             try:
                 frame = self._frames[opening.text, head, tail]
             except KeyError:

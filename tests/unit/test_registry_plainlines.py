@@ -138,6 +138,8 @@ def test_lines_as_programs_write_them_are_plain(dump: Callable[[object], bytes])
 @pytest.mark.parametrize(
     "line",
     [
+        b'{"handle":"88.1.2/x","values":[{"index":1,"type":"A","data":"b}]}',
+        b'{"handle":"88.1.2/x","values":[{"index":1,"type":"A","data":"b},{"index":2,"type":"A","data":"b"}]}',
         b'{"handle":"88.1.2/x","values":[{"index":1,"type":"A","data":"b"}],"values":[{"index":2,"type":"A","data":"b"}]}',
         b'{"handle":"88.1.2/x","values":[{"index":1,"type":"A","data":"b"},]}',
         b'{"handle":"88.1.2/x","values":[{"index":1,"type":"A","data":"b"}]}]}',
