@@ -136,7 +136,9 @@ def _campaigns(leaves: Iterable[Leaf]) -> tuple[Campaign, ...]:
             found[leaf.number] = Campaign(
                 no=leaf.number,
                 from_us=leaf.time if is_open or before is None else before.from_us,
-                until_us=leaf.until if is_open else leaf.time,
+                until_us=leaf.until
+                if before is None or is_open
+                else min(leaf.time, before.until_us),
                 listener=leaf.listener,
                 token_sha256=leaf.token,
                 networks=networks(leaf.networks),

@@ -22,6 +22,9 @@ from node.ledger.record import PROTO_AT, RECORD_BYTES, Proto, numbers
 from node.ledger.tags import MINUTE_NS
 
 MINUTE_US = MINUTE_NS // 1_000
+ADOPTED_US = (
+    10_000_000  # in which a leaf is in the log, and every worker goes by it; see `next_minute`
+)
 _LOCK_FILE = "campaigns.lock"
 _CAMPAIGN_PLACE = 25  # of the numbers of 16 bits in a record
 _BLOCK, _CAMPAIGN = b'"k":"blk"', b'"k":"cmp"'
@@ -54,8 +57,13 @@ class Counted(NamedTuple):
 
 
 def next_minute(now_us: int) -> int:
-    """Return when a campaign that is announced now can begin: workers go by it from the next full minute."""
-    return now_us - now_us % MINUTE_US + MINUTE_US
+    """Return when a campaign that is announced now can begin: with the next full minute that is far enough away.
+
+    Workers look once a second, and decide of a minute when it begins: a leaf that came to them in the first seconds of
+    its minute would leave the callers of the campaign in production until the next one.
+    """
+    heard_us = now_us + ADOPTED_US
+    return heard_us - heard_us % MINUTE_US + MINUTE_US
 
 
 def campaigns(directory: Path) -> list[Campaign]:
@@ -111,7 +119,8 @@ def _close(directory: Path, number: int, now_us: int) -> tuple[Campaign, int]:
     closing = replace(
         leaves[0],
         state="close",
-        time=now_us,
+        time=now_us
+        + ADOPTED_US,  # workers that hear of it in the next minute go by it until that is over
         observed=found.total(),
         protocols=dict(sorted(found.items())),
     )

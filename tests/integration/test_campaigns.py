@@ -7,8 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from node.ledger.announced import read_announced
 from node.ledger.announcer import Terms
-from node.ledger.campaigns import CampaignError, Wish, announce, campaigns, close, next_minute
+from node.ledger.campaigns import (
+    ADOPTED_US,
+    CampaignError,
+    Wish,
+    announce,
+    campaigns,
+    close,
+    next_minute,
+)
 from node.ledger.classes import Robots
 from node.ledger.heads import HeadFiles
 from node.ledger.inbox import ask
@@ -83,6 +92,18 @@ def test_a_campaign_without_a_time_or_a_sender_is_refused(wish: Wish, tmp_path: 
         announce(tmp_path, wish)
 
 
-def test_a_campaign_begins_with_a_minute() -> None:
-    assert next_minute(59_999_999) == next_minute(0) == 60_000_000
-    assert next_minute(60_000_000) == 120_000_000
+def test_a_campaign_begins_with_a_minute_of_which_every_worker_hears_before() -> None:
+    assert next_minute(49_999_999) == next_minute(0) == 60_000_000
+    assert next_minute(50_000_000) == next_minute(60_000_000) == 120_000_000
+    assert next_minute(59_999_999) - 59_999_999 > ADOPTED_US
+
+
+async def test_a_campaign_that_is_closed_after_its_end_is_not_opened_again(
+    database: Database, tmp_path: Path
+) -> None:
+    async with writing(database, tmp_path):
+        await asyncio.to_thread(announce, tmp_path, WISH)
+        closed, _ = await asyncio.to_thread(close, tmp_path, 1, WISH.until + 45_000_000)
+        announced = read_announced(tmp_path, Robots(1, (b"bot",), "ab" * 32))
+    assert closed.time > WISH.until
+    assert [each.until_us for each in announced.policies[0].campaigns] == [WISH.until]
