@@ -170,7 +170,7 @@ class PlainReader:
         """Return a value that was not met before, or None when it is none or stands for one that is stored."""
         if _WITHHELD in core or _ESCAPE in core:
             return None
-        head, data, rest = core.partition(opening.data)
+        head, _, rest = core.partition(opening.data)
         text, quote, tail = rest.partition(b'"')
         part = None
         if quote and len(core) <= MAX_FRAMED_BYTES and b"\\" not in text:
