@@ -355,6 +355,7 @@ async def serve_worker(
         worker = Worker(settings, place.slot, directory, counters, spawn, lane=place.lane)
         try:
             await worker.prepare(stop)
+            counters.occupy()
             async with worker.listening(sockets, stop.set):
                 ready()
                 await stop.wait()

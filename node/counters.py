@@ -94,7 +94,7 @@ class Counters:
 
     @property
     def is_vacant(self) -> bool:
-        """True when no worker belongs here now; one that was killed does, until its successor begins."""
+        """True when no worker belongs here now; one that was killed does, and one that prepares itself does not yet."""
         return bool(self._all[_IS_VACANT])
 
     def begin(self, process_id: int) -> None:
@@ -102,6 +102,9 @@ class Counters:
         self.zero_gauges()
         self._all[_PID] = process_id
         self._all[_STARTS] += 1
+
+    def occupy(self) -> None:
+        """Say that a worker belongs here: it has all it needs, and its levels count from now on."""
         self._all[_IS_VACANT] = 0
 
     def vacate(self) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPConnection
@@ -61,6 +62,23 @@ def is_answering(running: NodeProcess) -> bool:
     with closing(connection):
         connection.request("GET", "/healthz")
         return connection.getresponse().status == 200
+
+
+def test_node_is_ready_while_its_workers_are_replaced(running: NodeProcess) -> None:
+    asked = [sys.executable, "-m", "node", "restart"]
+    connection = HTTPConnection(*running.settings().admin_listen[0], timeout=10)
+    found = []
+    with (
+        closing(connection),
+        subprocess.Popen(asked, env=running.environment, stdout=subprocess.DEVNULL) as restarting,
+    ):
+        while restarting.poll() is None:
+            connection.request("GET", "/readyz")
+            answer = connection.getresponse()
+            found.append((answer.status, answer.read()))
+            time.sleep(0.01)
+    assert restarting.returncode == 0
+    assert {status for status, _ in found} == {200}, found
 
 
 def test_new_worker_reads_limits_anew_and_says_what_it_does_not(running: NodeProcess) -> None:
