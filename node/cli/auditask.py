@@ -32,7 +32,7 @@ def add_words(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     words.add_parser("seal", help="have all that was counted sealed, signed and cosigned at once")
     opened = words.add_parser(
         "announce",
-        help="announce a load test, from the next full minute on: what it asks is class test",
+        help="announce a load test, from a full minute on: what it asks is of class test",
     )
     opened.add_argument(
         "--network", type=_network, action="append", required=True, metavar="CIDR",
