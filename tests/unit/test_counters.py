@@ -53,13 +53,17 @@ def test_counts_outlive_the_worker_and_levels_do_not(path: Path) -> None:
 def test_lane_is_vacant_until_its_worker_has_all_it_needs(counters: Counters) -> None:
     counters.vacate()
 
-    counters.begin(11)
-    assert counters.is_vacant  # its levels are all zero, and say nothing of the node
+    found = []
 
-    counters.occupy()
-    assert not counters.is_vacant
-    counters.begin(12)  # it was killed
-    assert not counters.is_vacant
+    for step in (
+        lambda: counters.begin(11),  # its levels are all zero, and say nothing of the node
+        counters.occupy,
+        lambda: counters.begin(12),  # the other was killed
+    ):
+        step()
+        found.append(counters.is_vacant)
+
+    assert found == [True, False, False]
 
 
 def test_a_file_of_another_version_starts_at_zero(path: Path) -> None:
