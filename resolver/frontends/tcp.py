@@ -244,6 +244,9 @@ class TcpConnection(asyncio.Protocol):
                 await self._may_write.wait()
                 await self._write_more(reply)
                 self._read_on()
+        except Exception:
+            self._transport.close()  # what was asked is half answered, and the rest would be waited for
+            raise
         finally:
             self._is_ordinary = False
 

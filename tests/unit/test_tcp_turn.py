@@ -10,6 +10,7 @@ from time import perf_counter_ns
 import pytest
 import uvloop
 
+from node.serving import survive
 from resolver.freshness import Freshness
 from resolver.frontends.tcp import TcpConnection
 from resolver.frontends.turn import WORTH_IT, Turn
@@ -17,6 +18,7 @@ from resolver.guard import Guard
 from resolver.hot import HotWire
 from resolver.observe import CELL_COUNT, Event, Tally, event_cell
 from resolver.recorder import MOST_AT_ONCE, REFUSED, Answered, NoRecorder, Party, Subject
+from resolver.responder import Origin, Reply
 from resolver.wire import Envelope, Header, Message, NameRequest, Opcode, ResponseCode
 from tests.support.waiting import until
 from tests.support.web import Web
@@ -27,6 +29,13 @@ KEY = b"88.1.1/x"
 def message(number: int, code: int = 0) -> bytes:
     body = NameRequest(KEY).encode()
     header = Header(Opcode.RESOLUTION, code, 0, 0xFFFF, 0, 0, len(body))
+    return Message(Envelope(2, 11, 2, 11, 0, number), header, body).encode()
+
+
+def site_request(number: int) -> bytes:
+    """Return a request whose answer is never ready."""
+    body = NameRequest(b"/").encode()
+    header = Header(Opcode.GET_SITE_INFO, 0, 0, 0xFFFF, 0, 0, len(body))
     return Message(Envelope(2, 11, 2, 11, 0, number), header, body).encode()
 
 
@@ -187,6 +196,33 @@ async def test_who_says_at_once_that_he_asks_no_more_is_answered() -> None:
 
         assert await client.numbers(1) == [1]
         assert await client.reader.read() == b""
+
+
+async def test_a_connection_whose_answer_breaks_off_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else its client would wait for the rest for ever, as would what it asked behind that."""
+
+    async def rest() -> AsyncIterator[bytes]:
+        yield message(1)
+        raise EOFError  # such as of a sibling that had the session, and has gone
+
+    async def respond(_data: bytes, _origin: Origin) -> Reply:
+        return Reply(message(1), more=rest())
+
+    desk = Desk()
+    async with desk.clients(1) as [client]:
+        front, answers = client.front, asyncio.TaskGroup()
+        monkeypatch.setattr(front._responder, "respond", respond)
+        async with answers:
+            monkeypatch.setattr(
+                front, "_spawn", lambda answer: answers.create_task(survive(answer))
+            )
+            front.data_received(2 * site_request(1))
+
+        assert await client.numbers(2) == [1, 1]
+        async with asyncio.timeout(10):
+            assert await client.reader.read() == b""
 
 
 async def test_a_connection_that_is_given_away_has_its_answer_first() -> None:
