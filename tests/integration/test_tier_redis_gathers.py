@@ -45,12 +45,15 @@ async def test_what_has_gathered_goes_on_at_once_when_redis_dies(
         await one.applied(truth.serial)
         await one.ask(MANY[0])
         own_valkey.stop()
-        asking = []
-        for key in MANY[1:]:
-            asking.append(asyncio.create_task(one.ask(key)))
-            await asyncio.sleep(0)
+        try:
+            asking = []
+            for key in MANY[1:]:
+                asking.append(asyncio.create_task(one.ask(key)))
+                await asyncio.sleep(0)
 
-        answers = await asyncio.gather(*asking)
+            answers = await asyncio.gather(*asking)
+        finally:
+            own_valkey.start()
 
         assert [each.handle for each in answers] == [truth.read(key).handle for key in MANY[1:]]
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -141,10 +142,18 @@ class Member:
         return state is not None and state[1] >= serial
 
     async def share(self, *keys: bytes) -> None:
-        """Ask for these records, and wait until they stand in Redis."""
+        """Ask for these records, and wait until they stand in Redis; one that Redis did not take is asked for again."""
         for key in keys:
-            await self.ask(key)
-            await self.stands(key)
+            await _until(partial(self._is_shared, key))
+
+    async def _is_shared(self, key: bytes) -> bool:
+        await self.ask(key)
+        try:
+            async with asyncio.timeout(1):
+                await self.stands(key)
+        except TimeoutError:
+            return False
+        return True
 
     async def stands(self, key: bytes) -> None:
         """Wait until a record, not a tombstone, stands in Redis."""
