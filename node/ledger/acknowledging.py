@@ -24,7 +24,7 @@ from node.ledger.canonical import CanonicalError, Json, canonical, parse_canonic
 from node.ledger.checkpoint import Checkpoint, Cosigner
 from node.ledger.keys import NoteError, from_base64, to_base64
 from node.ledger.leaf import Acknowledgement, Block, Campaign, Day, LeafError, parse
-from node.ledger.note import Note, Signature, cosigned_message, sign_ed25519
+from node.ledger.note import Note
 from node.ledger.tlog import HashReader, ProofError, inclusion_proof, leaf_hash, verify_inclusion
 
 CLAIM_PATH = "/add-count"
@@ -38,7 +38,6 @@ _TEXT = re.compile(
     r"(?P<protocols>(?:protocol [a-z_]{1,20} [0-9]{1,19}\n){0,16})totals (?P<totals>[0-9]{1,19}(?: [0-9]{1,19}){5})\n",
     re.ASCII,
 )
-_TIME_BYTES = 8
 
 
 class ClaimError(ValueError):
@@ -135,11 +134,7 @@ class Acknowledged(NamedTuple):
 
     def signed(self, cosigner: Cosigner, seconds: int) -> Note:
         """Return it as a note by a witness, at this time, POSIX seconds."""
-        data = sign_ed25519(cosigner.seed, cosigned_message(self.text.encode(), seconds))
-        line = Signature(
-            cosigner.name, cosigner.key.id, seconds.to_bytes(_TIME_BYTES, "big") + data
-        )
-        return Note(self.text).signed(line)
+        return Note(self.text).signed(cosigner.sign_at(self.text, seconds))
 
 
 def leaf_of(note: Note, told: Acknowledged, time_us: int) -> Acknowledgement:
@@ -176,8 +171,7 @@ def claim_of(
 
 def judge(claim: Claim, cosigned: Checkpoint) -> Acknowledged:
     """Return what follows from a claim about the tree that was cosigned.  Raises ClaimError."""
-    if (claim.origin, claim.size) != (cosigned.origin, cosigned.size):
-        raise ClaimError(f"this is not of the newest tree, which has {cosigned.size} leaves")
+    check_newest(claim, cosigned)
     if claim.block.at >= claim.closing.at:
         raise ClaimError("the last block stands before the closing leaf")
     closing, block = (checked(each, cosigned) for each in (claim.closing, claim.block))
@@ -198,6 +192,12 @@ def judge(claim: Claim, cosigned: Checkpoint) -> Acknowledged:
         protocols=protocols,
         totals=block.total,
     )
+
+
+def check_newest(claim: Claim, cosigned: Checkpoint) -> None:
+    """Raise ClaimError for a claim of another tree than the one that was cosigned last."""
+    if (claim.origin, claim.size) != (cosigned.origin, cosigned.size):
+        raise ClaimError(f"this is not of the newest tree, which has {cosigned.size} leaves")
 
 
 def checked(each: Proven, cosigned: Checkpoint) -> object:

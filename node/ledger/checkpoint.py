@@ -104,7 +104,11 @@ class Cosigner:
         """Sign a checkpoint as the newest seen at this time, POSIX seconds.  Raises NoteError for no such time."""
         if not 0 < seconds <= MAX_TIME:
             raise NoteError("a cosignature has a time after 1970 and below 2^63")
-        signature = sign_ed25519(self.seed, cosigned_message(checkpoint.text.encode(), seconds))
+        return self.sign_at(checkpoint.text, seconds)
+
+    def sign_at(self, text: str, seconds: int) -> Signature:
+        """Sign a text in the form of a cosignature, at this time, POSIX seconds."""
+        signature = sign_ed25519(self.seed, cosigned_message(text.encode(), seconds))
         return Signature(self.name, self.key.id, seconds.to_bytes(_TIME_BYTES, "big") + signature)
 
 

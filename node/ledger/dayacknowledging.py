@@ -19,11 +19,11 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from node.ledger.acknowledging import Claim, ClaimError, checked, claim_of, last_leaf
+from node.ledger.acknowledging import Claim, ClaimError, check_newest, checked, claim_of, last_leaf
 from node.ledger.checkpoint import Checkpoint, Cosigner
 from node.ledger.keys import NoteError, from_base64, to_base64
 from node.ledger.leaf import Acknowledgement, Block, Day
-from node.ledger.note import Note, Signature, cosigned_at, cosigned_message, sign_ed25519
+from node.ledger.note import Note, cosigned_at
 from node.ledger.tlog import HashReader
 
 DAY_CLAIM_PATH = "/add-day"
@@ -36,7 +36,6 @@ _TEXT = re.compile(
     r"totals (?P<totals>[0-9]{1,19}(?: [0-9]{1,19}){5})\n",
     re.ASCII,
 )
-_TIME_BYTES = 8
 _US = 1_000_000
 
 
@@ -90,11 +89,7 @@ class DayAcknowledged(NamedTuple):
 
     def signed(self, cosigner: Cosigner, seconds: int) -> Note:
         """Return it as a note by a witness, at this time, POSIX seconds."""
-        data = sign_ed25519(cosigner.seed, cosigned_message(self.text.encode(), seconds))
-        line = Signature(
-            cosigner.name, cosigner.key.id, seconds.to_bytes(_TIME_BYTES, "big") + data
-        )
-        return Note(self.text).signed(line)
+        return Note(self.text).signed(cosigner.sign_at(self.text, seconds))
 
     def as_leaf(self, note: Note) -> Acknowledgement:
         """Return the leaf that puts it, signed, into the log that it is of; the time is the witness's."""
@@ -118,8 +113,7 @@ def make_day_claim(
 
 def day_of(claim: Claim, cosigned: Checkpoint) -> Day:
     """Return the leaf of the day that is claimed, proven.  Raises ClaimError."""
-    if (claim.origin, claim.size) != (cosigned.origin, cosigned.size):
-        raise ClaimError(f"this is not of the newest tree, which has {cosigned.size} leaves")
+    check_newest(claim, cosigned)
     leaf = checked(claim.closing, cosigned)
     if not isinstance(leaf, Day):
         raise ClaimError("the first leaf closes no day")
