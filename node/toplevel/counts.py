@@ -11,19 +11,17 @@ from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
-from node.ledger.acknowledging import MAX_CLAIM_BYTES, Acknowledged, Claim, ClaimError, judge
+from node.ledger.acknowledging import Acknowledged, Claim, ClaimError, judge
+from node.ledger.checkpoint import Checkpoint
 from node.ledger.durable import make_directory, read_if_there, write_durably
-from node.ledger.keys import NoteError
 from node.ledger.note import Note, cosigned_at
-from node.ledger.submission import SIZE_TYPE
-from node.ledger.witnessing import TEXT_TYPE
-from node.toplevel.desk import NO_STORE, answer_json, refuse
+from node.toplevel.claims import answer_claim, answer_signed
+from node.toplevel.desk import answer_json, refuse
 from node.toplevel.journal import Journal
 from node.toplevel.watch import Watch
-from resolver.target import BodyTooLarge, read_body
 
 MAX_TOLD = 1_000  # acknowledgements that are listed, the newest of each log first
 _SUFFIX = ".note"
@@ -43,33 +41,20 @@ class Counts:
     async def add(self, request: Request) -> Response:
         """POST `/add-count`: 200 with the signed note; 409 with the size that a claim has to be of; 422."""
         try:
-            claim = Claim.parse(await read_body(request.stream(), MAX_CLAIM_BYTES))
-            return self._answer(claim)
-        except (ClaimError, NoteError) as error:
-            self._journal.note("count", str(error), is_fault=True)
-            return refuse(HTTPStatus.UNPROCESSABLE_ENTITY, "wrong", str(error))
-        except BodyTooLarge as error:
-            return refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", str(error))
+            return await answer_claim(request, self._watch, self._journal, self._answer)
         except OSError as error:
             return refuse(HTTPStatus.SERVICE_UNAVAILABLE, "not_stored", str(error))
-        except ClientDisconnect:
-            return refuse(HTTPStatus.BAD_REQUEST, "cut_off", "the request was cut off")
 
     async def list(self, _request: Request) -> Response:
         """GET `/counts`: what was acknowledged, by log and campaign."""
         paths = sorted(self._directory.glob(f"*{_SUFFIX}")) if self._directory.is_dir() else []
         return answer_json({"counts": [_told(path.read_bytes()) for path in paths[:MAX_TOLD]]})
 
-    def _answer(self, claim: Claim) -> Response:
-        newest = self._watch.newest(claim.origin)
-        if newest is None:
-            return refuse(HTTPStatus.NOT_FOUND, "not_found", "nothing of this log was cosigned")
-        if newest.size != claim.size:
-            return Response(f"{newest.size}\n", 409, NO_STORE, media_type=SIZE_TYPE)
+    async def _answer(self, claim: Claim, newest: Checkpoint) -> Response:
         found = judge(claim, newest)
         note = self._kept(found)
         self._journal.note("count", f"{found.origin} {found.campaign}: {found.observed}")
-        return Response(note.encode(), 200, NO_STORE, media_type=TEXT_TYPE)
+        return answer_signed(note)
 
     def _kept(self, found: Acknowledged) -> Note:
         """Return the note of this campaign, from before or made now.  Raises ClaimError, NoteError, OSError."""

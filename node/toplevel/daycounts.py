@@ -9,19 +9,17 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 import orjson
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
-from node.ledger.acknowledging import MAX_CLAIM_BYTES, Claim, ClaimError
+from node.ledger.acknowledging import Claim
+from node.ledger.checkpoint import Checkpoint
 from node.ledger.dayacknowledging import Held, day_of, judge_day
-from node.ledger.keys import NoteError
-from node.ledger.submission import SIZE_TYPE
-from node.ledger.witnessing import TEXT_TYPE
+from node.toplevel.claims import answer_claim, answer_signed
 from node.toplevel.database import Database, DatabaseFailed
-from node.toplevel.desk import NO_STORE, refuse
+from node.toplevel.desk import refuse
 from node.toplevel.journal import Journal
 from node.toplevel.watch import Watch
-from resolver.target import BodyTooLarge, read_body
 from sync.channels.tables import NODE_COUNT
 
 _ROWS = "SELECT body FROM row WHERE number = ? AND body IS NOT NULL"
@@ -41,24 +39,11 @@ class DayCounts:
     async def add(self, request: Request) -> Response:
         """POST `/add-day`: 200 with the signed note; 409 with the size that a claim has to be of; 422; 503."""
         try:
-            claim = Claim.parse(await read_body(request.stream(), MAX_CLAIM_BYTES))
-            return await self._answer(claim)
-        except (ClaimError, NoteError) as error:
-            self._journal.note("count", str(error), is_fault=True)
-            return refuse(HTTPStatus.UNPROCESSABLE_ENTITY, "wrong", str(error))
-        except BodyTooLarge as error:
-            return refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", str(error))
+            return await answer_claim(request, self._watch, self._journal, self._answer)
         except DatabaseFailed as error:
             return refuse(HTTPStatus.SERVICE_UNAVAILABLE, "not_read", str(error))
-        except ClientDisconnect:
-            return refuse(HTTPStatus.BAD_REQUEST, "cut_off", "the request was cut off")
 
-    async def _answer(self, claim: Claim) -> Response:
-        newest = self._watch.newest(claim.origin)
-        if newest is None:
-            return refuse(HTTPStatus.NOT_FOUND, "not_found", "nothing of this log was cosigned")
-        if newest.size != claim.size:
-            return Response(f"{newest.size}\n", 409, NO_STORE, media_type=SIZE_TYPE)
+    async def _answer(self, claim: Claim, newest: Checkpoint) -> Response:
         day = day_of(claim, newest).day
         held = await self._database.read_newest(lambda connection: held_of(connection, day))
         if held is None:
@@ -67,7 +52,7 @@ class DayCounts:
         told = judge_day(claim, newest, held)
         self._journal.note("count", f"{told.origin} {day}: {held.successes}")
         note = told.signed(self._watch.cosigner, int(self._clock()))
-        return Response(note.encode(), 200, NO_STORE, media_type=TEXT_TYPE)
+        return answer_signed(note)
 
 
 def held_of(connection: sqlite3.Connection, day: str) -> Held | None:
