@@ -1,32 +1,15 @@
 """HTTP load: GET on keep-alive connections with the smallest header block, one request under way on each."""
 
 from collections.abc import Callable, Sequence
-from math import inf
+from functools import partial
 
 from loadtest.exchange import Exchange
-from loadtest.run import Prepared
-from loadtest.streams import Check, StreamGenerator, WrongAnswer
+from loadtest.streams import Check, WrongAnswer, prepare_streams
 
 CONNECTIONS = 64
 _BLANK_LINE = b"\r\n\r\n"
 _HEADS_KEPT = 4096
 _LENGTH = b"content-length:"
-
-
-def prepare_http(
-    address: tuple[str, int],
-    exchanges: Sequence[Exchange],
-    *,
-    seconds: float = inf,
-    once: bool = False,
-    connections: int = CONNECTIONS,
-) -> Prepared:
-    """Return a run over the exchanges, round and round, or each `once`, that ends after `seconds` at the latest."""
-    requests = [exchange.request for exchange in exchanges]
-    generator = StreamGenerator(
-        address, requests, check_http(exchanges), connections=connections, depth=1
-    )
-    return lambda: generator.run(seconds, once=once)
 
 
 def response_splitter() -> Callable[[bytes], int]:
@@ -84,3 +67,7 @@ def check_http(exchanges: Sequence[Exchange]) -> Check:
         raise WrongAnswer(f"http request {number}: answer {data[:1024]!r}")
 
     return check
+
+
+prepare_http = partial(prepare_streams, check=check_http, connections=CONNECTIONS)
+"""A run over HTTP; see `prepare_streams`."""

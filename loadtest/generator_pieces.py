@@ -7,31 +7,14 @@ on, with so few under way on one machine.
 
 import socket
 from collections.abc import Sequence
-from math import inf
+from functools import partial
 
 from loadtest.exchange import BODY_AT, HEAD_BYTES, Exchange, frame_length
-from loadtest.run import Prepared
 from loadtest.source import bind_source
-from loadtest.streams import Address, Check, StreamGenerator, WrongAnswer
+from loadtest.streams import Address, Check, WrongAnswer, prepare_streams
 
 CONNECTIONS = 16
 ENVELOPE_BYTES, PIECE_BYTES = 20, 492
-
-
-def prepare_pieces(
-    address: Address,
-    exchanges: Sequence[Exchange],
-    *,
-    seconds: float = inf,
-    once: bool = False,
-    connections: int = CONNECTIONS,
-) -> Prepared:
-    """Return a run over the exchanges, round and round, or each `once`, that ends after `seconds` at the latest."""
-    requests = [exchange.request for exchange in exchanges]
-    generator = StreamGenerator(
-        address, requests, _check(exchanges), connections=connections, depth=1, connect=_connect
-    )
-    return lambda: generator.run(seconds, once=once)
 
 
 def join_pieces(data: bytes) -> bytes | None:
@@ -80,3 +63,7 @@ def _connect(address: Address) -> socket.socket:
     owner.connect(address)
     owner.setblocking(False)
     return owner
+
+
+prepare_pieces = partial(prepare_streams, check=_check, connections=CONNECTIONS, connect=_connect)
+"""A run over UDP with answers in pieces; see `prepare_streams`."""

@@ -3,20 +3,14 @@
 import select
 import socket
 import ssl
-from collections.abc import Sequence
-from math import inf
-from typing import TypeVar
+from functools import partial
 
-from loadtest.exchange import Exchange
-from loadtest.generator_http import CONNECTIONS, check_http, response_splitter
-from loadtest.run import Prepared
+from loadtest.generator_http import prepare_http, response_splitter
 from loadtest.source import source_address
-from loadtest.streams import SILENCE_SECONDS, Address, StreamGenerator
+from loadtest.streams import SILENCE_SECONDS, Address
 
 _FIRST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 _READ = 1 << 16
-
-Wrapped = TypeVar("Wrapped")
 
 
 class _PatientSocket(ssl.SSLSocket):
@@ -28,27 +22,6 @@ class _PatientSocket(ssl.SSLSocket):
                 return super().recv(buflen, flags)
             except ssl.SSLWantReadError:
                 select.select([self], [], [], SILENCE_SECONDS)
-
-
-def prepare_tls(
-    address: Address,
-    exchanges: Sequence[Exchange],
-    *,
-    seconds: float = inf,
-    once: bool = False,
-    connections: int = CONNECTIONS,
-) -> Prepared:
-    """Return a run over the exchanges, round and round, or each `once`, that ends after `seconds` at the latest."""
-    requests = [exchange.request for exchange in exchanges]
-    generator = StreamGenerator(
-        address,
-        requests,
-        check_http(exchanges),
-        connections=connections,
-        depth=1,
-        connect=_connect,
-    )
-    return lambda: generator.run(seconds, once=once)
 
 
 def _connect(address: Address) -> socket.socket:
@@ -68,3 +41,7 @@ def _connect(address: Address) -> socket.socket:
         data += owner.recv(_READ)
     owner.setblocking(False)
     return owner
+
+
+prepare_tls = partial(prepare_http, connect=_connect)
+"""A run over HTTPS; see `prepare_streams`."""

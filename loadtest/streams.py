@@ -11,9 +11,11 @@ asleep between two requests and make every send pay for it, and a sleeping gener
 import select
 import socket
 from collections.abc import Callable, Sequence
+from math import inf
 from time import perf_counter
 
-from loadtest.run import Run
+from loadtest.exchange import Exchange
+from loadtest.run import Prepared, Run
 from loadtest.source import source_address
 
 SILENCE_SECONDS = 10.0  # a kept-open stream that owes answers for so long is broken
@@ -166,3 +168,21 @@ class StreamGenerator:
         stream.owner.close()
         self._run.reconnects += 1
         return self._open()
+
+
+def prepare_streams(
+    address: Address,
+    exchanges: Sequence[Exchange],
+    *,
+    check: Callable[[Sequence[Exchange]], Check],
+    connections: int,
+    connect: Callable[[Address], socket.socket] = connect,
+    seconds: float = inf,
+    once: bool = False,
+) -> Prepared:
+    """Return a run over the exchanges, round and round, or each `once`, that ends after `seconds` at the latest."""
+    requests = [exchange.request for exchange in exchanges]
+    generator = StreamGenerator(
+        address, requests, check(exchanges), connections=connections, depth=1, connect=connect
+    )
+    return lambda: generator.run(seconds, once=once)
