@@ -16,22 +16,21 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from loadtest.exchange import Exchange, numbered
 from loadtest.figures import Target
 from loadtest.generator_http import prepare_http
 from loadtest.generator_tcp import prepare_tcp
 from loadtest.generator_udp import prepare_udp
 from loadtest.learn import draw, fits_datagram, is_plain_path, learn_http, learn_native
-from loadtest.run import Prepared, Run, run_apart
+from loadtest.run import Prepared, Run, run_unpinned
 from loadtest.sizes import load_corpus, make_corpus
 from loadtest.stand import Node, open_stand
 from loadtest.three_counts import ThreeCounts, differences, in_ledger, scrape, table, write_scrapes
+from loadtest.turns import all_numbered, repeated, turns
 from loadtest.verdict import conclude
 from loadtest.witnessed import Auditor, Verdict
 from resolver.observe import Protocol
 
 RECORDS, KEYS = 5_000, 2_000
-TURN = 50_000  # answers of one protocol before the next
 SOCKETS = 8  # source ports over UDP, so that each worker has its share
 VERIFIED_SECONDS = 10.0
 ASKED = (Protocol.UDP, Protocol.TCP, Protocol.HTTP_JSON)
@@ -48,21 +47,21 @@ class Asking:
         self._node = node
         self._prepare: dict[Protocol, Callable[[int], Prepared]] = {
             Protocol.UDP: lambda count: prepare_udp(
-                node.native, _some(short, count), once=True, sockets=min(SOCKETS, count)
+                node.native, repeated(short, count), once=True, sockets=min(SOCKETS, count)
             ),
             Protocol.TCP: lambda count: prepare_tcp(
-                node.native, _numbered(_some(native, count)), once=True
+                node.native, all_numbered(repeated(native, count)), once=True
             ),
             Protocol.HTTP_JSON: lambda count: prepare_http(
-                node.http, _some(http, count), once=True
+                node.http, repeated(http, count), once=True
             ),
         }
 
     def run(self, resolutions: int, tally: ThreeCounts) -> None:
         """Ask so many questions, a third by each protocol."""
         began = time.perf_counter()
-        for protocol, count in _turns(resolutions):
-            run = run_apart(partial(self._prepare[protocol], count), core=None, started=_nothing)
+        for protocol, count in turns(resolutions, ASKED):
+            run = run_unpinned(partial(self._prepare[protocol], count))
             tally.client[protocol] += run.answers + run.strays
             tally.faults += _faults_of(protocol, run)
             scraped = scrape(self._node)
@@ -102,38 +101,11 @@ def run(resolutions: int, workers: int, *, count_loopback: bool) -> list[str]:
     return [*faults, *verdict.faults]
 
 
-def _turns(resolutions: int) -> Iterator[tuple[Protocol, int]]:
-    left = {
-        protocol: resolutions // len(ASKED) + (place < resolutions % len(ASKED))
-        for place, protocol in enumerate(ASKED)
-    }
-    while any(left.values()):
-        for protocol in ASKED:
-            count = min(left[protocol], TURN)
-            left[protocol] -= count
-            if count:
-                yield protocol, count
-
-
-def _some(exchanges: Sequence[Exchange], count: int) -> list[Exchange]:
-    rounds = -(-count // len(exchanges))
-    return (list(exchanges) * rounds)[:count]
-
-
-def _numbered(exchanges: Sequence[Exchange]) -> list[Exchange]:
-    """Give each request an id of its own; UDP does so by itself."""
-    return [numbered(exchange, number) for number, exchange in enumerate(exchanges)]
-
-
 def _faults_of(protocol: Protocol, run: Run) -> list[str]:
     faults = [f"{protocol}: {run.wrong} wrong answers: {fault}" for fault in run.faults[:1]]
     if run.lost != run.strays:
         faults.append(f"{protocol}: {run.lost - run.strays} answers were lost: nobody can count")
     return faults
-
-
-def _nothing(_generator: int) -> None:
-    """Nobody is pinned: workers and generator share the machine."""
 
 
 def _told(tally: ThreeCounts, verdict: Verdict, *, count_loopback: bool) -> Iterator[str]:

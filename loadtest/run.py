@@ -125,6 +125,11 @@ def run_apart(
     return result
 
 
+def run_unpinned(prepare: Callable[[], Prepared]) -> Run:
+    """Prepare and run a generator in a child; nobody is pinned: workers and generator share the machine."""
+    return run_apart(prepare, core=None, started=lambda _: None)
+
+
 def _receive(pipe: Connection, seconds: float) -> object:
     try:
         if pipe.poll(seconds):

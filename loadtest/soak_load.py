@@ -12,7 +12,7 @@ from loadtest.generator_http import prepare_http
 from loadtest.generator_tcp import prepare_tcp
 from loadtest.generator_udp import prepare_udp
 from loadtest.openloop import prepare_open
-from loadtest.run import Prepared, Run, run_apart
+from loadtest.run import Prepared, Run, run_unpinned
 from loadtest.scenarios import Questions
 from loadtest.slope import LEAST_POINTS
 from loadtest.stand import Node, StandError
@@ -82,13 +82,13 @@ class Turns:
             seconds=seconds,
             warm_seconds=WARM_SECONDS,
         )
-        return run_apart(prepare, core=None, started=_nothing)
+        return run_unpinned(prepare)
 
     def _highest(self, transport: str) -> float:
         """Search from what a closed loop had.  Raises StandError when not even a few questions are answered in time."""
         address, exchanges = self._targets[transport]
         ask = partial(CLOSED[transport], address, exchanges, seconds=FIND_SECONDS)
-        guess = run_apart(ask, core=None, started=_nothing).rate
+        guess = run_unpinned(ask).rate
 
         def attempt(rate: float) -> Measured:
             run = self._turn(transport, rate, FIND_SECONDS)
@@ -98,7 +98,3 @@ class Turns:
         if not found.rate:
             raise StandError(f"over {transport} no rate holds: what else does the machine do?")
         return found.rate
-
-
-def _nothing(_generator: int) -> None:
-    """Nobody is pinned: workers and generator share the machine."""

@@ -6,11 +6,10 @@ as many answers as were wanted; the open loop counts what it lost.  What the cli
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
-from loadtest.exchange import Exchange, numbered
 from loadtest.generator_http import prepare_http
 from loadtest.generator_tcp import prepare_tcp
 from loadtest.generator_udp import prepare_udp
@@ -18,10 +17,10 @@ from loadtest.histogram import Histogram
 from loadtest.learn import draw, fits_datagram, is_plain_path, learn_http, learn_native
 from loadtest.openloop import prepare_open
 from loadtest.prove.scene import Scene
-from loadtest.run import Prepared, Run, run_apart
+from loadtest.run import Prepared, Run, run_unpinned
 from loadtest.source import asking_from
+from loadtest.turns import all_numbered, repeated, turns
 
-TURN = 50_000  # answers of one protocol before the next
 SOCKETS, SOCKETS_LIMITED = (
     8,
     32,
@@ -99,7 +98,7 @@ class Traffic:
 
     def closed_loop(self, resolutions: int, progress: Callable[[int], None]) -> None:
         """Ask so many questions as fast as they are answered, a third by each protocol, and tell `progress` of each."""
-        for protocol, count in turns(resolutions):
+        for protocol, count in turns(resolutions, PROTOCOLS):
             run = self._run(lambda: self._closed(protocol, count))  # noqa: B023  it is run at once
             self.asked[protocol].add_closed(run)
             progress(count)
@@ -118,56 +117,28 @@ class Traffic:
             with asking_from(*self._sources):
                 return prepare()
 
-        return run_apart(prepared, core=None, started=_nothing)
+        return run_unpinned(prepared)
 
     def _closed(self, protocol: str, count: int) -> Prepared:
         exchanges, address = self._exchanges[protocol], self._addresses[protocol]
         if protocol == HTTP:
-            return prepare_http(address, _some(exchanges, count), once=True)
+            return prepare_http(address, repeated(exchanges, count), once=True)
         if protocol == TCP:
-            return prepare_tcp(address, _numbered(_some(exchanges, count)), once=True)
+            return prepare_tcp(address, all_numbered(repeated(exchanges, count)), once=True)
         sockets = min(self._sockets, count)
-        return prepare_udp(address, _some(exchanges, count), once=True, sockets=sockets)
+        return prepare_udp(address, repeated(exchanges, count), once=True, sockets=sockets)
 
     def _open(self, protocol: str, rate: float, seconds: float) -> Prepared:
         """Each question has an id of its own: one that came twice in 30 s would be one resolution in every figure."""
         asked = ceil(rate * (seconds + WARM_SECONDS)) + 1
         return prepare_open(
             self._addresses[protocol],
-            _some(self._exchanges[protocol], asked),
+            repeated(self._exchanges[protocol], asked),
             transport=_TRANSPORTS[protocol],
             rate=rate,
             seconds=seconds,
             warm_seconds=WARM_SECONDS,
         )
-
-
-def turns(resolutions: int) -> Iterator[tuple[str, int]]:
-    """Divide questions among the protocols, and each share into turns."""
-    left = {
-        protocol: resolutions // len(PROTOCOLS) + (place < resolutions % len(PROTOCOLS))
-        for place, protocol in enumerate(PROTOCOLS)
-    }
-    while any(left.values()):
-        for protocol in PROTOCOLS:
-            count = min(left[protocol], TURN)
-            left[protocol] -= count
-            if count:
-                yield protocol, count
-
-
-def _some(exchanges: Sequence[Exchange], count: int) -> list[Exchange]:
-    rounds = -(-count // len(exchanges))
-    return (list(exchanges) * rounds)[:count]
-
-
-def _numbered(exchanges: Sequence[Exchange]) -> list[Exchange]:
-    """Give each request an id of its own; UDP does so by itself."""
-    return [numbered(exchange, number) for number, exchange in enumerate(exchanges)]
-
-
-def _nothing(_generator: int) -> None:
-    """Nobody is pinned: workers and generator share the machine."""
 
 
 def now_us() -> int:

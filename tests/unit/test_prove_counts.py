@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 
 from loadtest.prove.reconciliation import FourCounts
-from loadtest.prove.traffic import PROTOCOLS, turns
+from loadtest.prove.traffic import PROTOCOLS
+from loadtest.turns import turns
 from node.ledger.campaigns import Counted, add_body
 from node.ledger.record import Class, Proto, Record, encode, seed_of
 
@@ -93,7 +94,7 @@ def test_records_are_counted_by_protocol_and_campaign() -> None:
 @pytest.mark.parametrize("resolutions", [300, 1_000_000, 1_000_001])
 def test_turns_come_to_what_was_wanted(resolutions: int) -> None:
     found = Counter[str]()
-    for protocol, count in turns(resolutions):
+    for protocol, count in turns(resolutions, PROTOCOLS):
         found[protocol] += count
     assert found.total() == resolutions
     assert max(found.values()) - min(found.values()) <= 1
