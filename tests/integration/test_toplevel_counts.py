@@ -7,43 +7,26 @@ import httpx
 
 from node.ledger.acknowledging import CLAIM_PATH, COUNTS_PATH, Acknowledged, Claim, make_claim
 from node.ledger.acknowledging import claim_of as claim_at
-from node.ledger.leaf import Block, Campaign
+from node.ledger.leaf import Block
 from node.ledger.note import Note
 from node.ledger.submission import ADD_PATH
+from tests.support.leaves import BLOCK, OPEN
 from tests.support.logs import WrittenLog
 from tests.support.toplevels import page_of, top_level
 from tests.support.witnesses import submission
 
-OPEN = Campaign(
-    number=1,
-    state="open",
-    time=1_000_000,
-    token="",
-    listener="",
-    networks=("127.0.7.0/24",),
-    until=2_000_000,
-    planned=30,
-)
 CLOSED = replace(OPEN, state="close", time=1_500_000, observed=30, protocols={"udp": 30})
 
 
 def block(successes: int) -> Block:
     total = (0, successes, 0, 0, 0, 0)
-    return Block(
-        lane=0,
-        epoch=1,
+    return replace(
+        BLOCK,
         block=successes,
         sequence=(1, successes),
-        span=(1_000_000, 1_500_000),
         records=total,
         successes=total,
-        record_root=bytes(32),
-        sha256="ab" * 32,
-        sm3="cd" * 32,
-        previous=bytes(32),
-        beacon=(0, bytes(32)),
         total=total,
-        policy=1,
     )
 
 

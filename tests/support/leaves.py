@@ -1,6 +1,6 @@
-"""Leaves that a small log of a test holds: a block, and a closed day of the same successes."""
+"""Leaves that a small log of a test holds: a block, a closed day of the same successes, an open campaign."""
 
-from node.ledger.leaf import Block, Day
+from node.ledger.leaf import Block, Campaign, Day
 from node.ledger.tlog import EMPTY_ROOT
 
 DAY = Day(
@@ -32,4 +32,14 @@ BLOCK = Block(
     beacon=(0, bytes(32)),
     total=(30, 0, 0, 10, 0, 0),
     policy=1,
+)
+OPEN = Campaign(
+    number=1,
+    state="open",
+    time=1_000_000,
+    token="",
+    listener="",
+    networks=("127.0.7.0/24",),
+    until=2_000_000,
+    planned=30,
 )

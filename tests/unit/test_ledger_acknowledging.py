@@ -11,35 +11,19 @@ from node.ledger.leaf import Block, Campaign, parse
 from node.ledger.logfiles import LOG, LogFiles
 from node.ledger.note import verify
 from node.ledger.quorum import Policy
+from tests.support.leaves import BLOCK as FIRST_BLOCK
+from tests.support.leaves import OPEN as FIRST_CAMPAIGN
 from tests.support.logs import SECONDS, WrittenLog, make_leaves
 
 HASH = bytes(32)
-OPEN = Campaign(
-    number=7,
-    state="open",
-    time=1_000_000,
-    token="",
-    listener="",
-    networks=("127.0.7.0/24",),
-    until=2_000_000,
-    planned=30,
-)
+OPEN = replace(FIRST_CAMPAIGN, number=7)
 CLOSED = replace(OPEN, state="close", time=1_500_000, observed=30, protocols={"udp": 20, "tcp": 10})
-BLOCK = Block(
-    lane=0,
-    epoch=1,
-    block=1,
+BLOCK = replace(
+    FIRST_BLOCK,
     sequence=(1, 31),
-    span=(1_000_000, 1_500_000),
     records=(1, 30, 0, 0, 0, 0),
     successes=(1, 29, 0, 0, 0, 0),
-    record_root=HASH,
-    sha256="ab" * 32,
-    sm3="cd" * 32,
-    previous=HASH,
-    beacon=(0, HASH),
     total=(1, 29, 0, 0, 0, 0),
-    policy=1,
 )
 
 
