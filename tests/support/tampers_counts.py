@@ -29,6 +29,15 @@ def _test_as_production(record: Record) -> Record:
     return record._replace(class_=Class.PRODUCTION, campaign=0)
 
 
+def _all_as_production() -> Story:
+    """The load test is closed with no records, since the log has none of it then."""
+    close = edit(Campaign, lambda leaf: replace(leaf, observed=0), 2)()
+    return Lie(
+        records=lambda node, lane, records: [_test_as_production(record) for record in records],
+        leaves=close.leaves,
+    )
+
+
 def _class_as_production(class_: Class) -> Callable[[Record], Record]:
     def change(record: Record) -> Record:
         return record._replace(class_=Class.PRODUCTION) if record.class_ == class_ else record
@@ -261,9 +270,7 @@ TAMPERS = (
         ("T7",),
         edit(Campaign, lambda leaf: replace(leaf, time=leaf.time - 4 * STEP)),
     ),
-    Tamper(
-        "a load test counted as production", Check.V7_TESTED, ("T7",), _every(_test_as_production)
-    ),
+    Tamper("a load test counted as production", Check.V7_TESTED, ("T7",), _all_as_production),
     Tamper(
         "own probes counted as production",
         Check.V7_OWN,
