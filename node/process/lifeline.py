@@ -56,7 +56,8 @@ async def _run(lifeline: int, ready: int, serve: Serve) -> None:
             pass
         stop.is_in_order = bool(told)
         if begun.is_set():
-            loop.call_soon_threadsafe(stop.set)
+            with suppress(RuntimeError):  # it has ended by itself at the same moment
+                loop.call_soon_threadsafe(stop.set)
             threading.Event().wait(DRAIN_SECONDS)
         os._exit(1)
 
