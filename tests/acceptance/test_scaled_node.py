@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.stale import campaign, limit_seconds
+from loadtest.stale import LIMIT_ON_A_BUSY_MACHINE_SECONDS, campaign
 from loadtest.stand import Node, answers_by_tier, get, open_stand
 from tests.support.clusters import ValkeyCluster, temporary_cluster, wait_until
 from tests.support.replicas import replica_of, run_on
@@ -106,12 +106,12 @@ async def test_changes_are_seen_in_time_whatever_becomes_of_cluster_and_replica(
         seconds=SECONDS,
         writers=WRITERS,
         seed=30,
-        limit=limit_seconds(),
+        limit=LIMIT_ON_A_BUSY_MACHINE_SECONDS,  # five servers start and stop beside it
         disturb=disturb,
     )
 
     print(findings.summary())  # noqa: T201  figures to look at, with -s
     assert findings.faults[:10] == []
     assert min(findings.answers.values()) > 100
-    assert findings.oldest_seconds <= limit_seconds()
+    assert findings.oldest_seconds <= LIMIT_ON_A_BUSY_MACHINE_SECONDS
     assert answers_by_tier(scaled.node.admin)["redis"] > 0
