@@ -92,7 +92,7 @@ def test_registrars_write_and_read_back_what_they_wrote(
     process, settings = running
     token = (process.data_dir / "operator-token").read_text("ascii").strip()
 
-    done = _locust("registration.py", *_where(settings), token=token)
+    done = _locust("registration.py", *_where(settings), token=token, seconds="8s")
 
     rows = rows_of(done.stdout)
     assert (done.returncode, _failures(rows)) == (0, 0), done.stderr
