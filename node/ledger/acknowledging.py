@@ -18,19 +18,20 @@ be a number.
 
 import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from node.ledger.canonical import CanonicalError, Json, canonical, parse_canonical
 from node.ledger.checkpoint import Checkpoint, Cosigner
 from node.ledger.keys import NoteError, from_base64, to_base64
 from node.ledger.leaf import Acknowledgement, Block, Campaign, Day, LeafError, parse
-from node.ledger.note import Note
+from node.ledger.note import Note, cosigned_at
 from node.ledger.tlog import HashReader, ProofError, inclusion_proof, leaf_hash, verify_inclusion
 
 CLAIM_PATH = "/add-count"
 COUNTS_PATH = "/counts"
 MAX_CLAIM_BYTES = 65_536  # two leaves and twice 63 hashes are a fourth of it
 
+_US = 1_000_000
 _HEAD = "idnode acknowledgement"
 _TEXT = re.compile(
     rf"{_HEAD}\n(?P<origin>[^\n]+)\n(?P<size>[0-9]{{1,19}}) (?P<root>[A-Za-z0-9+/]{{43}}=)\n"
@@ -132,19 +133,44 @@ class Acknowledged(NamedTuple):
             tuple(map(int, found["totals"].split(" "))),
         )
 
-    def signed(self, cosigner: Cosigner, seconds: int) -> Note:
-        """Return it as a note by a witness, at this time, POSIX seconds."""
-        return Note(self.text).signed(cosigner.sign_at(self.text, seconds))
+
+class Told(Protocol):
+    """What an acknowledgement says, of a campaign or of a day."""
+
+    @property
+    def size(self) -> int:
+        """Of the tree that was cosigned."""
+        ...
+
+    @property
+    def root(self) -> bytes:
+        """Of that tree."""
+        ...
+
+    @property
+    def totals(self) -> tuple[int, ...]:
+        """Successes per class, over the whole log up to the last block."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """The text that is signed."""
+        ...
 
 
-def leaf_of(note: Note, told: Acknowledged, time_us: int) -> Acknowledgement:
+def confirm(told: Told, cosigner: Cosigner, seconds: int) -> Note:
+    """Return an acknowledgement as a note by a witness, at this time, POSIX seconds."""
+    return Note(told.text).signed(cosigner.sign_at(told.text, seconds))
+
+
+def leaf_of(note: Note, told: Told) -> Acknowledgement:
     """Return the leaf that puts an acknowledgement into the log that it is of; the time is the witness's."""
     return Acknowledgement(
         first=0,
         size=told.size,
         root=told.root,
         totals=told.totals,
-        time=time_us,
+        time=cosigned_at(note.signatures[0].data) * _US,
         note=note.encode().decode(),
     )
 

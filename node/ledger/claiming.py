@@ -23,9 +23,9 @@ from node.ledger.dayacknowledging import DAY_CLAIM_PATH, DayAcknowledged, make_d
 from node.ledger.heads import HeadFiles
 from node.ledger.inbox import append
 from node.ledger.keys import NoteError
-from node.ledger.leaf import Acknowledgement, Block, Campaign, parse
+from node.ledger.leaf import Block, Campaign, parse
 from node.ledger.logfiles import LogDamaged, LogFiles
-from node.ledger.note import Note, cosigned_at, verify
+from node.ledger.note import Note, verify
 from node.ledger.quorum import Policy, Witness
 from node.ledger.submission import MAX_ANSWER_BYTES
 
@@ -33,7 +33,6 @@ CONFLICT, UNKNOWN = 409, 404
 ANSWER_SECONDS = 10.0
 TRIES = 30  # of a claim whose tree has been overtaken
 _ELSE = "it acknowledges something else than was claimed"
-_US = 1_000_000
 
 Pause = Callable[[], None]
 """Wait for a newer cosigned head before the next try."""
@@ -56,11 +55,8 @@ def acknowledge(
 
     Raises NotAcknowledged, ClaimError, NotTaken, LogDamaged, NoteError, OSError.
     """
-    files = LogFiles(directory)
-    witnesses = [each for each in policy.witnesses if each.url]
-    if not witnesses:
-        raise NotAcknowledged("no witness of the log's policy has a URL: nobody can be asked")
-    note, claim = _ask_until_current(files, partial(_of_campaign, number), witnesses[0], pause)
+    files, witness = LogFiles(directory), _who_is_asked(policy)
+    note, claim = _ask_until_current(files, partial(_of_campaign, number), witness, pause)
     told = Acknowledged.parse(note.text)
     closing = parse(claim.closing.line)
     if not isinstance(closing, Campaign) or (told.campaign, told.observed, told.protocols) != (
@@ -70,8 +66,7 @@ def acknowledge(
     ):
         raise NotAcknowledged(_ELSE)
     _check_told(files, told, claim)
-    leaf: Acknowledgement = leaf_of(note, told, cosigned_at(note.signatures[0].data) * _US)
-    return told, append(directory, leaf)
+    return told, append(directory, leaf_of(note, told))
 
 
 def acknowledge_day(directory: Path, day: str, policy: Policy, pause: Pause) -> DayAcknowledged:
@@ -79,17 +74,21 @@ def acknowledge_day(directory: Path, day: str, policy: Policy, pause: Pause) -> 
 
     As `acknowledge`; the top-level node has the rows of the day by then, or does not confirm it.
     """
-    files = LogFiles(directory)
-    witnesses = [each for each in policy.witnesses if each.url]
-    if not witnesses:
-        raise NotAcknowledged("no witness of the log's policy has a URL: nobody can be asked")
-    note, claim = _ask_until_current(files, partial(_of_day, day), witnesses[0], pause)
+    files, witness = LogFiles(directory), _who_is_asked(policy)
+    note, claim = _ask_until_current(files, partial(_of_day, day), witness, pause)
     told = DayAcknowledged.parse(note.text)
     if told.day != day:
         raise NotAcknowledged(_ELSE)
     _check_told(files, told, claim)
-    append(directory, told.as_leaf(note))
+    append(directory, leaf_of(note, told))
     return told
+
+
+def _who_is_asked(policy: Policy) -> Witness:
+    for each in policy.witnesses:
+        if each.url:
+            return each
+    raise NotAcknowledged("no witness of the log's policy has a URL: nobody can be asked")
 
 
 def _of_campaign(number: int, checkpoint: Checkpoint, files: LogFiles) -> tuple[str, Claim]:

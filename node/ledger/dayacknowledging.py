@@ -20,10 +20,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from node.ledger.acknowledging import Claim, ClaimError, check_newest, checked, claim_of, last_leaf
-from node.ledger.checkpoint import Checkpoint, Cosigner
+from node.ledger.checkpoint import Checkpoint
 from node.ledger.keys import NoteError, from_base64, to_base64
-from node.ledger.leaf import Acknowledgement, Block, Day
-from node.ledger.note import Note, cosigned_at
+from node.ledger.leaf import Block, Day
 from node.ledger.tlog import HashReader
 
 DAY_CLAIM_PATH = "/add-day"
@@ -36,7 +35,6 @@ _TEXT = re.compile(
     r"totals (?P<totals>[0-9]{1,19}(?: [0-9]{1,19}){5})\n",
     re.ASCII,
 )
-_US = 1_000_000
 
 
 class Held(NamedTuple):
@@ -85,21 +83,6 @@ class DayAcknowledged(NamedTuple):
             int(found["leaf"]),
             Held(int(found["requests"]), int(found["successes"])),
             tuple(map(int, found["totals"].split(" "))),
-        )
-
-    def signed(self, cosigner: Cosigner, seconds: int) -> Note:
-        """Return it as a note by a witness, at this time, POSIX seconds."""
-        return Note(self.text).signed(cosigner.sign_at(self.text, seconds))
-
-    def as_leaf(self, note: Note) -> Acknowledgement:
-        """Return the leaf that puts it, signed, into the log that it is of; the time is the witness's."""
-        return Acknowledgement(
-            first=0,
-            size=self.size,
-            root=self.root,
-            totals=self.totals,
-            time=cosigned_at(note.signatures[0].data) * _US,
-            note=note.encode().decode(),
         )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
-from node.ledger.acknowledging import Acknowledged, Claim, ClaimError, judge
+from node.ledger.acknowledging import Acknowledged, Claim, ClaimError, confirm, judge
 from node.ledger.checkpoint import Checkpoint
 from node.ledger.durable import make_directory, read_if_there, write_durably
 from node.ledger.note import Note, cosigned_at
@@ -68,7 +68,7 @@ class Counts:
                 )
             if sum(found.totals) <= sum(before.totals):
                 return Note.parse(there)
-        note = found.signed(self._watch.cosigner, int(self._clock()))
+        note = confirm(found, self._watch.cosigner, int(self._clock()))
         make_directory(self._directory)
         write_durably(path, note.encode())
         return note

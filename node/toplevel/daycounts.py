@@ -12,7 +12,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from node.ledger.acknowledging import Claim
+from node.ledger.acknowledging import Claim, confirm
 from node.ledger.checkpoint import Checkpoint
 from node.ledger.dayacknowledging import Held, day_of, judge_day
 from node.toplevel.claims import answer_claim, answer_signed
@@ -51,7 +51,7 @@ class DayCounts:
             return refuse(HTTPStatus.SERVICE_UNAVAILABLE, "not_here", said)
         told = judge_day(claim, newest, held)
         self._journal.note("count", f"{told.origin} {day}: {held.successes}")
-        note = told.signed(self._watch.cosigner, int(self._clock()))
+        note = confirm(told, self._watch.cosigner, int(self._clock()))
         return answer_signed(note)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from node.ledger.acknowledging import Claim
+from node.ledger.acknowledging import Claim, leaf_of
 from node.ledger.dayacknowledging import (
     DAY_CLAIM_PATH,
     DayAcknowledged,
@@ -58,7 +58,7 @@ async def test_a_day_is_acknowledged_once_its_rows_are_here_and_say_the_same(
     told = DayAcknowledged.parse(note.text)
     assert (told.day, told.leaf, told.held) == (DAY.day, 1, Held(40, 30))
     assert (told.size, told.root, told.totals) == (2, log.checkpoint().root, BLOCK.total)
-    assert parse(told.as_leaf(note).line()) == told.as_leaf(note)
+    assert parse(leaf_of(note, told).line()) == leaf_of(note, told)
 
 
 async def test_a_day_that_does_not_follow_from_the_cosigned_tree_is_refused(tmp_path: Path) -> None:

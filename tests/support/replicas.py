@@ -8,7 +8,7 @@ from pathlib import Path
 
 import asyncpg
 
-from tests.support.servers import ACCOUNT, POSTGRES_BINARIES, PostgresServer
+from tests.support.servers import ACCOUNT, POSTGRES_BINARIES, PostgresServer, running
 
 
 @contextmanager
@@ -27,12 +27,8 @@ def replica_of(primary: PostgresServer, directory: Path) -> Iterator[PostgresSer
         check=True, capture_output=True, cwd="/",
         user=ACCOUNT.user, group=ACCOUNT.group, extra_groups=ACCOUNT.extra_groups,
     )  # fmt: skip
-    server = PostgresServer(directory)
-    server.start()
-    try:
+    with running(PostgresServer(directory)) as server:
         yield server
-    finally:
-        server.stop()
 
 
 async def run_on(url: str, statement: str) -> None:

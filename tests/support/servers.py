@@ -79,6 +79,16 @@ class PostgresServer:
 
 
 @contextmanager
+def running(server: PostgresServer) -> Iterator[PostgresServer]:
+    """Run a cluster that lies there."""
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
 def temporary_postgres(directory: Path) -> Iterator[PostgresServer]:
     """Make a cluster in a directory of its own and run it."""
     if ACCOUNT.user is not None and ACCOUNT.group is not None:
@@ -91,12 +101,8 @@ def temporary_postgres(directory: Path) -> Iterator[PostgresServer]:
         check=True, capture_output=True,
         user=ACCOUNT.user, group=ACCOUNT.group, extra_groups=ACCOUNT.extra_groups,
     )  # fmt: skip
-    server = PostgresServer(directory)
-    server.start()
-    try:
+    with running(PostgresServer(directory)) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @dataclass

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+from node.ledger.acknowledging import confirm, leaf_of
 from node.ledger.checkpoint import Cosigner
 from node.ledger.day import DayDetail
 from node.ledger.dayacknowledging import DayAcknowledged, Held
@@ -88,8 +89,8 @@ def acknowledge(
     size, true_root = node.head
     held = Held(requests, day.raw + successes)
     told = DayAcknowledged(ORIGIN, size, root or true_root, day.day, at, held, blocks[-1].total)
-    note = told.signed(by or node.witnesses[0], node.now // 1_000_000)
-    node.append(told.as_leaf(note))
+    note = confirm(told, by or node.witnesses[0], node.now // 1_000_000)
+    node.append(leaf_of(note, told))
 
 
 def acknowledged(**lies: Any) -> Callable[[], Story]:

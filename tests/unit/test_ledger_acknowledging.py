@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from node.ledger.acknowledging import Acknowledged, Claim, ClaimError, judge, leaf_of, make_claim
+from node.ledger.acknowledging import (
+    Acknowledged,
+    Claim,
+    ClaimError,
+    confirm,
+    judge,
+    leaf_of,
+    make_claim,
+)
 from node.ledger.keys import NoteError
 from node.ledger.leaf import Block, Campaign, parse
 from node.ledger.logfiles import LOG, LogFiles
@@ -42,10 +50,10 @@ def test_what_the_log_says_is_acknowledged_and_signed() -> None:
     claim = Claim.parse(claim_of(log).encode())
     told = judge(claim, log.checkpoint())
     assert (told.observed, told.protocols, told.totals) == (30, CLOSED.protocols, BLOCK.total)
-    note = told.signed(log.witnesses[0], SECONDS)
+    note = confirm(told, log.witnesses[0], SECONDS)
     verify(note, [log.witnesses[0].key])
     assert Acknowledged.parse(note.text) == told
-    leaf = leaf_of(note, told, SECONDS * 1_000_000)
+    leaf = leaf_of(note, told)
     assert parse(leaf.line()) == leaf
 
 
@@ -108,7 +116,7 @@ def test_a_checkpoint_is_no_acknowledgement_and_no_quorum_is_met_by_one() -> Non
     key = log.witnesses[0].key
     policy = Policy.parse(f"log {log.signer.key}\nwitness top {key}\nquorum top\n".encode())
     told = judge(claim_of(log), log.checkpoint())
-    note = told.signed(log.witnesses[0], SECONDS).signed(log.signer.sign(told.text))
+    note = confirm(told, log.witnesses[0], SECONDS).signed(log.signer.sign(told.text))
     assert not policy.is_met(note)
 
 
