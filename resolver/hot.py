@@ -46,7 +46,7 @@ _JSON_START = (
     b"HTTP/1.1 200 OK\r\ndate: %b\r\ncontent-type: application/json;charset=utf-8\r\n"
     b"access-control-allow-origin: *\r\n"
 )
-_BUSY = b"HTTP/1.1 503 Service Unavailable\r\n"
+_REFUSALS = {404: b"HTTP/1.1 404 Not Found\r\n", 503: b"HTTP/1.1 503 Service Unavailable\r\n"}
 _JSON_TAIL = b"%b%bcontent-length: %d\r\n\r\n"
 COMPRESSED_FROM_BYTES = (
     1_024  # the application compresses such bodies when it may; a ready reply is never compressed
@@ -346,10 +346,11 @@ class HotHttp(HotTable):
         self.put(raw_path, entry, era)
         return tail
 
-    def busy(self, body: bytes) -> bytes:
-        """Return the response that says with this JSON body that a record cannot be read at the moment."""
-        head = _BUSY + self.start.partition(b"\r\n")[2]
-        return b"".join((head, _JSON_TAIL % (b"", b"", len(body)), body))
+    def refusal(self, status: int, body: bytes) -> bytes:
+        """Return the response that says with this JSON body that there is no such record (404), or not now (503)."""
+        head = _REFUSALS[status] + self.start.partition(b"\r\n")[2]
+        vary = _VARY if len(body) >= COMPRESSED_FROM_BYTES else b""
+        return b"".join((head, _JSON_TAIL % (vary, b"", len(body)), body))
 
     def accepts(self, block: bytes) -> bool:
         """True when no header of this block asks for anything but the plain JSON answer on a kept connection."""

@@ -1,7 +1,7 @@
 """Plain: the answer to a stranger's plain GET of a record that no ready reply is there for, past the framework.
 
-Law: it is what the ordinary way answers, header for header, as a ready reply is; whatever is not simply found, or busy,
-is left to the ordinary way.
+Law: it is what the ordinary way answers, header for header, as a ready reply is; what is neither found, nor unknown,
+nor busy, is left to the ordinary way.
 """
 
 from typing import NamedTuple
@@ -37,10 +37,10 @@ class PlainReads:
             return None
         identifier, answer = found
         key, scheme = identifier.key, identifier.scheme
-        body = json_answer(answer, path.decode())[1]
+        status, body = json_answer(answer, path.decode())
         counted = cell(Protocol.HTTP_JSON, scheme, answer.status, answer.tier)
         if answer.status is not Status.FOUND:
-            return PlainAnswer(hot.busy(body), counted, key)
+            return PlainAnswer(hot.refusal(status, body), counted, key)
         from_memory = cell(Protocol.HTTP_JSON, scheme, Status.FOUND, Tier.MEMORY)
         tail = hot.remember(path, body, answer, key, from_memory, era)
         return PlainAnswer(hot.start + tail, counted, key)

@@ -143,7 +143,7 @@ class Responder:
         return self.refuse(WireError(BUSY, code=ResponseCode.SERVER_BUSY, request_id=request_id))
 
     async def _find(self, data: bytes, origin: Origin, plain: PlainRequest) -> Reply | None:
-        """Reply to what could have been ready: with all public values, or that they cannot be read; None for all else.
+        """Reply to what could have been ready: all public values, or that there is none, or not now; None for all else.
 
         Law: the bytes are those of the ordinary way, which takes messages apart and puts them together.
         """
@@ -155,10 +155,10 @@ class Responder:
         identifier, answer = found
         stored, key, scheme = answer.stored, identifier.key, identifier.scheme
         counted = cell(origin.protocol, scheme, answer.status, answer.tier)
-        if stored is None:
-            busy = Outcome(code=CODES[answer.status], body=wire_body(answer, plain.handle))
+        if stored is None or stored.handle is None:
+            none = Outcome(code=CODES[answer.status], body=wire_body(answer, plain.handle))
             asked = self._asked(Message.decode(data), origin)
-            return await self._reply(asked, replace(busy, cell=counted, key=key))
+            return await self._reply(asked, replace(none, cell=counted, key=key))
         if stored.restricted and not plain.public_only:
             return None
         reply = hot.found(plain, stored.wire)

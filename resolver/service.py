@@ -55,8 +55,8 @@ class Resolver:
         return parse(text, scheme, case_sensitive=self._case_sensitive)
 
     async def find(self, name: bytes) -> tuple[Identifier, Answer] | None:
-        """Return what `resolve` answers to a plain question for a handle, spelled as it is stored, when that is FOUND
-        or UNAVAILABLE; None for all else.
+        """Return what `resolve` answers to a plain question for a handle: FOUND where it is spelled as it is stored,
+        NO_SUCH_HANDLE or UNAVAILABLE; None for all else.
         """
         try:
             identifier = self.identify(name)
@@ -68,6 +68,8 @@ class Resolver:
             stored = await self._source.lookup(identifier.key)
         except SourceUnavailable:
             return identifier, Answer(Status.UNAVAILABLE, message=BUSY)
+        if stored.handle is None:
+            return identifier, Answer(Status.NO_SUCH_HANDLE, stored.tier, stored)
         if stored.handle != name or stored.wire[:4] == bytes(4):
             return None
         return identifier, Answer(Status.FOUND, stored.tier, stored)

@@ -62,7 +62,8 @@ RECORDS = (
     "0.NA/88.1000.1",
     *MORE,
 )
-OTHERS = ("20.500.12345/H000001", "88.1000.1", "20.500.12345/nope", "999.9/x", "")
+LONG = "20.500.12345/" + "n" * 1_200  # whose answer the framework compresses where it may
+OTHERS = ("20.500.12345/H000001", "88.1000.1", "20.500.12345/nope", LONG, "999.9/x", "")
 HIDING = (
     "20.500.12345/RESTRICTED",
     "0.NA/88.1000.1",
