@@ -110,7 +110,8 @@ def test_wrong_answers_are_failures(running: tuple[NodeProcess, Settings]) -> No
         rows = rows_of(done.stdout)
         assert done.returncode == 1
         known = [row for row in rows if row["name"].endswith(" known")]
-        assert _failures(known) > 0.9 * sum(row["num_requests"] for row in known) > 0
+        asked = sum(row["num_requests"] for row in known)
+        assert _failures(known) > asked / 2 > 0  # the node has the most popular ones all the same
     assert "no answer of the Handle JSON API" in fooled.stderr
     assert "response code 100 instead of 1" in missed.stderr
 
