@@ -46,7 +46,7 @@ from resolver.frontends.turn import Turn
 from resolver.frontends.udp import UdpFrontEnd
 from resolver.guard import Guard
 from resolver.keys import ServerKey
-from resolver.observe import Tally
+from resolver.observe import Gauge, Tally
 from resolver.plain import PlainReads
 from resolver.recorder import HttpCount, NoRecorder, Recorder
 from resolver.responder import Profile, Responder, Sign, Surroundings
@@ -254,6 +254,7 @@ class Worker:
         self.reading.tick()
         if self.recording is not None:
             self.recording.tick()
+            self.tally.level(Gauge.CAMPAIGN, self.recording.campaign)
         self.guard.tick()
         self.guard.sweep(perf_counter_ns())
 

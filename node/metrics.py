@@ -64,6 +64,10 @@ GAUGES = {
         "idnode_worker_start_timestamp_seconds",
         "When the worker was started, in epoch seconds.",
     ),
+    Gauge.CAMPAIGN: (
+        "idnode_campaign",
+        "Number of the newest load test that the worker goes by; 0 before the first.",
+    ),
 }
 
 

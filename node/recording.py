@@ -106,6 +106,12 @@ class Recording:
         """Epoch and number of the newest record."""
         return self._counter.lane.epoch, self._counter.lane.seq
 
+    @property
+    def campaign(self) -> int:
+        """Number of the newest campaign that this worker goes by, 0 before the first."""
+        policies = self._numbers.announced.policies
+        return max((each.no for policy in policies for each in policy.campaigns), default=0)
+
     def sender(self, address: str) -> Party:
         """See `Recorder`."""
         return self._counter.asker(address)

@@ -73,6 +73,7 @@ class Gauge(StrEnum):
     REPLICA_STATE = "replica_state"
     REPLICA_BEHIND = "replica_behind"
     STARTED_AT = "started_at"
+    CAMPAIGN = "campaign"  # number of the newest load test that the worker goes by
 
 
 _FINEST_BITS = 12

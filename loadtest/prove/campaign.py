@@ -4,6 +4,7 @@ Everything here is what `idnode audit announce`, `conclude` and `acknowledge` do
 """
 
 import json
+import re
 import secrets
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ import httpx
 
 from loadtest.prove.scene import NoScene, Scene
 from loadtest.prove.traffic import now_us
+from loadtest.stand import get
 from loadtest.three_counts import scrape_at
 from node.ledger.acknowledging import COUNTS_PATH, Acknowledged
 from node.ledger.campaigns import MINUTE_US, Wish, announce, close, next_minute
@@ -25,10 +27,12 @@ from node.ledger.leaf import Campaign
 from node.ledger.note import Note, verify
 
 MINUTES = 60  # that the campaign may last
-ADOPTED_SECONDS = 3.0  # in which every worker has heard of it: they look once a second
+HEARD_SECONDS = 60.0  # in which every worker has to have heard of it; they look once a second
+CLOCKS_SECONDS = 1.0  # that a worker's clock may be behind
 COSIGNED_SECONDS = 60.0
 QUIET_TRIES = 50
 _PAUSE_SECONDS = 0.2
+_HEARD = re.compile(rb"^idnode_campaign\{.*\} (\S+)$", re.MULTILINE)
 
 
 class Announced(NamedTuple):
@@ -37,7 +41,6 @@ class Announced(NamedTuple):
     leaf: Campaign
     at: int
     sources: tuple[str, ...]
-    announced_at: float  # monotonic
 
 
 class Mark(NamedTuple):
@@ -50,24 +53,38 @@ class Mark(NamedTuple):
 def open_campaign(scene: Scene, planned: int) -> Announced:
     """Announce a campaign from a network of this machine that is nobody else's.  Raises NotTaken, OSError.
 
-    A node of its own was never asked anything yet, so the present minute can be the campaign's; any other has its
-    callers decided until the minute is over.
+    A node of its own has no callers whose minute has begun, so the present minute can be the campaign's.
     """
     third = secrets.randbelow(254) + 1
     since = now_us() if scene.is_own else next_minute(now_us())
     wish = Wish(since, since + MINUTES * MINUTE_US, planned, (f"127.84.{third}.0/24",))
     leaf, at = announce(scene.ledger, wish)
     sources = tuple(f"127.84.{third}.{last}" for last in range(1, 255))
-    return Announced(leaf, at, sources, time.monotonic())
+    return Announced(leaf, at, sources)
 
 
-def wait_until_open(campaign: Announced, waiting: Callable[[float], None]) -> None:
-    """Wait until every worker goes by the campaign; tell `waiting` how many seconds are left."""
-    opens = time.monotonic() + (campaign.leaf.time - now_us()) / 1e6
-    until = max(opens + 1.0, campaign.announced_at + ADOPTED_SECONDS)
-    while (left := until - time.monotonic()) > 0:
+def wait_until_open(scene: Scene, campaign: Announced, waiting: Callable[[float], None]) -> None:
+    """Wait until the campaign has begun, and every worker says that it goes by it.
+
+    `waiting` is told how many seconds are left to the beginning.  Raises NoScene, OSError.
+    """
+    opens = time.monotonic() + (campaign.leaf.time - now_us()) / 1e6 + CLOCKS_SECONDS
+    while (left := opens - time.monotonic()) > 0:
         waiting(left)
         time.sleep(min(left, _PAUSE_SECONDS))
+    deadline = time.monotonic() + HEARD_SECONDS
+    while not is_heard(scene, campaign.leaf.number):
+        if time.monotonic() > deadline:
+            raise NoScene(
+                f"not every worker goes by campaign {campaign.leaf.number}: see the node's log"
+            )
+        time.sleep(_PAUSE_SECONDS / 4)
+
+
+def is_heard(scene: Scene, number: int) -> bool:
+    """Return whether every worker goes by this campaign.  Raises OSError."""
+    told = _HEARD.findall(get(scene.admin, "/metrics")[1])
+    return len(told) > 0 and all(float(each) >= number for each in told)
 
 
 def quiet_mark(scene: Scene) -> Mark:

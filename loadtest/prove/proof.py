@@ -132,9 +132,12 @@ def _ask(scene: Scene, wish: Wish, times: dict[str, int], told: Told) -> _Asked:
     """Announce, and ask all there is to ask."""
     told.stage("announcing the campaign")
     announced = steps.open_campaign(scene, wish.resolutions)
-    steps.wait_until_open(announced, lambda left: told.stage(f"the campaign opens in {left:.0f} s"))
     told.stage("loading records")
     scene.load()
+    told.stage("waiting for the campaign to open")
+    steps.wait_until_open(
+        scene, announced, lambda left: told.stage(f"the campaign opens in {left:.0f} s")
+    )
     told.stage("learning the right answers")
     keys = SHORT_KEYS if wish.is_short else KEYS
     traffic = Traffic(scene, announced.sources, keys)

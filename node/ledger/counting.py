@@ -163,9 +163,14 @@ class Counter:
         await self.lane.committed(seq)
 
     def adopt(self, policies: Iterable[Policy]) -> None:
-        """Go by these policies from the next minute on, and by what the dictionary has become at once."""
+        """Go by these policies, their campaigns, and what the dictionary has become, at once.
+
+        Whoever was decided in this minute is decided again, by what holds in it: a question that came before the news
+        (a probe) decides for nobody who comes behind them.  What is used up of the rate rule stays used up.
+        """
         self._policies = tuple(policies)
-        self.lane.stamp += 1
+        self._policy = policy_at(self._policies, self._minute_ns)
+        self._forget()
 
     def tick(self, now_ns: int) -> None:
         """Once a second, with nanoseconds since 1970."""
@@ -245,7 +250,7 @@ class Counter:
         return found
 
     def _forget(self) -> None:
-        """The clock was set back: what was decided holds until a time that is too far away."""
+        """Decide anew of all: there is news, or the clock was set back and what was decided holds for too long."""
         for asker in (*self._askers.values(), *self._http_askers.values()):
             asker.until_us = 0
         self.lane.stamp += 1

@@ -4,12 +4,17 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
 
+from loadtest.prove.campaign import Announced, is_heard, wait_until_open
+from loadtest.prove.scene import Scene
+from loadtest.prove.traffic import now_us
+from node.ledger.campaigns import MINUTE_US, Wish, announce, count
 from node.ledger.inbox import ask
 from node.ledger.leaf import Acknowledgement, parse
 from node.ledger.logfiles import LogFiles
@@ -54,6 +59,31 @@ def test_a_load_test_is_announced_closed_and_acknowledged(node: NodeProcess) -> 
     assert leaf.note.startswith("idnode acknowledgement\n")
     states = [row["state"] for row in json.loads(said(node, "campaigns", "--output", "json"))]
     assert states == ["open", "close"]
+
+
+def ask_from(node: NodeProcess, source: str) -> None:
+    address = node.settings().http_listen[0]
+    connection = HTTPConnection(address.host, address.port, timeout=60, source_address=(source, 0))
+    connection.request("GET", "/v1/resolve/88.1.1/nothing")
+    connection.getresponse().read()
+    connection.close()
+
+
+def test_a_proof_asks_when_every_worker_goes_by_its_campaign_whoever_asked_before(
+    node: NodeProcess,
+) -> None:
+    settings = node.settings()
+    scene = Scene(settings, 0, node.data_dir, node.data_dir)
+    source, network = "127.84.255.1", "127.84.255.0/24"
+    ask_from(node, source)  # decides of this caller in this minute
+    now = now_us()
+    leaf, at = announce(scene.ledger, Wish(now, now + 10 * MINUTE_US, 1, (network,)))
+    wait_until_open(scene, Announced(leaf, at, (source,)), lambda _: None)
+    ask_from(node, source)
+    counted = count(scene.files, leaf.number, 0, ask(scene.ledger).size)
+    assert counted.protocols == {"http_json": 1}
+    assert counted.others["http_json"] >= 1
+    assert not is_heard(scene, leaf.number + 1)
 
 
 def test_who_is_no_network_is_refused(node: NodeProcess) -> None:

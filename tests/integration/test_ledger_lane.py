@@ -592,6 +592,38 @@ def test_new_policy_and_campaign_hold_from_the_next_minute_for_kept_askers(lanes
     assert found == [before, before, during, during, after]
 
 
+def campaign_from_now() -> Campaign:
+    """A load test of the minute that has begun."""
+    begin_us = START_NS // 1_000
+    among = networks(["198.51.100.0/24"])
+    return Campaign(no=4, from_us=begin_us, until_us=begin_us + 60_000_000, networks=among)
+
+
+def test_what_is_announced_in_a_minute_that_a_question_has_begun_holds_at_once(lanes: Path) -> None:
+    ledger = Ledger(lanes)
+    ledger.count(address="127.0.0.1")  # a probe
+    ledger.count()
+    ledger.counter.adopt([Policy(no=1, campaigns=(campaign_from_now(),))])
+    ledger.count()
+    ledger.count(address="127.0.0.1")
+    found = [(record.class_, record.campaign) for record in ledger.records()]
+    ledger.lane.close()
+
+    assert found[2:] == [(Class.TEST, 4), (Class.SELF, 0)]
+    assert found[:2] == [(Class.SELF, 0), (Class.PRODUCTION, 0)]
+
+
+def test_what_is_announced_gives_nobody_more_of_the_rate_rule(lanes: Path) -> None:
+    ledger, policy = Ledger(lanes, Policy(no=1, suspect_from=2)), Policy(no=1, suspect_from=2)
+    for _ in range(4):
+        ledger.count()
+        ledger.counter.adopt([policy])
+    classes = [record.class_ for record in ledger.records()]
+    ledger.lane.close()
+
+    assert classes == [Class.PRODUCTION, Class.PRODUCTION, Class.SUSPECT, Class.SUSPECT]
+
+
 def test_caches_are_bounded(lanes: Path) -> None:
     ledger = Ledger(lanes)
     ledger.counter = Counter(
