@@ -1,7 +1,7 @@
 """Claiming: the node's side of an acknowledgement: the count of a closed campaign or day goes to the top-level node.
 
-The top-level node is a witness of the log's policy that has a URL.  What it signs is checked, and put into the log as
-an `ack` leaf.
+The top-level node is the witness `toplevel` of the log's policy, or its first one that has a URL.  What it signs is
+checked, and put into the log as an `ack` leaf.
 """
 
 from collections.abc import Callable
@@ -85,10 +85,10 @@ def acknowledge_day(directory: Path, day: str, policy: Policy, pause: Pause) -> 
 
 
 def _who_is_asked(policy: Policy) -> Witness:
-    for each in policy.witnesses:
-        if each.url:
-            return each
-    raise NotAcknowledged("no witness of the log's policy has a URL: nobody can be asked")
+    found = policy.acknowledging()
+    if found is None:
+        raise NotAcknowledged("no witness of the log's policy has a URL: nobody can be asked")
+    return found
 
 
 def _of_campaign(number: int, checkpoint: Checkpoint, files: LogFiles) -> tuple[str, Claim]:

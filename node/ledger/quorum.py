@@ -17,6 +17,9 @@ from node.ledger.note import CHECKS, Check, Note, Unsigned, cosigned_at, verify
 MAX_POLICY_BYTES = 262_144
 MAX_LOGS = MAX_WITNESSES = MAX_GROUPS = 64  # the specification recommends 32 of each
 NONE = "none"  # the quorum that asks for nobody
+TOPLEVEL = (
+    "toplevel"  # the witness or group of this name is the top-level node, unless another is named
+)
 
 _LINE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _BLANKS = re.compile(rb"[ \t]+")
@@ -105,6 +108,17 @@ class Policy:
             if sum(member in agreed for member in group.members) >= group.needed:
                 agreed.add(group.name)
         return self.quorum in agreed
+
+    def named(self, name: str) -> tuple[Witness, ...]:
+        """Return the witness of this name, or those of the group of this name; nobody when there is neither."""
+        members = next((group.members for group in self.groups if group.name == name), ())
+        within = [each for member in members for each in self.named(member)]
+        return (*(each for each in self.witnesses if each.name == name), *within)
+
+    def acknowledging(self) -> Witness | None:
+        """Return whom the node asks to acknowledge: the top-level node, else the first witness that has a URL."""
+        asked = (*self.named(TOPLEVEL), *self.witnesses)
+        return next((each for each in asked if each.url), None)
 
     def _cosigned(self, note: Note, checks: Mapping[SignatureType, Check]) -> dict[str, int]:
         names = {witness.key: witness.name for witness in self.witnesses}

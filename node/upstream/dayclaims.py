@@ -1,8 +1,8 @@
 """DayClaims: has each closed day acknowledged by the top-level node, once its rows of 表3 are there.
 
-The top-level node is the first witness of the log's policy that has a URL.  What it signs goes into the log, so that an
-auditor has it (R4).  Who acknowledges no days is asked again after an hour at most; nothing else waits for it, and no
-day for another one that is refused.
+The top-level node is the witness `toplevel` of the log's policy, or its first one that has a URL.  What it signs goes
+into the log, so that an auditor has it (R4).  Who acknowledges no days is asked again after an hour at most; nothing
+else waits for it, and no day for another one that is refused.
 
     acknowledged/<day>    the day is acknowledged: a note to ourselves, which may be lost
 """

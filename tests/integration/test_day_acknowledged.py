@@ -260,7 +260,7 @@ async def test_the_top_level_node_has_the_ledgers_figures_of_a_day_and_acknowled
     ]
 
     words = ["verify", str(directory), "--log-key", str(directory / KEYS / PUBLIC)]
-    code = verify([*words, "--policy", str(tmp_path / "policy")])
+    code = verify([*words, "--policy", str(tmp_path / "policy"), "--toplevel", "top"])
     printed = capsys.readouterr().out
     assert "R4 PASS  1 days and 0 load tests acknowledged, 40 successes" in printed, printed
     assert code <= 1, printed

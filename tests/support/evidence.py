@@ -132,7 +132,7 @@ class Evidence:
             *("--log-key", str(given / "log.vkey"), "--policy", str(given / "policy")),
             *("--month-key", str(given / "month.key"), "--robots", str(given / "robots.json")),
             *("--canaries", str(given / "canaries.csv"), "--prom", str(given / "prom.json")),
-            *("--remember", str(given / "state"), "--threshold", "100:raw"),
+            *("--remember", str(given / "state"), "--threshold", "100:raw", "--toplevel", "top"),
         ]
 
     def read(self, path: str) -> bytes:

@@ -236,6 +236,11 @@ TAMPERS = (
         story=acknowledged(by=Cosigner("top.example/w", seed("nobody"))),
     ),
     Tamper(
+        "day acknowledged by another witness than the top-level node",
+        Check.R4_SIGNATURE,
+        story=acknowledged(by=Cosigner("auditor.example/w", seed("auditor"))),
+    ),
+    Tamper(
         "an acknowledgement of another tree",
         Check.R4_HEAD,
         story=acknowledged(root=bytes(32)),

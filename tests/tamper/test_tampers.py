@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from node.ledger.verify.acknowledged import NOT_NAMED
 from node.ledger.verify.checks import Check
 from node.ledger.verify.command import main
-from tests.support.evidence import make_evidence
+from tests.support.evidence import Evidence, make_evidence
 from tests.support.tampers import Tamper
 from tests.support.tampers_counts import TAMPERS as OF_COUNTS
 from tests.support.tampers_counts import acknowledged
@@ -42,6 +43,42 @@ def test_a_day_that_the_top_level_node_has_acknowledged_is_reconciled(
     printed = capsys.readouterr().out
     assert "R4 PASS  1 days and 0 load tests acknowledged" in printed
     assert "FAIL" not in printed
+
+
+def rule_4(evidence: Evidence, *words: str) -> tuple[str, int]:
+    findings = verify(evidence, *words).findings
+    return findings.line("R4"), findings.code
+
+
+def test_while_nobody_is_named_as_the_top_level_node_nothing_is_acknowledged(
+    tmp_path: Path,
+) -> None:
+    evidence = make_evidence(tmp_path, acknowledged()())
+    nobody = rule_4(evidence, "--toplevel", "")
+    assert nobody == (f"R4 SKIP  1 acknowledgements not judged: {NOT_NAMED}", 1)
+    assert rule_4(evidence, "--toplevel", "top")[0].startswith("R4 PASS  1 days")
+    assert rule_4(evidence, "--toplevel", "auditor")[1] == Check.R4_SIGNATURE.code
+
+
+def test_the_witness_or_group_called_toplevel_needs_no_option(tmp_path: Path) -> None:
+    evidence = make_evidence(tmp_path, acknowledged()())
+    policy = evidence.given / "policy"
+    text = policy.read_text()
+    for names in (
+        text.replace(" top ", " toplevel "),
+        text.replace("group both", "group toplevel any top\ngroup both").replace(
+            "all top auditor", "all toplevel auditor"
+        ),
+    ):
+        policy.write_text(names)
+        assert rule_4(evidence, "--toplevel", "")[0].startswith("R4 PASS  1 days"), names
+
+
+def test_a_name_that_the_policy_does_not_have_is_wrong_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*make_evidence(tmp_path).words, "--toplevel", "nobody"]) == 2
+    assert "has no witness or group nobody" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("tamper", TAMPERS, ids=lambda tamper: tamper.name)

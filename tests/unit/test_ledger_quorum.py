@@ -227,3 +227,22 @@ def test_any_bytes_are_a_policy_or_refused(data: bytes) -> None:
     except PolicyError:
         return
     assert b"quorum" in data
+
+
+def test_the_witness_called_toplevel_is_asked_to_acknowledge_before_any_other() -> None:
+    auditor, top = (
+        f"witness auditor {X1.key} http://auditor",
+        f"witness toplevel {X2.key} http://top",
+    )
+    both = policy(auditor, top, "quorum none").acknowledging()
+    other = policy(auditor, f"witness spare {X2.key} http://spare", "quorum none").acknowledging()
+    assert (both and both.name, other and other.name) == ("toplevel", "auditor")
+    assert policy(f"witness toplevel {X2.key}", "quorum none").acknowledging() is None
+
+
+def test_the_witnesses_of_a_group_go_by_its_name() -> None:
+    lines = (f"witness old {X1.key}", f"witness new {X2.key}", "group inner any new")
+    read = policy(*lines, "group toplevel any old inner", "quorum toplevel")
+    assert [each.name for each in read.named("toplevel")] == ["old", "new"]
+    assert [each.name for each in read.named("old")] == ["old"]
+    assert read.named("nobody") == ()

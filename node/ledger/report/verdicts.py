@@ -8,7 +8,7 @@ from node.ledger.keys import SignatureType, VerifierKey
 from node.ledger.leaf import Genesis
 from node.ledger.logfiles import KEYS
 from node.ledger.monthkeys import MonthKeys
-from node.ledger.quorum import Log, Policy
+from node.ledger.quorum import TOPLEVEL, Log, Policy
 from node.ledger.report.document import Verdict
 from node.ledger.verify.checks import RULES
 from node.ledger.verify.files import EvidenceFiles
@@ -48,4 +48,6 @@ def trust_of(genesis: Genesis) -> Trust:
     keys = [
         key for key in map(VerifierKey.parse, genesis.keys) if key.type is SignatureType.ED25519
     ]
-    return Trust(genesis.origin, replace(policy, logs=tuple(map(Log, keys))))
+    asked = policy.acknowledging()
+    toplevel = policy.named(TOPLEVEL) or (() if asked is None else (asked,))
+    return Trust(genesis.origin, replace(policy, logs=tuple(map(Log, keys))), toplevel)

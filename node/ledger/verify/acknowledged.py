@@ -1,7 +1,8 @@
 """R4: what the top-level node has acknowledged of closed days and of load tests is what the log says, exactly.
 
-An `ack` leaf has the note of a witness: of a day, what 表3 says at the top-level node; of a load test, what was
-observed.  The witness's key is the auditor's, the head a cosigned one, and the figures are recomputed: from the leaf of
+An `ack` leaf has the note of the top-level node: of a day, what 表3 says there; of a load test, what was observed.
+Which witness of the policy that is, the auditor says; no other one can acknowledge, and while nobody is named, nothing
+is acknowledged.  The key is the auditor's, the head a cosigned one, and the figures are recomputed: from the leaf of
 the day and its file, from the closing leaf of the load test, and from the last block before either.  A closing leaf is
 the operator's word, so it may not say more than the log has records of the load test.
 """
@@ -23,6 +24,7 @@ from node.ledger.verify.tested import Tested
 from node.ledger.verify.trust import Trust
 
 NO_COUNTERPART = "no counterpart yet"
+NOT_NAMED = "the policy has no witness toplevel, and --toplevel names none"
 
 
 class Said(NamedTuple):
@@ -41,13 +43,14 @@ class AcknowledgedRules:
     ) -> None:
         self._files = files
         self._heads = heads
-        self._keys = [witness.key for witness in trust.policy.witnesses]
+        self._keys = [witness.key for witness in trust.toplevel]
         self._findings = findings
         self._totals: tuple[int, ...] = ()
         self._days: dict[str, Said] = {}
         self._campaigns: dict[int, Said] = {}
         self._agreed: set[str | int] = set()
         self._resolutions = 0
+        self._unjudged = 0
         self.tested = Tested()
 
     def leaf(self, index: int, leaf: Leaf) -> None:
@@ -67,6 +70,10 @@ class AcknowledgedRules:
 
     def finish(self) -> None:
         """Say what was found."""
+        if self._unjudged:
+            text = f"{self._unjudged} acknowledgements not judged: {NOT_NAMED}"
+            self._findings.tell("R4", text, Status.SKIP)
+            return
         if not self._agreed:
             self._findings.tell("R4", NO_COUNTERPART, Status.NONE)
             return
@@ -88,6 +95,9 @@ class AcknowledgedRules:
             self._findings.fail(Check.R4_TESTED, text, leaf=index)
 
     def _acknowledged(self, index: int, leaf: Acknowledgement) -> None:
+        if not self._keys:
+            self._unjudged += 1
+            return
         try:
             note = Note.parse(leaf.note.encode())
             verify(note, self._keys)

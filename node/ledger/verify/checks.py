@@ -174,7 +174,7 @@ class Check(Enum):
     R4_SIGNATURE = (
         "r4.signature",
         SIGNATURE,
-        "a witness of the auditor's policy has signed each acknowledgement of the log",
+        "the top-level node that the auditor names has signed each acknowledgement of the log",
     )
     R4_HEAD = "r4.head", FORK, "what is acknowledged is a cosigned head of this tree"
     R4_TOTAL = (

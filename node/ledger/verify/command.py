@@ -137,6 +137,10 @@ def _add_verify(words: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     ):
         verified.add_argument(name, type=Path, metavar="FILE", help=help_)
     verified.add_argument(
+        "--toplevel", default="", metavar="NAME",
+        help="the top-level node's name in --policy, a witness or group; default: toplevel",
+    )  # fmt: skip
+    verified.add_argument(
         "--month-key", type=Path, metavar="FILE", action="append", default=[], help="a month's key"
     )
     verified.add_argument(
@@ -195,7 +199,7 @@ def _no_collector() -> Iterator[None]:
 
 def question_of(arguments: argparse.Namespace) -> Question:
     """Return what is asked, with all that the auditor gave.  Raises WrongUse."""
-    trust = read_trust(arguments.log_key, arguments.policy, arguments.check_sm2)
+    trust = read_trust(arguments.log_key, arguments.policy, arguments.check_sm2, arguments.toplevel)
     kept = read_remembered(arguments.remember, trust) if arguments.remember else None
     number, _, metric = arguments.threshold.partition(":")
     if not number.isdecimal() or metric not in ("raw", "filtered", ""):

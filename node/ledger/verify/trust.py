@@ -6,7 +6,7 @@ from pathlib import Path
 from node.ledger.checkpoint import Checkpoint, read_checkpoint
 from node.ledger.keys import NoteError, SignatureType, VerifierKey
 from node.ledger.note import MAX_NOTE_BYTES, Check, Note
-from node.ledger.quorum import Log, Policy, PolicyError
+from node.ledger.quorum import TOPLEVEL, Log, Policy, PolicyError, Witness
 
 MAX_KEY_FILE_BYTES = 65_536
 
@@ -17,10 +17,11 @@ class WrongUse(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """The log that is judged, and who has to have cosigned it."""
+    """The log that is judged, who has to have cosigned it, and who of these is the top-level node."""
 
     origin: str
     policy: Policy
+    toplevel: tuple[Witness, ...] = ()
     sm2_keys: tuple[VerifierKey, ...] = ()
     check_sm2: Check | None = None  # None: there is no library here that can
 
@@ -30,10 +31,13 @@ class Trust:
         return tuple(log.key for log in self.policy.logs)
 
 
-def read_trust(key_file: Path, policy_file: Path, check_sm2: Check | None = None) -> Trust:
+def read_trust(
+    key_file: Path, policy_file: Path, check_sm2: Check | None = None, toplevel: str = ""
+) -> Trust:
     """Read the keys of a log, a verifier key a line, and the policy of an auditor.  Raises WrongUse.
 
-    A policy that lists logs must list this one.
+    A policy that lists logs must list this one.  `toplevel` is the name that the top-level node, a witness or a group,
+    has in the policy; empty: `toplevel`, if it has that.
     """
     keys = read_log_keys(key_file)
     try:
@@ -47,7 +51,10 @@ def read_trust(key_file: Path, policy_file: Path, check_sm2: Check | None = None
     sm2 = [key for key in _read_keys(key_file) if key.type is SignatureType.SM2_SM3]
     if any(key.name != origin for key in sm2):
         raise WrongUse(f"{key_file} has keys of more than one log")
-    return Trust(origin, replace(policy, logs=tuple(map(Log, keys))), tuple(sm2), check_sm2)
+    named = policy.named(toplevel or TOPLEVEL)
+    if toplevel and not named:
+        raise WrongUse(f"{policy_file} has no witness or group {toplevel}")
+    return Trust(origin, replace(policy, logs=tuple(map(Log, keys))), named, tuple(sm2), check_sm2)
 
 
 def read_log_keys(path: Path) -> tuple[VerifierKey, ...]:
