@@ -14,7 +14,9 @@ from node.store.database import Database
 from node.store.records import VAULT_READS, RecordSource, RecordVault
 from node.store.replica import Replica, ReplicaSource
 from resolver.freshness import Freshness
-from resolver.hot import HotHttp, HotTable, HotWire
+from resolver.hot.http import HotHttp
+from resolver.hot.table import HotTable
+from resolver.hot.wire import HotWire
 from resolver.identifier import PREFIX_HANDLE
 from resolver.lately import KEY_BYTES, Lately
 from resolver.observe import Event, Gauge, Tally

@@ -33,7 +33,7 @@ from resolver.answer import Status, Tier
 from resolver.identifier import Scheme
 from resolver.keys.files import write_unless_there
 from resolver.observe import RESOLUTIONS, Event, Protocol
-from resolver.recorder import Answered, Party, Subject
+from resolver.recorder import Answered, Party, Prefixes, Subject
 from resolver.render import CODES
 
 ANNOUNCED_SECONDS = 20.0  # a new node's first policy is in the log long before
@@ -116,9 +116,9 @@ class Recording:
         """See `Recorder`."""
         return self._counter.asker(address)
 
-    def subject(self, key: bytes) -> Subject:
+    def subject(self, key: bytes, prefixes: Prefixes = ()) -> Subject:
         """See `Recorder`."""
-        return self._counter.subject(key)
+        return self._counter.subject(key, prefixes)
 
     def native(self, party: Party, asked: bytes, subject: Subject, cell: int, now_ns: int) -> int:
         """See `Recorder`."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from resolver.exchange import Asked, Outcome, Surroundings, refused
-from resolver.hot import ANSWER_LIFE_SECONDS
+from resolver.hot.wire import ANSWER_LIFE_SECONDS
 from resolver.keys.cipher import IV_BYTES
 from resolver.labour import Labour, Overworked
 from resolver.wire import (

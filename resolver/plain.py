@@ -7,7 +7,7 @@ nor busy, is left to the ordinary way.
 from typing import NamedTuple
 
 from resolver.answer import Status, Tier
-from resolver.hot import HotHttp
+from resolver.hot.http import HotHttp
 from resolver.observe import Protocol, cell
 from resolver.render import json_answer
 from resolver.service import Resolver

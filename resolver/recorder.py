@@ -21,6 +21,9 @@ Party = Any
 Subject = Any
 """What was asked for, as the recorder sees it; a front end may keep it for as long as it likes."""
 
+Prefixes = tuple[bytes, ...]
+"""Those of an identifier (`Identifier.prefixes`), where they are known; none says that they are not."""
+
 MOST_AT_ONCE = 64
 """Answers that are recorded together, before they are counted elsewhere: by so many may both counts be apart."""
 
@@ -42,7 +45,7 @@ class Recorder(Protocol):
         """Return who asks over the native protocol."""
         ...
 
-    def subject(self, key: bytes) -> Subject:
+    def subject(self, key: bytes, prefixes: Prefixes = ()) -> Subject:
         """Return what is asked for, by its canonical key, or by the bytes that were asked when they name nothing."""
         ...
 
@@ -90,7 +93,7 @@ class NoRecorder:
     def sender(self, address: str) -> Party:
         """See `Recorder`."""
 
-    def subject(self, key: bytes) -> Subject:
+    def subject(self, key: bytes, prefixes: Prefixes = ()) -> Subject:
         """See `Recorder`."""
 
     def native(self, party: Party, asked: bytes, subject: Subject, cell: int, now_ns: int) -> int:

@@ -7,12 +7,13 @@ that made them; every other one sends it the whole message and gives its reply.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from time import perf_counter_ns
+from typing import Any
 
 from resolver.administration import OPCODES, Administration
-from resolver.answer import Tier
+from resolver.answer import Answer, Status
 from resolver.authentication import Authenticator
 from resolver.composer import Composer
 from resolver.exchange import (
@@ -26,8 +27,9 @@ from resolver.exchange import (
     is_login_client,
     refused,
 )
+from resolver.finder import Finder, Found, Sought, may_have, reply_with
 from resolver.handshakes import NOT_OVER_UDP, Handshakes
-from resolver.hot import HotWire, PlainRequest
+from resolver.hot.wire import HotWire, PlainRequest
 from resolver.labour import Labour, Overworked
 from resolver.observe import Event, Protocol, Tally, cell
 from resolver.proofs import Proofs
@@ -127,11 +129,25 @@ class Responder:
             plain = self._hot.asked(data) if origin.known is None else None
             reply = None if plain is None else await self._find(data, origin, plain)
             return await self._respond(data, origin) if reply is None else reply
-        except Exception:  # the top of a request: a broken record must not end the worker
-            log.exception("not answered", extra={"request": data[:_LOGGED_BYTES].hex()})
-            request_id = int.from_bytes(data[8:12])
-            fault = WireError("Internal error", code=ResponseCode.ERROR, request_id=request_id)
-            return Reply(self.refuse(fault))
+        except Exception as error:  # the top of a request: a broken record must not end the worker
+            return self._broken(data, error)
+
+    def _broken(self, data: bytes, error: Exception) -> Reply:
+        """Reply to a request that ended in a fault of ours."""
+        log.error("not answered", exc_info=error, extra={"request": data[:_LOGGED_BYTES].hex()})
+        request_id = int.from_bytes(data[8:12])
+        fault = WireError("Internal error", code=ResponseCode.ERROR, request_id=request_id)
+        return Reply(self.refuse(fault))
+
+    def finder(
+        self,
+        protocol: Protocol,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        send: Callable[[list[Found]], None],
+        leave: Callable[[Sought, Answer | None], None],
+    ) -> Finder:
+        """Return what looks up plain questions together for one front end; see `Finder`."""
+        return Finder(self._service, self._hot, protocol, spawn, send, leave)
 
     def refuse(self, error: WireError) -> bytes:
         """Return the reply to bytes that are no message; the id is that of the request where it could be read."""
@@ -147,33 +163,32 @@ class Responder:
 
         Law: the bytes are those of the ordinary way, which takes messages apart and puts them together.
         """
-        hot = self._hot
-        era = hot.era
+        era = self._hot.era
         found = await self._service.find(plain.handle)
         if found is None:
             return None
         identifier, answer = found
-        stored, key, scheme = answer.stored, identifier.key, identifier.scheme
-        counted = cell(origin.protocol, scheme, answer.status, answer.tier)
-        if stored is None or stored.handle is None:
-            none = Outcome(code=CODES[answer.status], body=wire_body(answer, plain.handle))
-            asked = self._asked(Message.decode(data), origin)
-            return await self._reply(asked, replace(none, cell=counted, key=key))
-        if stored.restricted and not plain.public_only:
+        sought = Sought(data, plain, identifier, None)
+        if answer.status is not Status.FOUND or answer.stored is None:
+            return await self._say(sought, answer, origin)
+        if not may_have(sought, answer.stored):
             return None
-        reply = hot.found(plain, stored.wire)
-        hot.remember(
-            data,
-            reply,
-            public_only=plain.public_only,
-            restricted=stored.restricted,
-            expires_ns=perf_counter_ns() + stored.ttl_seconds * _NS,
-            cell=cell(Protocol.UDP, scheme, answer.status, Tier.MEMORY),
-            key=key,
-            serial=stored.serial,
-            era=era,
-        )
-        return Reply(reply, counted, key=key)
+        reply = reply_with(sought, answer.stored, origin.protocol, self._hot, era)
+        return Reply(reply.reply, reply.cell, key=identifier.key)
+
+    async def say(self, sought: Sought, answer: Answer, origin: Origin) -> Reply:
+        """Reply that there is nothing, or nothing now, to what a `Finder` looked up."""
+        try:
+            return await self._say(sought, answer, origin)
+        except Exception as error:
+            return self._broken(sought.message, error)
+
+    async def _say(self, sought: Sought, answer: Answer, origin: Origin) -> Reply:
+        identifier = sought.identifier
+        counted = cell(origin.protocol, identifier.scheme, answer.status, answer.tier)
+        none = Outcome(code=CODES[answer.status], body=wire_body(answer, sought.plain.handle))
+        asked = self._asked(Message.decode(sought.message), origin)
+        return await self._reply(asked, replace(none, cell=counted, key=identifier.key))
 
     async def _respond(self, data: bytes, origin: Origin) -> Reply:
         try:

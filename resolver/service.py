@@ -3,12 +3,13 @@
 All front ends ask here, so HTTP and the native protocol cannot disagree.  Rules: spec "Resolution rules" (RFC 3651 §3).
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from resolver.answer import Answer, Question, Status, Stored
 from resolver.identifier import Identifier, IdentifierError, Scheme
 from resolver.schemes import parse, parse_handle
-from resolver.source import NEWEST, Prefixes, Source, SourceUnavailable, Vault, Whole
+from resolver.source import NEWEST, Give, Prefixes, Source, SourceUnavailable, Vault, Whole
 from resolver.wire import HandleValue, Permission, SiteData, decode_values, encode_site
 
 _SITE_TYPES = (b"HS_SITE", b"HS_SITE.6")
@@ -58,21 +59,27 @@ class Resolver:
         """Return what `resolve` answers to a plain question for a handle: FOUND where it is spelled as it is stored,
         NO_SUCH_HANDLE or UNAVAILABLE; None for all else.
         """
-        try:
-            identifier = self.identify(name)
-        except IdentifierError:
-            return None
-        if identifier.is_prefix_handle or not self._prefixes.is_homed(identifier.prefixes[0]):
+        identifier = self.plain(name)
+        if identifier is None:
             return None
         try:
             stored = await self._source.lookup(identifier.key)
         except SourceUnavailable:
             return identifier, Answer(Status.UNAVAILABLE, message=BUSY)
-        if stored.handle is None:
-            return identifier, Answer(Status.NO_SUCH_HANDLE, stored.tier, stored)
-        if stored.handle != name or stored.wire[:4] == bytes(4):
+        answer = plain_answer(name, stored)
+        return None if answer is None else (identifier, answer)
+
+    def plain(self, name: bytes) -> Identifier | None:
+        """Return the identifier when a plain question for it is answered by its own record, if there is one."""
+        try:
+            identifier = self.identify(name)
+        except IdentifierError:
             return None
-        return identifier, Answer(Status.FOUND, stored.tier, stored)
+        return identifier if self._is_here(identifier) else None
+
+    async def gather(self, keys: Sequence[bytes], give: Give) -> None:
+        """Look up records, for `plain_answer`.  Raises SourceUnavailable; see `Source`."""
+        await self._source.gather(keys, give)
 
     async def resolve(self, question: Question) -> Answer:
         """Return what this server knows, a referral, or why not; raises nothing for what a caller can ask."""
@@ -104,6 +111,17 @@ class Resolver:
         if answer.status is Status.NOT_RESPONSIBLE and is_below_ours:
             return Answer(Status.NO_SUCH_HANDLE)
         return answer
+
+    def _is_here(self, identifier: Identifier) -> bool:
+        """True when the identifier's own record is asked for, and nothing else has to be known."""
+        if identifier.is_prefix_handle:
+            return False
+        for prefix in self._candidates(identifier):
+            if self._prefixes.is_homed(prefix):
+                return True
+            if self._prefixes.is_delegated(prefix):
+                break
+        return False
 
     @staticmethod
     def _candidates(identifier: Identifier) -> tuple[bytes, ...]:
@@ -185,6 +203,18 @@ class Resolver:
 
     async def _lookup(self, key: bytes, authoritative: bool) -> Stored:
         return await self._source.lookup(key, at_least=NEWEST if authoritative else 0)
+
+
+def plain_answer(name: bytes, stored: Stored) -> Answer | None:
+    """Return the answer to a plain question for what `Resolver.plain` takes; None where more has to be looked at."""
+    if stored.handle is None:
+        return Answer(Status.NO_SUCH_HANDLE, stored.tier, stored)
+    return Answer(Status.FOUND, stored.tier, stored) if is_found(name, stored) else None
+
+
+def is_found(name: bytes, stored: Stored) -> bool:
+    """True when a record has public values, and is spelled as it was asked for."""
+    return stored.handle == name and stored.wire[:4] != bytes(4)
 
 
 def _found_if(found: bool) -> Status:

@@ -1,5 +1,6 @@
 """Source: the one protocol that the whole read path shares; a tier is a Source that holds the next one."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from resolver.answer import Stored
@@ -13,6 +14,10 @@ class SourceUnavailable(Exception):
     """The last source cannot be reached: the caller is told "busy, try again", never "no such handle"."""
 
 
+Give = Callable[[Mapping[bytes, Stored]], None]
+"""Takes answers by canonical key; it does not raise."""
+
+
 class Source(Protocol):
     """Finds records by canonical key."""
 
@@ -21,6 +26,13 @@ class Source(Protocol):
 
         `at_least` is the serial that the answer must have been read at, or later: 0 takes any cached one.
         Raises SourceUnavailable.
+        """
+        ...
+
+    async def gather(self, keys: Sequence[bytes], give: Give) -> None:
+        """Look up several keys, each named once: what `lookup` returns is given as soon as it is there, in portions.
+
+        Raises SourceUnavailable in the end when some could not be read; those were not given.
         """
         ...
 

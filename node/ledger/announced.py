@@ -16,6 +16,7 @@ from node.ledger.leaf import Campaign as CampaignLeaf
 from node.ledger.leaf import CountPolicy, Dictionary, Leaf, parse
 from node.ledger.record import OTHER_AGENT, PENDING_PREFIX, UNKNOWN_PREFIX
 from resolver.identifier import IdentifierError
+from resolver.recorder import Prefixes
 from resolver.schemes import parse_handle
 
 FILE = "announced"
@@ -93,10 +94,10 @@ class AnnouncedNumbers(Numbers):
         self._agent_met = agent_met
         self._rows: dict[bytes, bytes] = {}
 
-    def prefix_no(self, key: bytes) -> int:
+    def prefix_no(self, key: bytes, prefixes: Prefixes = ()) -> int:
         """Return the row of the most specific prefix that has one; see `Numbers`."""
         try:
-            names = parse_handle(key).prefixes
+            names = prefixes or parse_handle(key).prefixes
         except IdentifierError:
             return UNKNOWN_PREFIX
         numbers = self.announced.prefixes

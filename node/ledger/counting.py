@@ -39,7 +39,7 @@ from node.ledger.tags import (
     packed_address,
 )
 from resolver.identifier import PREFIX_HANDLE
-from resolver.recorder import REFUSED
+from resolver.recorder import REFUSED, Prefixes
 
 MAX_ASKERS = 65_536  # about 600 bytes each
 MAX_KEPT_AGENT_BYTES = 1_024  # whoever sends more than any browser is decided afresh each time
@@ -55,8 +55,11 @@ Met = Callable[[int, bytes, str], None]
 class Numbers(Protocol):
     """The dictionary of the log, as far as this worker knows it."""
 
-    def prefix_no(self, key: bytes) -> int:
-        """Return the row of the registered prefix of a canonical key; UNKNOWN_PREFIX, or PENDING_PREFIX for now."""
+    def prefix_no(self, key: bytes, prefixes: Prefixes = ()) -> int:
+        """Return the row of the registered prefix of a canonical key; UNKNOWN_PREFIX, or PENDING_PREFIX for now.
+
+        `prefixes` are those of the identifier, if they are known.
+        """
         ...
 
     def agent_no(self, agent: bytes) -> int:
@@ -67,7 +70,7 @@ class Numbers(Protocol):
 class NoNumbers:
     """A dictionary without rows."""
 
-    def prefix_no(self, key: bytes) -> int:
+    def prefix_no(self, key: bytes, prefixes: Prefixes = ()) -> int:
         """See `Numbers`."""
         return UNKNOWN_PREFIX
 
@@ -132,15 +135,16 @@ class Counter:
         asker = self._of(Identity(address, headers.agent, listener, headers.token))
         return HttpAsker(asker, nonce_of(headers.request_id) if headers.request_id else None)
 
-    def subject(self, key: bytes) -> Subject:
+    def subject(self, key: bytes, prefixes: Prefixes = ()) -> Subject:
         """Return an identifier; what was asked for and is none, as it was written.
 
-        When nothing can be decided about it now, it is tried again when an answer is counted.
+        `prefixes` are the identifier's, if they are known.  When nothing can be decided about it now, it is tried again
+        when an answer is counted.
         """
         try:
             if self._day < 0:
                 self._see_minute(self.lane.wall_ns())
-            return self._decided(key)
+            return self._decided(key, prefixes)
         except (OSError, LaneError):
             return NO_STAMP, 0, 0, 0, key
 
@@ -218,14 +222,14 @@ class Counter:
         """Called when the asker's minute is the present one.  Raises as `_decided` does."""
         return self._decided(subject[-1])
 
-    def _decided(self, key: bytes) -> Subject:
+    def _decided(self, key: bytes, prefixes: Prefixes = ()) -> Subject:
         """Raises OSError and LaneError when there is no key for the day."""
         found = self._subjects.get(key)
         if found is not None and found[0] == self.lane.stamp:
             return found
         id_tag = int.from_bytes(self._keys.of(self._day).id_tag(key), "little")
         flags = int(RecordFlag.PREFIX) if key.startswith(PREFIX_HANDLE) else 0
-        prefix_no = self._numbers.prefix_no(key)
+        prefix_no = self._numbers.prefix_no(key, prefixes)
         if len(self._subjects) >= self._max_subjects:
             self._subjects.clear()
         made = self._subjects[key] = self.lane.stamp, id_tag, prefix_no, flags, key

@@ -33,6 +33,8 @@ _ID, _CLIENT, _NET = b"\x01", b"\x02", b"\x03"
 _ID_TAG_BYTES, _CLIENT_TAG_BYTES, _NET_TAG_BYTES = 8, 8, 4
 _NETWORK_BYTES = {4: 3, 16: 6}
 _KEPT_DAYS = 3
+_BLOCK_BYTES = 64  # of SHA-256
+_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 _NATIVE = Struct("!H4s").pack
 
 
@@ -95,10 +97,18 @@ class DayTags:
         """`month_key` is that of the day's month."""
         self.day = day
         self._key = hmac.digest(month_key, day_name(day).encode(), "sha256")
+        padded = self._key.ljust(_BLOCK_BYTES, b"\0")
+        self._inner = _own_sha256(
+            padded.translate(_INNER) + _ID
+        )  # RFC 2104 §4: the key is taken in once
+        self._outer = _own_sha256(padded.translate(_OUTER))
 
     def id_tag(self, key: bytes) -> bytes:
         """Return the tag of an identifier, given by its canonical key."""
-        return hmac.digest(self._key, _ID + key, "sha256")[:_ID_TAG_BYTES]
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(key)
+        outer.update(inner.digest())
+        return bytes(outer.digest()[:_ID_TAG_BYTES])
 
     def client_tag(self, address: bytes, agent: bytes) -> bytes:
         """Return the tag of a client: packed address and user agent, which is empty for native clients."""

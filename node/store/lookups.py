@@ -7,6 +7,8 @@ question.  That is why a question may join one that still waits, and never one u
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from node.store.database import StoreUnavailable
 from resolver.answer import Stored
@@ -14,8 +16,31 @@ from resolver.answer import Stored
 BATCH_KEYS = 256  # keys in one statement
 WAITING_KEYS = 50_000  # beyond this many a question is refused
 
-Waiter = asyncio.Future[Stored]
-Batch = dict[bytes, tuple[float, list[Waiter]]]  # key -> when the first asker gives up, all askers
+Take = Callable[[bytes, Stored | StoreUnavailable], None]
+"""Who waits for an answer, or for why there is none."""
+
+Batch = dict[bytes, tuple[float, list[Take]]]  # key -> when the first asker gives up, all askers
+
+
+class Group:
+    """Several questions that wait together: `found` gets the answers, `left` counts those that lack one."""
+
+    def __init__(self, count: int) -> None:
+        """Needs a running event loop."""
+        self.found: dict[bytes, Stored] = {}
+        self.gone: StoreUnavailable | None = None
+        self.left = count
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def take(self, key: bytes, stored: Stored | StoreUnavailable) -> None:
+        """Note an answer, or why there is none."""
+        if isinstance(stored, StoreUnavailable):
+            self.gone = stored
+        else:
+            self.found[key] = stored
+        self.left -= 1
+        if self.left <= 0 and not self.over.done():
+            self.over.set_result(None)
 
 
 class LookupQueue:
@@ -32,19 +57,35 @@ class LookupQueue:
         """Lanes that wait for a question."""
         return len(self._idle)
 
-    def ask(self, key: bytes) -> Waiter:
+    def ask(self, key: bytes) -> "asyncio.Future[Stored]":
         """Put a question; its future gets the answer or an error.  Raises StoreUnavailable."""
+        self._refuse_more(1)
         loop = asyncio.get_running_loop()
-        waiter: Waiter = loop.create_future()
-        entry = self._waiting.get(key)
-        if entry is not None:
-            entry[1].append(waiter)
-            return waiter
-        if len(self._waiting) >= WAITING_KEYS:
-            raise StoreUnavailable("too many look-ups wait for Postgres")
-        self._waiting[key] = (loop.time() + self._patience_seconds, [waiter])
+        waiter: asyncio.Future[Stored] = loop.create_future()
+        self._put(key, partial(_settle, waiter), loop.time() + self._patience_seconds)
         self._wake_soon()
         return waiter
+
+    def ask_all(self, keys: Sequence[bytes]) -> Group:
+        """Put several questions, of which each names another key.  Raises StoreUnavailable."""
+        self._refuse_more(len(keys))
+        group = Group(len(keys))
+        patience_ends = asyncio.get_running_loop().time() + self._patience_seconds
+        for key in keys:
+            self._put(key, group.take, patience_ends)
+        self._wake_soon()
+        return group
+
+    def _refuse_more(self, count: int) -> None:
+        if len(self._waiting) + count > WAITING_KEYS:
+            raise StoreUnavailable("too many look-ups wait for Postgres")
+
+    def _put(self, key: bytes, take: Take, patience_ends: float) -> None:
+        entry = self._waiting.get(key)
+        if entry is not None:
+            entry[1].append(take)
+        else:
+            self._waiting[key] = (patience_ends, [take])
 
     async def take(self, wake: asyncio.Future[None]) -> Batch:
         """Wait for questions and return up to BATCH_KEYS of them.
@@ -66,9 +107,9 @@ class LookupQueue:
 
     def put_back(self, batch: Batch) -> None:
         """Return a batch that got no answer: it is the oldest again."""
-        for key, (deadline, waiters) in self._waiting.items():
+        for key, (deadline, takers) in self._waiting.items():
             first, others = batch.get(key, (deadline, []))
-            batch[key] = (first, others + waiters)
+            batch[key] = (first, others + takers)
         self._waiting = batch
         self._wake_soon()
 
@@ -101,16 +142,25 @@ class LookupQueue:
 
 def answer(batch: Batch, found: dict[bytes, Stored], missing: Stored) -> None:
     """Answer every question of a batch: with the record found under its key, or with `missing`."""
-    for key, (_, waiters) in batch.items():
+    for key, (_, takers) in batch.items():
         stored = found.get(key, missing)
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(stored)
+        for take in takers:
+            take(key, stored)
 
 
 def fail(batch: Batch, reason: str) -> None:
     """Give every question of a batch an error of its own."""
-    for _, waiters in batch.values():
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_exception(StoreUnavailable(reason))
+    for key, (_, takers) in batch.items():
+        for take in takers:
+            take(key, StoreUnavailable(reason))
+
+
+def _settle(
+    waiter: "asyncio.Future[Stored]", _key: bytes, stored: Stored | StoreUnavailable
+) -> None:
+    if waiter.done():
+        return
+    if isinstance(stored, StoreUnavailable):
+        waiter.set_exception(stored)
+    else:
+        waiter.set_result(stored)

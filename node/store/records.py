@@ -26,7 +26,7 @@ from node.store.database import (
 )
 from node.store.lookups import LookupQueue, answer, fail
 from resolver.answer import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Stored, Tier
-from resolver.source import NEWEST, Whole
+from resolver.source import NEWEST, Give, Whole
 from resolver.wire import HandleValue, decode_values
 
 HELD_CONNECTIONS = 3
@@ -99,6 +99,16 @@ class RecordSource:
         if stored.serial < at_least != NEWEST:
             raise StoreUnavailable(f"Postgres is at serial {stored.serial}, before {at_least}")
         return stored
+
+    async def gather(self, keys: Sequence[bytes], give: Give) -> None:
+        """Ask for all of them at once; see `resolver.source.Source`."""
+        if self._outage is not None:
+            raise StoreUnavailable(self._outage)
+        group = self._questions.ask_all(keys)
+        await group.over
+        give(group.found)
+        if group.gone is not None:
+            raise group.gone
 
     async def run(self) -> None:
         """Hold the connections until cancelled."""

@@ -22,7 +22,7 @@ from node.store.records import RecordSource, stored_rows
 from resolver.answer import Stored
 from resolver.freshness import Freshness
 from resolver.observe import Event, Gauge, Tally
-from resolver.source import SourceUnavailable
+from resolver.source import Give, SourceUnavailable
 
 POLL_SECONDS = 0.5
 ANSWER_SECONDS = 0.5  # then the primary is asked
@@ -211,18 +211,49 @@ class ReplicaSource:
     async def lookup(self, key: bytes, *, at_least: int = 0) -> Stored:
         """Return the record, or a negative answer; see `resolver.source.Source`."""
         replica = self._replica
-        if replica.is_used and replica.records.connected and at_least <= replica.serial:
+        if self._is_asked(at_least):
             try:
                 stored = await replica.records.lookup(key)
             except SourceUnavailable:
-                if replica.is_used:
-                    replica.be(ReplicaState.AWAY)
+                self._leave_out()
             else:
-                freshness = replica.freshness
-                if stored.serial >= max(at_least, freshness.floor(key), freshness.window_start):
+                if self._is_new(key, stored, at_least):
                     return stored
-                replica.tally.happened(Event.REPLICA_TOO_OLD)
         return await self._primary.lookup(key, at_least=at_least)
+
+    async def gather(self, keys: Sequence[bytes], give: Give) -> None:
+        """Ask the replica for all, and the primary for those whose answers are too old; see `Source`."""
+        left = dict.fromkeys(keys)
+
+        def sift(found: Mapping[bytes, Stored]) -> None:
+            new = {key: stored for key, stored in found.items() if self._is_new(key, stored, 0)}
+            for key in new:
+                del left[key]
+            give(new)
+
+        if self._is_asked(0):
+            try:
+                await self._replica.records.gather(keys, sift)
+            except SourceUnavailable:
+                self._leave_out()
+        if left:
+            await self._primary.gather(list(left), give)
+
+    def _is_asked(self, at_least: int) -> bool:
+        replica = self._replica
+        return bool(replica.is_used and replica.records.connected and at_least <= replica.serial)
+
+    def _leave_out(self) -> None:
+        if self._replica.is_used:
+            self._replica.be(ReplicaState.AWAY)
+
+    def _is_new(self, key: bytes, stored: Stored, at_least: int) -> bool:
+        """Whether an answer of the replica may be given."""
+        freshness = self._replica.freshness
+        if stored.serial >= max(at_least, freshness.floor(key), freshness.window_start):
+            return True
+        self._replica.tally.happened(Event.REPLICA_TOO_OLD)
+        return False
 
 
 class ReadDatabase(Database):

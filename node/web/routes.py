@@ -45,7 +45,7 @@ from resolver.frontends.sessions import SessionsApi, Sign, VerificationsApi
 from resolver.frontends.tunnel import Tunnel
 from resolver.frontends.v1 import ResolveApi
 from resolver.frontends.writes import WritesApi
-from resolver.hot import COMPRESSED_FROM_BYTES, HotHttp
+from resolver.hot.http import COMPRESSED_FROM_BYTES, HotHttp
 from resolver.httplogin import HttpLogin
 from resolver.jsonapi import Desk
 from resolver.recorder import HttpCount

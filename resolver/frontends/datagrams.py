@@ -42,6 +42,9 @@ _NAMES = {
 _IPV6_REST = struct.Struct("=4xI16xI")  # flow and scope of a sockaddr_in6
 
 Address = tuple[Any, ...]
+Name = Any
+"""An address as the socket has it, which may be kept until the answer is there."""
+
 Datagram = tuple[bytes, bytes, bytes]
 """What came, and from where: the port as on the wire, and the 4 or 16 bytes of the address."""
 
@@ -57,8 +60,20 @@ class Datagrams(Protocol):
         """Return the address of the datagram at this place of the newest batch, as `socket.sendto` takes it."""
         ...
 
+    def name(self, slot: int) -> Name:
+        """Return the same as `answer` takes it."""
+        ...
+
+    def address_of(self, name: Name) -> Address:
+        """Return what a name stands for."""
+        ...
+
     def reply(self, slots: Sequence[int], replies: Sequence[bytes]) -> None:
         """Answer the datagrams at these places of the newest batch, each with MAX_REPLY_BYTES at most."""
+        ...
+
+    def answer(self, names: Sequence[Name], replies: Sequence[bytes]) -> None:
+        """Answer datagrams of any batch, at most SLOTS, each with MAX_REPLY_BYTES at most."""
         ...
 
     def sendto(self, data: bytes, address: Address) -> None:
@@ -103,10 +118,22 @@ class PlainDatagrams:
         """See `Datagrams`."""
         return self._addresses[slot]
 
+    def name(self, slot: int) -> Name:
+        """See `Datagrams`."""
+        return self._addresses[slot]
+
+    def address_of(self, name: Name) -> Address:
+        """See `Datagrams`."""
+        return tuple(name)
+
     def reply(self, slots: Sequence[int], replies: Sequence[bytes]) -> None:
         """See `Datagrams`."""
-        for slot, data in zip(slots, replies, strict=True):
-            self.sendto(data, self.address(slot))
+        self.answer([self._addresses[slot] for slot in slots], replies)
+
+    def answer(self, names: Sequence[Name], replies: Sequence[bytes]) -> None:
+        """See `Datagrams`."""
+        for name, data in zip(names, replies, strict=True):
+            self.sendto(data, name)
 
     def sendto(self, data: bytes, address: Address) -> None:
         """See `Datagrams`."""
@@ -158,6 +185,8 @@ class BatchDatagrams(PlainDatagrams):
         super().__init__(sock, readable)
         self._layout = _NAMES[sock.family]
         self._names = mmap.mmap(-1, SLOTS * self._layout.size)
+        self._kept_names = mmap.mmap(-1, SLOTS * self._layout.size)
+        self._first_kept = _address(self._kept_names)
         self._data = mmap.mmap(-1, SLOTS * _STRIDE)
         self._replies = mmap.mmap(-1, SLOTS * MAX_REPLY_BYTES)
         self._inbox = _Arrays(self._names, self._layout.size, self._data, _STRIDE)
@@ -180,7 +209,14 @@ class BatchDatagrams(PlainDatagrams):
 
     def address(self, slot: int) -> Address:
         """See `Datagrams`."""
-        name = self._names[slot * self._layout.size : (slot + 1) * self._layout.size]
+        return self.address_of(self.name(slot))
+
+    def name(self, slot: int) -> Name:
+        """See `Datagrams`."""
+        return self._names[slot * self._layout.size : (slot + 1) * self._layout.size]
+
+    def address_of(self, name: Name) -> Address:
+        """See `Datagrams`."""
         port, host = self._layout.unpack(name)
         text, number = socket.inet_ntop(self._socket.family, host), int.from_bytes(port, "big")
         if self._socket.family == socket.AF_INET:
@@ -190,16 +226,29 @@ class BatchDatagrams(PlainDatagrams):
 
     def reply(self, slots: Sequence[int], replies: Sequence[bytes]) -> None:
         """See `Datagrams`."""
-        data, lengths, names = self._replies, self._outbox.sizes, self._outbox.names
         first, step = self._outbox.first_name, self._layout.size
-        for place, (slot, reply) in enumerate(zip(slots, replies, strict=True)):
-            at = place * MAX_REPLY_BYTES
-            data[at : at + len(reply)] = reply
-            lengths[place] = len(reply)
-            names[place] = first + slot * step
-        self._send(slots, replies)
+        self._write([first + slot * step for slot in slots], replies)
+        self._send(replies, lambda place: self.address(slots[place]))
 
-    def _send(self, slots: Sequence[int], replies: Sequence[bytes]) -> None:
+    def answer(self, names: Sequence[Name], replies: Sequence[bytes]) -> None:
+        """See `Datagrams`."""
+        first, step = self._first_kept, self._layout.size
+        self._kept_names[: len(names) * step] = b"".join(names)
+        self._write([first + place * step for place in range(len(names))], replies)
+        self._send(replies, lambda place: self.address_of(names[place]))
+
+    def _write(self, names: Sequence[int], replies: Sequence[bytes]) -> None:
+        """Put replies, and where the kernel finds the names of their receivers, into its arrays."""
+        data, lengths = self._replies, self._outbox.sizes
+        at = 0
+        for place, (name, reply) in enumerate(zip(names, replies, strict=True)):
+            size = len(reply)
+            data[at : at + size] = reply
+            lengths[place] = size
+            self._outbox.names[place] = name
+            at += MAX_REPLY_BYTES
+
+    def _send(self, replies: Sequence[bytes], address_at: Callable[[int], Address]) -> None:
         done, count = 0, len(replies)
         while done < count and self._is_open:
             at = self._outbox.address + done * _HEADER.size
@@ -209,8 +258,8 @@ class BatchDatagrams(PlainDatagrams):
             if sent > 0:
                 done += sent
             elif self._unsent or ctypes.get_errno() in _FULL:
-                for slot, reply in zip(slots[done:], replies[done:], strict=True):
-                    self.sendto(reply, self.address(slot))
+                for place in range(done, count):
+                    self.sendto(replies[place], address_at(place))
                 return
             else:
                 done += 1  # the network refuses this one

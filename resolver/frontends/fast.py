@@ -24,7 +24,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from resolver.freshness import Freshness
 from resolver.guard import Guard
-from resolver.hot import HotHttp
+from resolver.hot.http import HotHttp
 from resolver.httplogin import CERTIFICATE
 from resolver.observe import CELL_COUNT, Tally
 from resolver.plain import PlainAnswer, PlainReads

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from resolver.answer import Answer, Question, Status, Stored, Tier
 from resolver.handlejson import site_to_json
-from resolver.hot import HotHttp
+from resolver.hot.http import HotHttp
 from resolver.identifier import Identifier, IdentifierError, Scheme
 from resolver.jsonapi import (
     HANDLES,

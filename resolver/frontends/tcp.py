@@ -13,7 +13,7 @@ from typing import Any
 
 from resolver.frontends.turn import Turn
 from resolver.guard import Guard
-from resolver.hot import HotWire, WireReply, no_reply
+from resolver.hot.wire import HotWire, WireReply, no_reply
 from resolver.observe import Event, Protocol, Tally, shift
 from resolver.recorder import MOST_AT_ONCE, Party, Recorder
 from resolver.responder import Origin, Reply, Responder

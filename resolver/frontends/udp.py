@@ -6,15 +6,17 @@ has had its share; every drop is counted.
 """
 
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, NamedTuple
 
-from resolver.frontends.datagrams import Address, Datagrams, open_datagrams
+from resolver.answer import Answer
+from resolver.finder import Found, Sought
+from resolver.frontends.datagrams import Address, Datagrams, Name, open_datagrams
 from resolver.guard import Guard, network_of
-from resolver.hot import HotWire, no_reply
+from resolver.hot.wire import HotWire, no_reply
 from resolver.observe import Event, Protocol, Tally
-from resolver.recorder import Answered, Party, Recorder
+from resolver.recorder import MOST_AT_ONCE, Answered, Party, Recorder
 from resolver.responder import Origin, Reply, Responder
 from resolver.wire import (
     DATAGRAM_BYTES,
@@ -33,6 +35,16 @@ _FAMILIES = {4: socket.AF_INET, 16: socket.AF_INET6}
 
 _Source = tuple[str, Party]
 """Who is behind an address: the network that its answers are charged to, and what the recorder knows it by."""
+
+
+class _Back(NamedTuple):
+    """The way back to whoever asked, and when that was."""
+
+    name: Name
+    port: bytes
+    payer: str
+    party: Party
+    started_ns: int
 
 
 class UdpFrontEnd:
@@ -57,6 +69,7 @@ class UdpFrontEnd:
         self._spawn = spawn
         self._max_bytes = ENVELOPE_BYTES + PIECE_BYTES * max_datagrams
         self._joiner = DatagramJoiner()
+        self._finder = responder.finder(Protocol.UDP, spawn, self._send_found, self._leave)
         self._under_way = 0
         self._sources: dict[bytes, _Source] = {}
         self._ready_reply = no_reply if recorder.is_strict else hot.reply
@@ -90,7 +103,8 @@ class UdpFrontEnd:
             charged = spent.get(payer, 0)
             ready = ready_reply(request, started) if charged < burst else None
             if ready is None:
-                self._receive(request, self._datagrams.address(slot), started)
+                if charged >= burst or not self._seek(request, slot, port, (payer, party), started):
+                    self._receive(request, self._datagrams.address(slot), started)
                 continue
             cell, reply, subject = ready
             answer = party, port + request[8:12], subject, cell
@@ -103,10 +117,66 @@ class UdpFrontEnd:
             answers.append(answer)
         if answers:
             self._send_ready(slots, replies, answers, started)
+        self._finder.start()
 
     def is_busy(self) -> bool:
         """True while answers are being made."""
-        return self._under_way > 0
+        return self._under_way > 0 or self._finder.sought > 0
+
+    def _seek(self, request: bytes, slot: int, port: bytes, source: _Source, started: int) -> bool:
+        """Have a plain question looked up with others; False: it has to go the ordinary way."""
+        if self._recorder.is_strict or self._finder.sought >= _MAX_UNDER_WAY:
+            return False
+        back = _Back(self._datagrams.name(slot), port, *source, started)
+        return self._finder.add(request, back)
+
+    def _send_found(self, found: list[Found]) -> None:
+        """Record, count and send what was looked up together."""
+        for start in range(0, len(found), MOST_AT_ONCE):
+            self._send_some(found[start : start + MOST_AT_ONCE])
+
+    def _send_some(self, found: list[Found]) -> None:
+        spent, burst = self._guard.udp_spent, self._guard.udp_burst
+        answers, chosen = [], []
+        for each in found:
+            reply, cell, subject, (message, _, _, back) = each
+            charged = spent.get(back.payer, 0)
+            answer = back.party, back.port + message[8:12], subject, cell
+            if len(reply) > DATAGRAM_BYTES:
+                addr = self._datagrams.address_of(back.name)
+                self._answer_long(reply, answer, addr, back.started_ns)
+            elif charged >= burst:
+                self._tally.happened(Event.UDP_RATE_LIMITED)
+            else:
+                spent[back.payer] = charged + 1
+                answers.append(answer)
+                chosen.append(each)
+        if answers:
+            self._send_answers(chosen, answers)
+
+    def _send_answers(self, found: list[Found], answers: list[Answered]) -> None:
+        now = perf_counter_ns()
+        count = self._recorder.natives(answers, now)
+        if count < len(found):
+            self._tally.happened(Event.OVERLOADED, len(found) - count)
+        given = found[:count]
+        self._tally.counted([each.cell for each in given])
+        names = [each.sought.back.name for each in given]
+        self._datagrams.answer(names, [each.reply for each in given])
+        for each in given:
+            self._tally.took(each.cell, now - each.sought.back.started_ns)
+
+    def _leave(self, sought: Sought, answer: Answer | None) -> None:
+        """Answer on its own what could not be answered together with others."""
+        back, message = sought.back, sought.message
+        addr = self._datagrams.address_of(back.name)
+        if answer is None:
+            self._begin(message, addr, back.started_ns)
+            return
+        origin = Origin(Protocol.UDP, addr[0])
+        reply = self._responder.say(sought, answer, origin)
+        self._under_way += 1
+        self._spawn(self._answer(reply, message, addr, back.started_ns))
 
     def _source(self, host: bytes) -> _Source:
         if len(self._sources) >= _MAX_SOURCES:
@@ -133,12 +203,18 @@ class UdpFrontEnd:
         elif self._under_way >= _MAX_UNDER_WAY:
             self._tally.happened(Event.OVERLOADED)
         else:
-            self._under_way += 1
-            self._spawn(self._answer(message, addr, started))
+            self._begin(message, addr, started)
 
-    async def _answer(self, message: bytes, addr: Address, started: int) -> None:
+    def _begin(self, message: bytes, addr: Address, started: int) -> None:
+        self._under_way += 1
+        reply = self._responder.respond(message, Origin(Protocol.UDP, addr[0]))
+        self._spawn(self._answer(reply, message, addr, started))
+
+    async def _answer(
+        self, making: Awaitable[Reply], message: bytes, addr: Address, started: int
+    ) -> None:
         try:
-            reply = await self._responder.respond(message, Origin(Protocol.UDP, addr[0]))
+            reply = await making
             if not reply.message or not self._may_send(reply.message, addr[0]):
                 return
             if reply.cell is None or await self._is_recorded(reply, message, addr):

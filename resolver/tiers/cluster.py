@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 
 from resolver.answer import Stored
 from resolver.freshness import Freshness
-from resolver.source import Source
+from resolver.source import Give, Source
 from resolver.tiers import redis
 from resolver.tiers.redis import Client, RedisTier, Spawn
 
@@ -203,6 +203,17 @@ class ClusterTier:
     async def lookup(self, key: bytes, *, at_least: int = 0) -> Stored:
         """Return the shared record, or ask below; see `RedisTier`."""
         return await self._lots[lot_of(key)].lookup(key, at_least=at_least)
+
+    async def gather(self, keys: Sequence[bytes], give: Give) -> None:
+        """Ask all lots at once; see `Source`."""
+        lots: dict[int, list[bytes]] = {}
+        for key in keys:
+            lots.setdefault(lot_of(key), []).append(key)
+        calls = (self._lots[lot].gather(some, give) for lot, some in lots.items())
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+        for error in ended:
+            if error is not None:
+                raise error
 
     def serve(self, epoch: str) -> None:
         """Share the records of this life of the database, and none of another one's."""

@@ -6,12 +6,12 @@ knows, and as what it gave for that key before; what is kept lives to the end of
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from resolver.answer import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Stored, Tier
 from resolver.freshness import Freshness
-from resolver.source import Source, SourceUnavailable
+from resolver.source import Give, Source, SourceUnavailable
 
 _MAX_SHARED = 16_384
 _ENTRY_OVERHEAD_BYTES = 320  # two dict slots, tuple, headers of the bytes objects
@@ -19,10 +19,13 @@ _REREADS = 3
 
 
 class _Flight(NamedTuple):
-    """A read under way, and what its answer has to be at least."""
+    """A read under way: where those wait who joined it (None: nobody did), and what its answer has to be at least."""
 
-    landing: "asyncio.Future[Stored]"
+    landing: "asyncio.Future[Stored] | None"
     at_least: int
+
+
+_ALONE = _Flight(None, 0)
 
 
 class MemoryTier:
@@ -73,12 +76,38 @@ class MemoryTier:
             False  # then a flight under way began after we came, and is as new as we could fly
         )
         while (flight := self._flights.get(key)) is not None:
-            landed = await self._join(flight.landing)
+            landed = await self._join(flight.landing or self._landing_of(key, flight))
             is_new = has_waited and flight.at_least >= at_least
             if landed is not None and (is_new or landed.serial >= at_least):
                 return landed
             has_waited = True
         return await self._fly(key, at_least)
+
+    async def gather(self, keys: Sequence[bytes], give: Give) -> None:
+        """Give what memory has, start one flight for all others, and join those under way; see `Source`."""
+        known: dict[bytes, Stored] = {}
+        missing: list[bytes] = []
+        others: list[bytes] = []  # that fly already, or have to fly again
+        for key in keys:
+            if (stored := self._get(key)) is not None:
+                known[key] = stored
+            else:
+                (others if key in self._flights else missing).append(key)
+        if known:
+            give(known)
+        gone: SourceUnavailable | None = None
+        try:
+            if missing:
+                await self._fly_together(missing, give, others)
+        except SourceUnavailable as error:
+            gone = error
+        for key in others:
+            try:
+                give({key: await self.lookup(key)})
+            except SourceUnavailable as error:
+                gone = error
+        if gone is not None:
+            raise gone
 
     def drop(self, key: bytes) -> bool:
         """Forget a record that has changed; true when there was one."""
@@ -93,6 +122,12 @@ class MemoryTier:
         """Forget everything."""
         self._young, self._old = {}, {}
         self._young_bytes = self._old_bytes = 0
+
+    def _landing_of(self, key: bytes, flight: _Flight) -> "asyncio.Future[Stored]":
+        """Return where those wait who join a flight that nobody waited for."""
+        landing: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
+        self._flights[key] = _Flight(landing, flight.at_least)
+        return landing
 
     async def _join(self, landing: "asyncio.Future[Stored]") -> Stored | None:
         """Wait for another caller's flight; None when that caller was cancelled and somebody must fly again."""
@@ -110,8 +145,7 @@ class MemoryTier:
         try:
             stored = await self._read(key, at_least)
         except SourceUnavailable as gone:
-            landing.set_exception(gone)
-            landing.exception()  # seen here: those who joined raise it, and perhaps nobody did
+            _fail(landing, gone)
             raise
         except BaseException:
             landing.cancel()
@@ -124,13 +158,49 @@ class MemoryTier:
             if self._flights.get(key) is flight:
                 del self._flights[key]
 
+    async def _fly_together(self, keys: Sequence[bytes], give: Give, too_old: list[bytes]) -> None:
+        """Read what nobody else reads; answers older than what this worker knows by then are left out and named."""
+        freshness, life, flights = self._freshness, self._freshness.life, self._flights
+        flights.update(dict.fromkeys(keys, _ALONE))
+        left = dict.fromkeys(keys)
+
+        def take(found: Mapping[bytes, Stored]) -> None:
+            new = {}
+            for key, stored in found.items():
+                del left[key]
+                landing = flights.pop(key).landing
+                if stored.serial < self._floor(key) or life != freshness.life:
+                    too_old.append(key)
+                    _cancel(landing)
+                    continue
+                self._land(key, stored)
+                new[key] = stored
+                if landing is not None:
+                    landing.set_result(stored)
+            give(new)
+
+        try:
+            await self._below.gather(keys, take)
+        except SourceUnavailable as gone:
+            for key in left:
+                _fail(flights.pop(key).landing, gone)
+            raise
+        except BaseException:
+            for key in left:
+                _cancel(flights.pop(key).landing)
+            raise
+
+    def _floor(self, key: bytes) -> int:
+        """Return what an answer must have been read at, or later (law 2 of freshness)."""
+        return max(self._freshness.floor(key), self._freshness.window_start)
+
     async def _read(self, key: bytes, at_least: int) -> Stored:
         """Read below until the answer is as new as what this worker knows by then (law 2 of freshness)."""
         freshness = self._freshness
         for _ in range(_REREADS):
             life = freshness.life
             stored = await self._below.lookup(key, at_least=at_least)
-            floor = max(freshness.floor(key), freshness.window_start)
+            floor = self._floor(key)
             if stored.serial >= floor and life == freshness.life:
                 return stored
             at_least = max(at_least, floor)
@@ -177,6 +247,18 @@ class MemoryTier:
             self._young, self._young_bytes = {}, 0
         self._young[key] = stored
         self._young_bytes += _size(key, stored)
+
+
+def _fail(landing: "asyncio.Future[Stored] | None", gone: SourceUnavailable) -> None:
+    if landing is not None:
+        landing.set_exception(gone)
+        landing.exception()  # seen here: those who joined raise it, and perhaps nobody did
+
+
+def _cancel(landing: "asyncio.Future[Stored] | None") -> None:
+    """Let those who joined fly again."""
+    if landing is not None:
+        landing.cancel()
 
 
 def _size(key: bytes, stored: Stored) -> int:

@@ -20,8 +20,8 @@ Laws, which make a Redis that was down, flushed, cut off or restored from an old
 import asyncio
 import struct
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from itertools import islice, repeat
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from redis.asyncio import Redis
@@ -29,7 +29,7 @@ from redis.exceptions import RedisError
 
 from resolver.answer import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Stored, Tier
 from resolver.freshness import Freshness
-from resolver.source import NEWEST, Source
+from resolver.source import NEWEST, Give, Source
 
 _LAYOUT = 2  # of names and values; another version of the node may use another one beside it
 _READ_SECONDS = 0.25
@@ -160,6 +160,24 @@ class RedisTier:
             self._wake.set()
         return stored
 
+    async def gather(self, keys: Sequence[bytes], give: Give) -> None:
+        """Ask for all in one MGET, and below for what is not there; see `Source`."""
+        name, missing = self._name, keys
+        if name and _now() >= self._down_until:
+            found = await self._take(keys)
+            if found and name == self._name:
+                give(found)
+                missing = [key for key in keys if key not in found]
+
+        def offer(read: Mapping[bytes, Stored]) -> None:
+            give(read)
+            if name == self._name and name and len(self._puts) < _MAX_WAITING_PUTS:
+                self._puts.update(read)
+                self._wake.set()
+
+        if missing:
+            await self._below.gather(missing, offer)
+
     async def _wait(self, key: bytes) -> Stored | None:
         """Wait for an MGET; whoever is cancelled takes his future with him, and others of his key ask again."""
         while True:
@@ -184,7 +202,7 @@ class RedisTier:
         """Ask for what waits, as far as an MGET is free for it; nobody waits for a Redis that is down."""
         if self._waiting and _now() < self._down_until:
             waiting, self._waiting = self._waiting, {}
-            _settle(waiting, repeat(None))
+            _settle(waiting, {})
         while self._waiting and self._fetching < _FETCHES:
             batch = dict(islice(self._waiting.items(), _BATCH_KEYS))
             for key in batch:
@@ -193,31 +211,41 @@ class RedisTier:
             self._spawn(self._fetch(batch))
 
     async def _fetch(self, waiting: "dict[bytes, asyncio.Future[Stored | None]]") -> None:
-        found: list[Stored | None] = [None] * len(waiting)
+        found: dict[bytes, Stored] = {}
         try:
-            names = [self._name + _STATE, *(self._name + key for key in waiting)]
-            async with asyncio.timeout(_READ_SECONDS):
-                state, *values = await self._client.mget(names)
-            found = self._read(state, list(waiting), values)
-            self.is_up = True
-        except (RedisError, OSError, TimeoutError):
-            self._fail()
+            found = await self._take(list(waiting))
         finally:
             _settle(waiting, found)
             self._fetching -= 1
         self._dispatch()  # not when cancelled: nothing is begun any more
 
-    def _read(self, data: Any, keys: list[bytes], values: list[Any]) -> list[Stored | None]:
+    async def _take(self, keys: Sequence[bytes]) -> dict[bytes, Stored]:
+        """Return what Redis has of these keys; nothing when it fails."""
+        try:
+            names = [self._name + _STATE, *(self._name + key for key in keys)]
+            async with asyncio.timeout(_READ_SECONDS):
+                state, *values = await self._client.mget(names)
+            found = self._read(state, keys, values)
+        except (RedisError, OSError, TimeoutError):
+            self._fail()
+            return {}
+        self.is_up = True
+        return found
+
+    def _read(self, data: Any, keys: Sequence[bytes], values: list[Any]) -> dict[bytes, Stored]:
         """Decode what law 1 allows."""
         state = _decode_state(data)
         if state is _NO_STATE or state.applied < self._freshness.window_start:
             self._wake.set()
-            return [None] * len(keys)
+            return {}
         floor, now = self._freshness.floor, time.time()
-        return [
-            None if value is None else _decode(value, state, floor(key), now)
-            for key, value in zip(keys, values, strict=True)
-        ]
+        found = {}
+        for key, value in zip(keys, values, strict=True):
+            if value is not None:
+                stored = _decode(value, state, floor(key), now)
+                if stored is not None:
+                    found[key] = stored
+        return found
 
     def _fail(self) -> None:
         self._down_until = _now() + _PAUSE_SECONDS
@@ -299,11 +327,11 @@ class RedisTier:
 
 
 def _settle(
-    waiting: "dict[bytes, asyncio.Future[Stored | None]]", found: Iterable[Stored | None]
+    waiting: "dict[bytes, asyncio.Future[Stored | None]]", found: Mapping[bytes, Stored]
 ) -> None:
-    for future, stored in zip(waiting.values(), found, strict=False):
+    for key, future in waiting.items():
         if not future.done():
-            future.set_result(stored)
+            future.set_result(found.get(key))
 
 
 def _encode(stored: Stored, expires: float) -> bytes:

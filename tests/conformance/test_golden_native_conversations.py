@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from resolver.freshness import Freshness
-from resolver.hot import HotWire
+from resolver.hot.wire import HotWire
 from resolver.observe import CELL_COUNT, Protocol, Tally
 from resolver.responder import Origin, Surroundings
 from resolver.service import Resolver

@@ -752,7 +752,7 @@ class Rows:
     def __init__(self) -> None:
         self.prefix = PENDING_PREFIX
 
-    def prefix_no(self, key: bytes) -> int:
+    def prefix_no(self, key: bytes, prefixes: tuple[bytes, ...] = ()) -> int:
         return self.prefix
 
     def agent_no(self, agent: bytes) -> int:

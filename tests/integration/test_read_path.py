@@ -125,8 +125,17 @@ class Inbox:
     def address(self, slot: int) -> tuple[str, int]:
         return self._came[slot][1], 0
 
+    def name(self, slot: int) -> tuple[str, int]:
+        return self.address(slot)
+
+    def address_of(self, name: tuple[str, int]) -> tuple[str, int]:
+        return name
+
     def reply(self, slots: Sequence[int], replies: Sequence[bytes]) -> None:
-        self.sent += [self._came[slot][1] for slot, _ in zip(slots, replies, strict=True)]
+        self.answer([self.address(slot) for slot in slots], replies)
+
+    def answer(self, names: Sequence[tuple[str, int]], replies: Sequence[bytes]) -> None:
+        self.sent += [host for (host, _), _ in zip(names, replies, strict=True)]
 
     def sendto(self, data: bytes, address: tuple[Any, ...]) -> None:
         self.sent.append(address[0])

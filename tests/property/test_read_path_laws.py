@@ -5,8 +5,9 @@ moves it, and every call to the truth and to Redis can be held before and after 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from time import perf_counter_ns
 from typing import Any
@@ -24,10 +25,11 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from node.readpath import Caches
-from resolver.answer import Stored
+from resolver.answer import Answer, Stored
+from resolver.finder import Found, Sought
 from resolver.freshness import Freshness
 from resolver.observe import CELL_COUNT, Protocol, Tally
-from resolver.responder import Origin, Surroundings
+from resolver.responder import Origin, Reply, Surroundings
 from resolver.service import Resolver
 from resolver.tiers.redis import connect
 from resolver.wire import (
@@ -43,6 +45,7 @@ from resolver.wire import (
 from tests.support.memory import MemoryStore
 from tests.support.responders import responder_over
 from tests.support.servers import temporary_valkey
+from tests.support.sources import EachAlone
 from tests.support.truth import Truth
 from tests.support.web import SITE
 
@@ -110,7 +113,7 @@ class Gates:
         return found
 
 
-class GatedTruth:
+class GatedTruth(EachAlone):
     """The last tier: it takes its snapshot when it is let do so, and answers when it is let answer."""
 
     def __init__(self, truth: Truth, gates: Gates) -> None:
@@ -178,9 +181,25 @@ class Worker:
         store.homed.add(b"88.1")
         service = Resolver(self.caches.memory, store, store, SITE)
         self.responder = responder_over(store, service, self.caches.hot_wire, tally, _WORLD)
+        self.finder = self.responder.finder(Protocol.UDP, self.spawn, self._found, self._left)
         self.caches.restart(truth.epoch, truth.serial)
         assert self.caches.redis is not None
         self.spawn(self.caches.redis.run())
+
+    def _found(self, found: list[Found]) -> None:
+        for each in found:
+            each.sought.back(each.reply)
+
+    def _left(self, sought: Sought, answer: Answer | None) -> None:
+        origin = Origin(Protocol.UDP, "192.0.2.1")
+        if answer is None:
+            reply = self.responder.respond(sought.message, origin)
+        else:
+            reply = self.responder.say(sought, answer, origin)
+        self.spawn(self._tell(reply, sought.back))
+
+    async def _tell(self, reply: Awaitable[Reply], back: Callable[[bytes], None]) -> None:
+        back((await reply).message)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
@@ -258,6 +277,10 @@ class Machine(RuleBasedStateMachine):
     @rule(worker=WORKER, key=st.sampled_from(KEYS))
     def ask_again(self, worker: int, key: bytes) -> None:
         self.run(self._ask(self.workers[worker], key, PLAIN))
+
+    @rule(worker=WORKER, keys=st.lists(st.sampled_from(KEYS), max_size=5))
+    def ask_together(self, worker: int, keys: list[bytes]) -> None:
+        self.run(self._ask_together(self.workers[worker], keys))
 
     @rule(key=st.sampled_from(KEYS), worker=WORKER)
     def write_while_it_is_read(self, key: bytes, worker: int) -> None:
@@ -343,6 +366,18 @@ class Machine(RuleBasedStateMachine):
         else:
             worker.spawn(self._answer(worker, key, floor, data))
 
+    async def _ask_together(self, worker: Worker, keys: list[bytes]) -> None:
+        """As they come over UDP."""
+        for key in keys:
+            data = request(key, PLAIN)
+            back = partial(self._check, worker, key, self._floor(worker, key, PLAIN))
+            ready = worker.caches.hot_wire.reply(data, perf_counter_ns())
+            if ready is not None:
+                back(ready[1])
+            elif not worker.finder.add(data, back):
+                await self._ask(worker, key, PLAIN)
+        worker.finder.start()
+
     async def _answer(self, worker: Worker, key: bytes, floor: int, data: bytes) -> None:
         reply = await worker.responder.respond(data, Origin(Protocol.UDP, "192.0.2.1"))
         self._check(worker, key, floor, reply.message)
@@ -393,7 +428,7 @@ class Machine(RuleBasedStateMachine):
             await asyncio.sleep(0)
 
     async def _names(self) -> list[bytes]:
-        names = await self.clients[-1].keys(f"idnode:1:{self.truth.epoch}:*")
+        names = await self.clients[-1].keys(f"idnode:2:{self.truth.epoch}:*")
         return sorted(name for name in names if isinstance(name, bytes))
 
     async def _flush(self) -> None:

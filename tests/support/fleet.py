@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from hashlib import shake_256
 
 from resolver.freshness import Freshness
-from resolver.hot import HotWire
+from resolver.hot.wire import HotWire
 from resolver.observe import CELL_COUNT, Protocol, Tally
 from resolver.responder import Origin, Profile, Reply, Responder, Surroundings
 from resolver.service import Resolver

@@ -11,9 +11,10 @@ from resolver.identifier import PREFIX_HANDLE
 from resolver.schemes import parse_handle
 from resolver.source import SourceUnavailable, Whole
 from resolver.wire import HandleValue, encode_values
+from tests.support.sources import EachAlone
 
 
-class MemoryStore:
+class MemoryStore(EachAlone):
     """Source, vault and prefixes at once, as the node's store is."""
 
     def __init__(self) -> None:

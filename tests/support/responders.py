@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from resolver.authentication import Authenticator, Token
-from resolver.hot import HotWire
+from resolver.hot.wire import HotWire
 from resolver.observe import Tally
 from resolver.responder import Profile, Responder, Surroundings
 from resolver.service import Resolver

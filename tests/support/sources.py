@@ -1,10 +1,11 @@
 """Sources whose answers come when the test says so, with the laws of a real store: one snapshot an answer."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from resolver.answer import Stored, Tier
-from resolver.source import SourceUnavailable
+from resolver.source import Give, SourceUnavailable
 from resolver.wire import HandleValue, encode_values
 
 
@@ -38,7 +39,25 @@ class Call:
         self.answer.set_exception(SourceUnavailable("away"))
 
 
-class HeldSource:
+class EachAlone:
+    """A source that looks several keys up one by one, all at the same time."""
+
+    async def lookup(self, key: bytes, *, at_least: int = 0) -> Stored:
+        raise NotImplementedError
+
+    async def gather(self, keys: Sequence[bytes], give: Give) -> None:
+        """See resolver.source.Source."""
+        ended = await asyncio.gather(
+            *(self._give(key, give) for key in keys), return_exceptions=True
+        )
+        for error in filter(None, ended):
+            raise error
+
+    async def _give(self, key: bytes, give: Give) -> None:
+        give({key: await self.lookup(key)})
+
+
+class HeldSource(EachAlone):
     """A source that answers nothing by itself; `calls` are the questions in the order they came."""
 
     def __init__(self) -> None:

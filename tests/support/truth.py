@@ -19,7 +19,7 @@ from resolver.observe import CELL_COUNT, Event, Tally, event_cell
 from resolver.source import Source
 from resolver.tiers.cluster import TAGS, Cluster, Lot, connect, lot_of
 from resolver.tiers.redis import Client
-from tests.support.sources import absence, record
+from tests.support.sources import EachAlone, absence, record
 from tests.support.tasks import spawning
 
 _TOMBSTONE_BYTES = 16
@@ -27,7 +27,7 @@ _WATCHED = lot_of(b"88.1/X")  # whose state tests look at, and meddle with, wher
 
 
 @dataclass
-class Truth:
+class Truth(EachAlone):
     """Records whose text says when they were written, and what changed in which order."""
 
     epoch: str = field(default_factory=lambda: uuid4().hex)

@@ -23,7 +23,8 @@ from node.web.reverse import ReverseApi
 from node.web.routes import build_app
 from node.web.status import StatusApi
 from resolver.freshness import Freshness
-from resolver.hot import HotHttp, HotWire
+from resolver.hot.http import HotHttp
+from resolver.hot.wire import HotWire
 from resolver.observe import CELL_COUNT, RESOLUTIONS, Tally
 from resolver.recorder import HttpCount, NoRecorder
 from resolver.responder import Responder, Surroundings

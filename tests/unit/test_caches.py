@@ -6,7 +6,7 @@ import pytest
 
 from node.readpath import Caches
 from resolver.answer import Tier
-from resolver.hot import HotTable, Ready
+from resolver.hot.table import HotTable, Ready
 from resolver.observe import CELL_COUNT, Event, Gauge, Tally, event_cell, gauge_cell
 from resolver.source import NEWEST
 from tests.support.memory import MemoryStore

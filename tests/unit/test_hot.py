@@ -9,7 +9,9 @@ import pytest
 
 from resolver.answer import Answer, Status
 from resolver.freshness import Freshness
-from resolver.hot import HotHttp, HotTable, HotWire, Ready, is_plain
+from resolver.hot.http import HotHttp, is_plain
+from resolver.hot.table import HotTable, Ready
+from resolver.hot.wire import HotWire
 from resolver.wire import Envelope, Flag, Header, Message, ResolutionRequest
 from tests.support.sources import record
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from resolver.answer import Status, Stored, Tier
 from resolver.freshness import Freshness
-from resolver.hot import ANSWER_LIFE_SECONDS, HotWire
+from resolver.hot.wire import ANSWER_LIFE_SECONDS, HotWire
 from resolver.identifier import Scheme
 from resolver.observe import CELL_COUNT, Event, Protocol, Tally, cell, event_cell
 from resolver.responder import Origin, Reply, Surroundings

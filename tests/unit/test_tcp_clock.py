@@ -6,7 +6,7 @@ from resolver.freshness import Freshness
 from resolver.frontends.tcp import TcpConnection
 from resolver.frontends.turn import Turn
 from resolver.guard import Guard
-from resolver.hot import HotWire
+from resolver.hot.wire import HotWire
 from resolver.observe import CELL_COUNT, Tally
 from resolver.recorder import NoRecorder
 from resolver.wire import Envelope, Header, Message, NameRequest, Opcode
@@ -36,7 +36,7 @@ async def test_client_that_always_has_begun_its_next_request_is_not_slow() -> No
     request = site_request()
     async with asyncio.TaskGroup() as tasks:
         responder, recorder = Web().responder, NoRecorder()
-        turn = Turn(responder, tally, recorder)
+        turn = Turn(recorder.natives, tally)
         connection = TcpConnection(responder, hot, guard, tally, recorder, turn, tasks.create_task)
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: connection, "127.0.0.1", 0)

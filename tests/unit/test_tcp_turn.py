@@ -15,7 +15,7 @@ from resolver.freshness import Freshness
 from resolver.frontends.tcp import TcpConnection
 from resolver.frontends.turn import WORTH_IT, Turn
 from resolver.guard import Guard
-from resolver.hot import HotWire
+from resolver.hot.wire import HotWire
 from resolver.observe import CELL_COUNT, Event, Tally, event_cell
 from resolver.recorder import MOST_AT_ONCE, REFUSED, Answered, NoRecorder, Party, Subject
 from resolver.responder import Origin, Reply

@@ -1,0 +1,1 @@
+"""Hot: ready answers, the exact bytes of a request -> the finished reply."""
