@@ -1,9 +1,8 @@
-"""The campaign of a proof: announced, settled, asked, concluded with its count, and acknowledged.
+"""The campaign of a proof: announced, settled, and concluded with its count.
 
-Everything here is what `idnode audit announce`, `conclude` and `acknowledge` do, by the same functions.
+Everything here is what `idnode audit announce` and `conclude` do, by the same functions.
 """
 
-import json
 import re
 import secrets
 import time
@@ -11,25 +10,17 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
-import httpx
-
 from loadtest.prove.scene import NoScene, Scene
 from loadtest.prove.traffic import now_us
 from loadtest.stand import get
 from loadtest.three_counts import scrape_at
-from node.ledger.acknowledging import COUNTS_PATH, Acknowledged
 from node.ledger.campaigns import MINUTE_US, Wish, announce, close, next_minute
-from node.ledger.checkpoint import Checkpoint
-from node.ledger.claiming import acknowledge
-from node.ledger.heads import HeadFiles
 from node.ledger.inbox import ask
 from node.ledger.leaf import Campaign
-from node.ledger.note import Note, verify
 
 MINUTES = 60  # that the campaign may last
 HEARD_SECONDS = 60.0  # in which every worker has to have heard of it; they look once a second
 CLOCKS_SECONDS = 1.0  # that a worker's clock may be behind
-COSIGNED_SECONDS = 60.0
 QUIET_TRIES = 50
 _PAUSE_SECONDS = 0.2
 _HEARD = re.compile(rb"^idnode_campaign\{.*\} (\S+)$", re.MULTILINE)
@@ -101,42 +92,3 @@ def quiet_mark(scene: Scene) -> Mark:
 def conclude(scene: Scene, number: int) -> tuple[Campaign, int]:
     """Close the campaign; return its closing leaf and where that stands.  Raises as `campaigns.close`."""
     return close(scene.ledger, number, now_us())
-
-
-def wait_for_head(scene: Scene, size: int) -> Checkpoint:
-    """Wait until the quorum has cosigned a tree with so many leaves.  Raises NoScene, NoteError."""
-    heads, deadline = HeadFiles(scene.ledger), time.monotonic() + COSIGNED_SECONDS
-    while time.monotonic() < deadline:
-        beacon = heads.beacon()
-        if beacon is not None and beacon.size >= size:
-            return Checkpoint.parse(beacon.note.text)
-        time.sleep(_PAUSE_SECONDS / 4)
-    raise NoScene(f"no head of {size} leaves was cosigned in {COSIGNED_SECONDS:.0f} s")
-
-
-def have_acknowledged(scene: Scene, number: int) -> tuple[Acknowledged, int]:
-    """Have the count confirmed; return what was, and the leaf that has it.  Raises as `claiming.acknowledge`."""
-    return acknowledge(scene.ledger, number, scene.policy, lambda: time.sleep(_PAUSE_SECONDS))
-
-
-def kept_by_toplevel(scene: Scene, number: int) -> tuple[Acknowledged, Note]:
-    """Ask the top-level node what it has kept, and check its signature.  Raises NoScene, NoteError."""
-    witness = scene.witness
-    url = witness.url.rstrip("/") + COUNTS_PATH
-    origin = witness_origin(scene)
-    try:
-        with httpx.Client(trust_env=False, timeout=10) as http:
-            told = json.loads(http.get(url).content)
-    except (httpx.HTTPError, ValueError) as error:
-        raise NoScene(f"{url}: {error}") from error
-    for each in told["counts"]:
-        if (each["origin"], each["campaign"]) == (origin, number):
-            note = Note.parse(each["note"].encode())
-            verify(note, [witness.key])
-            return Acknowledged.parse(note.text), note
-    raise NoScene(f"{url} knows nothing of campaign {number} of {origin}")
-
-
-def witness_origin(scene: Scene) -> str:
-    """Return the name of the log.  Raises OSError."""
-    return scene.log_key.read_text("ascii").partition("\n")[0].partition("+")[0]

@@ -17,13 +17,14 @@ from loadtest.prove.evidence import (
     LOG_KEY,
     POLICY,
     SCRAPES,
+    Believed,
     count_evidence,
     file_digest,
     sums_digest,
     verify,
 )
 from loadtest.prove.issuing import HTML, JSON, NOTE, PDF, STYLE
-from loadtest.prove.reconciliation import SUM, FourCounts
+from loadtest.prove.reconciliation import NAMES, SUM, FourCounts, unacknowledged
 from loadtest.prove.statement import check, statement
 from node.ledger.acknowledging import Acknowledged
 from node.ledger.block import sm3
@@ -32,7 +33,7 @@ from node.ledger.keys import NoteError, VerifierKey
 from node.ledger.leaf import Acknowledgement, parse
 from node.ledger.note import Note
 from node.ledger.note import verify as verify_note
-from node.ledger.quorum import Policy
+from node.ledger.quorum import TOPLEVEL, Policy
 from node.ledger.report.html import page_of
 from node.ledger.report.texts import Document
 
@@ -43,9 +44,12 @@ _UNREADABLE = (
 
 
 def check_proof(
-    directory: Path, log_key: Path | None = None, policy: Path | None = None
+    directory: Path, log_key: Path | None = None, policy: Path | None = None, toplevel: str = ""
 ) -> list[str]:
-    """Return what does not hold, a sentence each."""
+    """Return what does not hold, a sentence each.
+
+    Whom to believe is given: `toplevel` is the top-level node's name in the policy; see `Believed`.
+    """
     try:
         document = (directory / JSON).read_bytes()
         said: Document = json.loads(document)
@@ -57,9 +61,11 @@ def check_proof(
         wrong = check((directory / NOTE).read_bytes(), text, keys)
         if wrong:
             return [wrong]
-        witnesses = Policy.parse((policy or directory / POLICY).read_bytes())
-        files = _files(directory, said, log_key, policy)
-        return [*_figures(directory, said, witnesses), *_rendering(said, document, page), *files]
+        named = toplevel or ("" if policy else str(said["acknowledgement"].get("witness", "")))
+        believed = Believed(log_key, policy, named)
+        files = _files(directory, said, believed)
+        told = _acknowledged(said, directory, believed)
+        return [*_figures(directory, said, told), *_rendering(said, document, page), *files]
     except _UNREADABLE as error:
         return [f"the proof cannot be read: {type(error).__name__}: {error}"]
 
@@ -68,30 +74,38 @@ def _keys(path: Path) -> list[VerifierKey]:
     return [VerifierKey.parse(line) for line in path.read_text("utf-8").splitlines() if line]
 
 
-def _figures(directory: Path, said: Document, policy: Policy) -> Iterator[str]:
+def _figures(directory: Path, said: Document, told: Acknowledged | None) -> Iterator[str]:
     """The counts, from the evidence, the scrapes and the acknowledgement."""
     yield from said["faults"]
     rows = {row["protocol"]: row for row in said["counts"]["rows"]}
     number, start = said["campaign"]["number"], said["counts"]["from_leaf"]
     counted = count_evidence(directory / EVIDENCE, number, start)
     marks = json.loads((directory / SCRAPES).read_bytes())["marks"]
-    told = _acknowledged(said, policy)
     counts = FourCounts(
         client={name: row["client"] for name, row in rows.items() if name != SUM},
         ledger=counted.protocols,
         metrics=gained(marks["before"], marks["after"]),
-        toplevel=told.protocols,
+        toplevel=told.protocols if told else None,
         others=counted.others,
     )
     yield from counts.differences()
+    yield from _rows(rows, counts)
+    yield from _repeated(said, counts)
+    if told is None:
+        missing = unacknowledged(said["acknowledgement"].get("missing", ""))
+        yield from () if missing in said["faults"] else (missing,)
+    else:
+        yield from _in_log(directory, said)
+        yield from _of_this_campaign(said, told)
+
+
+def _rows(rows: Mapping[str, Document], counts: FourCounts) -> Iterator[str]:
     columns = counts.columns
     for name, row in rows.items():
-        for column, found in columns.items():
-            if row[column] != found[name]:
-                yield f"the report says {row[column]:,} of {column} over {name}, not {found[name]:,}"
-    yield from _repeated(said, counts)
-    yield from _in_log(directory, said)
-    yield from _of_this_campaign(said, told)
+        for column in NAMES:
+            found = columns[column][name] if column in columns else None
+            if row.get(column) != found:
+                yield f"the report says {row.get(column)} of {column} over {name}, not {found}"
 
 
 def _repeated(said: Document, counts: FourCounts) -> Iterator[str]:
@@ -111,9 +125,13 @@ def gained(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int
     return {name: count - before.get(name, 0) for name, count in after.items()}
 
 
-def _acknowledged(said: Document, policy: Policy) -> Acknowledged:
+def _acknowledged(said: Document, directory: Path, believed: Believed) -> Acknowledged | None:
+    """Return what the top-level node has signed, None for nothing.  Raises NoteError for what another has signed."""
+    if not said["acknowledgement"]["note"]:
+        return None
+    policy = Policy.parse((believed.policy or directory / POLICY).read_bytes())
     note = Note.parse(said["acknowledgement"]["note"].encode())
-    verify_note(note, [each.key for each in policy.witnesses])
+    verify_note(note, [each.key for each in policy.named(believed.toplevel or TOPLEVEL)])
     return Acknowledged.parse(note.text)
 
 
@@ -140,9 +158,7 @@ def _rendering(said: Document, document: bytes, page: bytes) -> Iterator[str]:
         yield f"{HTML} is not what this version makes of {JSON}"
 
 
-def _files(
-    directory: Path, said: Document, log_key: Path | None, policy: Path | None
-) -> Iterator[str]:
+def _files(directory: Path, said: Document, believed: Believed) -> Iterator[str]:
     """What fixes every byte beside the report, and the verifier's word."""
     digests = said["digests"]
     if sums_digest(directory) == digests[SHA256SUMS]:
@@ -153,7 +169,7 @@ def _files(
     for name in (SCRAPES, LOG_KEY, POLICY):
         if file_digest(directory / name) != digests[name]:
             yield f"{name} is not the one that was signed"
-    yield from verify(directory, log_key, policy).faults
+    yield from verify(directory, believed).faults
 
 
 def _sums(evidence: Path, sums: str, digest_of: Callable[[bytes], str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from loadtest.learn import LearningError
 from loadtest.prove.checking import check_proof
-from loadtest.prove.proof import Wish, prove
+from loadtest.prove.proof import Proof, Wish, prove
 from loadtest.prove.scene import NoScene
 from loadtest.prove.told import print_counts, print_end, telling
 from loadtest.run import GeneratorDied
@@ -80,6 +80,10 @@ def add_check(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             name, type=Path, metavar="FILE", help=f"{text}; default: that in trust/"
         )
+    parser.add_argument(
+        "--toplevel", default="", metavar="NAME",
+        help="the top-level node's name in the policy; default: toplevel, with trust/ the report's",
+    )  # fmt: skip
 
 
 def run_prove(arguments: argparse.Namespace) -> int:
@@ -104,14 +108,21 @@ def run_prove(arguments: argparse.Namespace) -> int:
         return _refuse(f"{error}", NOT_PROVEN)
     except KeyboardInterrupt:
         return _refuse("interrupted", INTERRUPTED)
+    return end(proof, out)
+
+
+def end(proof: Proof, directory: Path) -> int:
+    """Print what came of it; return the exit code."""
     print_counts(proof.counts, Console())
-    print_end(out, proof.faults, Console())
+    print_end(directory, proof.faults, Console())
     return NOT_PROVEN if proof.faults else 0
 
 
 def run_check(arguments: argparse.Namespace) -> int:
     """Check a proof from its files; return the exit code."""
-    faults = check_proof(arguments.directory, arguments.log_key, arguments.policy)
+    faults = check_proof(
+        arguments.directory, arguments.log_key, arguments.policy, arguments.toplevel
+    )
     for fault in faults:
         print(f"FAIL {fault}")
     if not faults:

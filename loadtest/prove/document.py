@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from loadtest.prove.confirmation import Confirmation
 from loadtest.prove.evidence import Verdict
 from loadtest.prove.reconciliation import FourCounts
 from loadtest.prove.sampling import Sample
@@ -21,16 +22,15 @@ MAX_FAULTS = 100
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """Where the campaign stands in the log, and the acknowledgement: a note, and the leaf that has it."""
+    """Where the campaign stands in the log, and what the top-level node has confirmed."""
 
     origin: str
     opened: int
     counted_from: int  # the first leaf behind what was counted before the campaign asked
     closed: int
-    acknowledged: int
+    confirmed: Confirmation
     head: str  # the newest cosigned head, a note
     leaves: int
-    note: str
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ def document(found: Findings) -> bytes:
             "asked": [_asked(name, found.asked[name]) for name in PROTOCOLS],
             "samples": _samples(found.samples),
             "log": {"leaves": log.leaves, "head": log.head},
-            "acknowledgement": {"leaf": log.acknowledged, "note": log.note},
+            "acknowledgement": _acknowledgement(log.confirmed),
             "verification": {
                 "exit_code": found.verdict.code,
                 "lines": list(found.verdict.lines),
@@ -93,7 +93,7 @@ def document(found: Findings) -> bytes:
 
 
 def counts_in(counts: FourCounts, start: int) -> Json:
-    """Return the four counts by protocol and in sum, and what the node answered beside the campaign."""
+    """Return the counts that there are, by protocol and in sum, and what the node answered beside the campaign."""
     columns = counts.columns
     rows: list[Json] = [
         {"protocol": name, **{column: columns[column][name] for column in columns}}
@@ -101,6 +101,13 @@ def counts_in(counts: FourCounts, start: int) -> Json:
     ]
     others = {name: count for name, count in sorted(counts.others.items()) if count}
     return {"from_leaf": start, "rows": rows, "others": others}
+
+
+def _acknowledgement(confirmed: Confirmation) -> Json:
+    """Return the leaf and the note; in their place, why there are none."""
+    if confirmed.leaf is None:
+        return {"note": "", "missing": confirmed.missing}
+    return {"leaf": confirmed.leaf, "note": confirmed.note, "witness": confirmed.witness}
 
 
 def _asked(name: str, asked: Asked) -> Json:

@@ -1,7 +1,7 @@
 """Editions: the document of a proof as blocks in each language.  A pure function of the bytes of `report.json`."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from importlib.resources import files
 
@@ -114,7 +114,7 @@ def _facts(said: Document, words: Words) -> list[tuple[str, str]]:
         "networks": ", ".join(campaign["networks"]),
         "opened": campaign["opened_leaf"],
         "closed": campaign["closed_leaf"],
-        "acknowledged": said["acknowledgement"]["leaf"],
+        "acknowledged": _known(said["acknowledgement"].get("leaf"), str),
     }
     asked = words(
         "asked_value",
@@ -151,12 +151,20 @@ def _counts(said: Document, words: Words) -> Iterator[Block]:
 
 def _count_row(row: Document, words: Words) -> list[str]:
     verdict = "+" + words("equal") if _is_equal(row) else "-" + words("unequal")
+    if _is_equal(row) and "toplevel" not in row:
+        verdict = "-" + words("unconfirmed")
     name = row["protocol"]
-    return [words.known(name, name), *(count(row[column]) for column in COLUMNS), verdict]
+    return [words.known(name, name), *(_known(row.get(each), count) for each in COLUMNS), verdict]
+
+
+def _known(value: int | None, write: Callable[[int], str]) -> str:
+    """Write a number; a dash stands for one that nobody has given."""
+    return "–" if value is None else write(value)
 
 
 def _is_equal(row: Document) -> bool:
-    return len({row[column] for column in COLUMNS}) == 1
+    """True when those counts are one that there are."""
+    return len({row[each] for each in COLUMNS if each in row}) == 1
 
 
 def _rate(said: Document, words: Words) -> Iterator[Block]:
@@ -237,8 +245,12 @@ def _verification(said: Document, words: Words) -> Iterator[Block]:
     columns = [words("rule"), words("standing"), words("said")]
     yield Table(columns, "lsW", [row for row in rows if row])
     yield Heading(words("acknowledgement"))
-    yield Paragraph(words("acknowledgement_text"), "small")
-    yield Commands(said["acknowledgement"]["note"].rstrip("\n").split("\n"))
+    told = said["acknowledgement"]
+    if told["note"]:
+        yield Paragraph(words("acknowledgement_text"), "small")
+        yield Commands(told["note"].rstrip("\n").split("\n"))
+    else:
+        yield Paragraph(words("acknowledgement_missing", why=told["missing"]), "warning")
 
 
 def _rule(line: str) -> list[str]:

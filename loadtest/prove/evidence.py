@@ -48,7 +48,7 @@ def export(scene: Scene, directory: Path) -> None:
     export_evidence(scene.files, directory / EVIDENCE, Edition(month, with_bodies=True))
     (directory / TRUST).mkdir()
     (directory / LOG_KEY).write_bytes(scene.log_key.read_bytes())
-    (directory / POLICY).write_bytes(scene.policy_file.read_bytes())
+    (directory / POLICY).write_bytes(scene.policy_text)
 
 
 def write_scrapes(directory: Path, before: Mark, after: Mark, samples: list[Sample]) -> None:
@@ -78,23 +78,30 @@ def _blocks(evidence: Path, start: int) -> Iterator[Block]:
             yield leaf
 
 
-def verify_command(
-    directory: Path, log_key: Path | None = None, policy: Path | None = None
-) -> list[str]:
-    """Return what an auditor types, behind `idnode`; whom to believe is the copies in `trust/` when not given."""
+class Believed(NamedTuple):
+    """Whom a reader believes: the copies in `trust/` where nothing is given; `toplevel` is a name in the policy."""
+
+    log_key: Path | None = None
+    policy: Path | None = None
+    toplevel: str = ""
+
+
+def verify_command(directory: Path, believed: Believed) -> list[str]:
+    """Return what an auditor types, behind `idnode`."""
     return [
         *("audit", "verify", str(directory / EVIDENCE)),
-        *("--log-key", str(log_key or directory / LOG_KEY)),
-        *("--policy", str(policy or directory / POLICY)),
+        *("--log-key", str(believed.log_key or directory / LOG_KEY)),
+        *("--policy", str(believed.policy or directory / POLICY)),
         *("--prom", str(directory / SCRAPES), "--bodies", "all"),
+        *(("--toplevel", believed.toplevel) if believed.toplevel else ()),
     ]
 
 
-def verify(directory: Path, log_key: Path | None = None, policy: Path | None = None) -> Verdict:
+def verify(directory: Path, believed: Believed) -> Verdict:
     """Judge the evidence in a process that sees nothing else."""
     began = time.perf_counter()
     ended = subprocess.run(
-        [*interpreter(), *verify_command(directory, log_key, policy)],
+        [*interpreter(), *verify_command(directory, believed)],
         capture_output=True,
         text=True,
         check=False,

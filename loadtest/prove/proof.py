@@ -15,14 +15,17 @@ from loadtest.prove import campaign as steps
 from loadtest.prove import evidence
 from loadtest.prove.campaign import Announced, Mark
 from loadtest.prove.checking import gained
+from loadtest.prove.confirmation import confirm
 from loadtest.prove.document import Findings, Log, document
+from loadtest.prove.evidence import Believed
 from loadtest.prove.issuing import issue
 from loadtest.prove.machine import machine, versions
-from loadtest.prove.reconciliation import FourCounts
+from loadtest.prove.reconciliation import FourCounts, unacknowledged
 from loadtest.prove.sampling import Sample, sampling
 from loadtest.prove.scene import Scene, own_scene, running_scene
 from loadtest.prove.told import Told
 from loadtest.prove.traffic import Traffic, now_us
+from node.ledger.checkpoint import Checkpoint
 from node.ledger.evidence import SHA256SUMS
 from node.ledger.heads import HeadFiles
 
@@ -72,47 +75,58 @@ def prove(wish: Wish, told: Told) -> Proof:
 
     Raises NoScene, StandError, LearningError, and what the steps raise.
     """
-    times = {"started": now_us()}
+    started = now_us()
     wish.out.mkdir(parents=True)
     with _scene(wish) as scene:
-        asked = _ask(scene, wish, times, told)
-        log, toplevel = _conclude(scene, asked, told)
-        told.stage("taking the evidence")
-        evidence.export(scene, wish.out)
-        evidence.write_scrapes(wish.out, asked.before, asked.after, asked.samples)
-        counted = evidence.count_evidence(
-            wish.out / evidence.EVIDENCE, asked.announced.leaf.number, asked.before.size
-        )
-        counts = FourCounts(
-            client=asked.traffic.client,
-            ledger=counted.protocols,
-            metrics=gained(asked.before.metrics, asked.after.metrics),
-            toplevel=toplevel,
-            others=counted.others,
-        )
-        told.stage("verifying offline")
-        verdict = evidence.verify(wish.out)
-        faults = [*counts.differences(), *_faults(asked.traffic), *verdict.faults]
-        times["finished"] = now_us()
-        found = Findings(
-            campaign=asked.announced.leaf,
-            log=log,
-            counts=counts,
-            asked=asked.traffic.asked,
-            samples=asked.samples,
-            verdict=verdict,
-            faults=faults,
-            times=times,
-            machine=machine(),
-            versions=versions(),
-            workers=scene.settings.workers,
-            is_own=scene.is_own,
-            command=_command(wish),
-            digests=_digests(wish.out),
-        )
-        told.stage("writing the report")
-        issue(scene, wish.out, log.origin, found.campaign.number, document(found))
+        return prove_on(scene, wish, told, started)
+
+
+def prove_on(scene: Scene, wish: Wish, told: Told, started: int) -> Proof:
+    """Make a proof of a node that runs, into a directory that is there and empty.  Raises as `prove`."""
+    times = {"started": started}
+    asked = _ask(scene, wish, times, told)
+    log = _conclude(scene, asked, told)
+    told.stage("taking the evidence")
+    counts = _take_evidence(scene, wish, asked, log)
+    told.stage("verifying offline")
+    verdict = evidence.verify(wish.out, Believed(toplevel=log.confirmed.witness))
+    faults = [*_missing(log), *counts.differences(), *_faults(asked.traffic), *verdict.faults]
+    times["finished"] = now_us()
+    found = Findings(
+        campaign=asked.announced.leaf,
+        log=log,
+        counts=counts,
+        asked=asked.traffic.asked,
+        samples=asked.samples,
+        verdict=verdict,
+        faults=faults,
+        times=times,
+        machine=machine(),
+        versions=versions(),
+        workers=scene.settings.workers,
+        is_own=scene.is_own,
+        command=_command(wish),
+        digests=_digests(wish.out),
+    )
+    told.stage("writing the report")
+    issue(scene, wish.out, log.origin, found.campaign.number, document(found))
     return Proof(counts, faults)
+
+
+def _take_evidence(scene: Scene, wish: Wish, asked: _Asked, log: Log) -> FourCounts:
+    """Export, and count what there is in it."""
+    evidence.export(scene, wish.out)
+    evidence.write_scrapes(wish.out, asked.before, asked.after, asked.samples)
+    counted = evidence.count_evidence(
+        wish.out / evidence.EVIDENCE, asked.announced.leaf.number, asked.before.size
+    )
+    return FourCounts(
+        client=asked.traffic.client,
+        ledger=counted.protocols,
+        metrics=gained(asked.before.metrics, asked.after.metrics),
+        toplevel=log.confirmed.protocols,
+        others=counted.others,
+    )
 
 
 @contextmanager
@@ -154,27 +168,28 @@ def _ask(scene: Scene, wish: Wish, times: dict[str, int], told: Told) -> _Asked:
     return _Asked(announced, traffic, before, steps.quiet_mark(scene), samples.rows)
 
 
-def _conclude(scene: Scene, asked: _Asked, told: Told) -> tuple[Log, dict[str, int]]:
-    """Close, have cosigned and acknowledged; return the places in the log, and what the top-level node has kept."""
+def _conclude(scene: Scene, asked: _Asked, told: Told) -> Log:
+    """Close, have cosigned and acknowledged; return the places in the log, and what is confirmed."""
     number = asked.announced.leaf.number
     _, closed = steps.conclude(scene, number)
     told.stage("waiting for the top-level node")
-    steps.wait_for_head(scene, closed + 1)
-    _, acknowledged = steps.have_acknowledged(scene, number)
-    head = steps.wait_for_head(scene, acknowledged + 1)
-    kept, note = steps.kept_by_toplevel(scene, number)
-    beacon = HeadFiles(scene.ledger).beacon()
-    log = Log(
-        origin=head.origin,
+    confirmed = confirm(scene, number, closed)
+    beacon, published = HeadFiles(scene.ledger).beacon(), scene.files.published()
+    newest = beacon.note if beacon else published
+    return Log(
+        origin=scene.origin,
         opened=asked.announced.at,
         counted_from=asked.before.size,
         closed=closed,
-        acknowledged=acknowledged,
-        head=beacon.note.encode().decode() if beacon else "",
-        leaves=head.size,
-        note=note.encode().decode(),
+        confirmed=confirmed,
+        head=newest.encode().decode() if newest else "",
+        leaves=Checkpoint.parse(newest.text).size if newest else 0,
     )
-    return log, kept.protocols
+
+
+def _missing(log: Log) -> Iterator[str]:
+    if log.confirmed.missing:
+        yield unacknowledged(log.confirmed.missing)
 
 
 def _faults(traffic: Traffic) -> Iterator[str]:

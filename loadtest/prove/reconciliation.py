@@ -29,25 +29,29 @@ SUM = "sum"
 
 @dataclass(frozen=True, slots=True)
 class FourCounts:
-    """The counts by protocol.  `metrics` is what the node's metrics gained, `others` what is not of the campaign."""
+    """The counts by protocol.  `metrics` is what the node's metrics gained, `others` what is not of the campaign.
+
+    `toplevel` is None when the top-level node has acknowledged nothing: a count that is missing, not one of nothing.
+    """
 
     client: Counts
     ledger: Counts
     metrics: Counts
-    toplevel: Counts
+    toplevel: Counts | None
     others: Counts = field(default_factory=dict)
 
     @property
     def columns(self) -> dict[str, Counter[str]]:
-        """The four columns, in their order; each also has the sum."""
+        """The columns that there are, in their order; each also has the sum."""
         prometheus = Counter(self.metrics)
         prometheus.subtract(self.others)
         columns = {
             CLIENT: Counter(self.client),
             LEDGER: Counter(self.ledger),
             PROMETHEUS: prometheus,
-            TOP_LEVEL: Counter(self.toplevel),
         }
+        if self.toplevel is not None:
+            columns[TOP_LEVEL] = Counter(self.toplevel)
         return {name: _with_sum(column) for name, column in columns.items()}
 
     @property
@@ -67,6 +71,11 @@ class FourCounts:
                         f"{_place(protocol)}: {NAMES[CLIENT]} has {ours:,}, {NAMES[name]} has "
                         f"{column[protocol]:,} ({column[protocol] - ours:+,})"
                     )
+
+
+def unacknowledged(why: str) -> str:
+    """Say that the fourth count is missing."""
+    return f"the top-level node has not acknowledged the count: {why or 'no reason is given'}"
 
 
 def _with_sum(column: Counter[str]) -> Counter[str]:

@@ -77,24 +77,30 @@ class Scene:
         return self.ledger / KEYS / PUBLIC
 
     @property
-    def policy_file(self) -> Path:
-        """The policy that names its witnesses.  Raises NoScene."""
-        if self.settings.ledger_witnesses is None:
-            raise NoScene("the node has no witness: IDNODE_LEDGER_WITNESSES is empty")
-        return self.settings.ledger_witnesses
+    def origin(self) -> str:
+        """The name of its log.  Raises OSError."""
+        return self.log_key.read_text("ascii").partition("\n")[0].partition("+")[0]
+
+    @property
+    def policy_text(self) -> bytes:
+        """The policy that names its witnesses, nobody where there is none.  Raises OSError."""
+        path = self.settings.ledger_witnesses
+        return b"quorum none\n" if path is None else path.read_bytes()
 
     @property
     def witness(self) -> Witness:
-        """The top-level node, as the witness that it is.  Raises NoScene."""
-        found = [each for each in self.policy.witnesses if each.url]
-        if not found:
-            raise NoScene(f"{self.policy_file} names no witness with a URL: nobody acknowledges")
-        return found[0]
+        """The top-level node, as the witness that it is.  Raises NoScene, PolicyError, OSError."""
+        found = self.policy.acknowledging()
+        if found is None:
+            raise NoScene(
+                "no witness of the log has a URL (IDNODE_LEDGER_WITNESSES): nobody acknowledges"
+            )
+        return found
 
     @property
     def policy(self) -> Policy:
-        """Who cosigns.  Raises NoScene, PolicyError."""
-        return Policy.parse(self.policy_file.read_bytes())
+        """Who cosigns.  Raises PolicyError, OSError."""
+        return Policy.parse(self.policy_text)
 
     def workers(self) -> list[int]:
         """Return the process ids of its workers."""

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from loadtest.prove.reconciliation import FourCounts
+from loadtest.prove.reconciliation import NAMES, FourCounts
 
 COLUMNS = ("client", "ledger", "Prometheus", "top-level")
 
@@ -55,7 +55,8 @@ def print_counts(counts: FourCounts, console: Console) -> None:
         table.add_column(name, justify="right")
     columns = counts.columns
     for protocol in counts.protocols:
-        table.add_row(protocol, *(f"{column[protocol]:,}" for column in columns.values()))
+        cells = [columns[name][protocol] if name in columns else None for name in NAMES]
+        table.add_row(protocol, *("–" if each is None else f"{each:,}" for each in cells))
     console.print(table)
 
 
@@ -63,7 +64,7 @@ def print_end(directory: Path, faults: list[str], console: Console) -> None:
     """Say how it ended, and where the report is."""
     for fault in faults:
         console.print(f"✗ {fault}", markup=False, highlight=False)
-    end = "FAILED: not all counts are one" if faults else "PROVEN: all four counts are one"
+    end = "FAILED: this is not proven" if faults else "PROVEN: all four counts are one"
     console.print(f"{end}; {directory}/report.html", markup=False, highlight=False, soft_wrap=True)
     console.print(
         "Campaign traffic proves capacity and is not part of the production count.", markup=False

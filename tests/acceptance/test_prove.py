@@ -6,20 +6,26 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from loadtest.prove.checking import check_proof
+from loadtest.prove.command import end
 from loadtest.prove.editions import editions
 from loadtest.prove.evidence import count_evidence
 from loadtest.prove.issuing import STYLE
+from loadtest.prove.proof import SHORT_RECORDS, Proof, Wish, prove_on
 from loadtest.prove.reconciliation import SUM
+from loadtest.prove.scene import own_scene
 from loadtest.prove.statement import sign, statement
-from loadtest.prove.traffic import PROTOCOLS
-from loadtest.stand import clean_environment
+from loadtest.prove.told import telling
+from loadtest.prove.traffic import PROTOCOLS, now_us
+from loadtest.stand import clean_environment, free_port
 from node.ledger.acknowledging import Acknowledged
 from node.ledger.canonical import canonical
 from node.ledger.leaf import Block, Campaign, parse
@@ -225,6 +231,51 @@ def test_the_evidence_is_judged_by_the_key_that_the_reader_gives(
     found = told_of(proof, tmp_path, lambda _: None).splitlines()
     assert found
     assert all("idnode audit verify ends with 1" in line for line in found), found
+
+
+@pytest.fixture(scope="module")
+def unacknowledged() -> Iterator[tuple[Path, Proof]]:
+    """A proof of a node whose top-level node cosigns and then cannot be asked; its directory, and what was found."""
+    with (
+        TemporaryDirectory(prefix="idnode-proof-") as name,
+        own_scene(1, SHORT_RECORDS) as scene,
+        telling(300, Console(file=StringIO())) as told,
+    ):
+        policy = scene.settings.ledger_witnesses
+        assert policy is not None
+        nobody = f"http://127.0.0.1:{free_port()}"
+        policy.write_text(re.sub(r"http://\S+", nobody, policy.read_text()))
+        wish = Wish(300, 1, Path(name), latency_seconds=0.1)
+        yield Path(name), prove_on(scene, wish, told, now_us())
+
+
+def test_without_an_acknowledgement_the_report_is_written_and_says_so(
+    unacknowledged: tuple[Path, Proof],
+) -> None:
+    directory, proof = unacknowledged
+    (fault,) = proof.faults
+    assert fault.startswith("the top-level node has not acknowledged the count: http://127.0.0.1:")
+    assert check_proof(directory) == [fault]  # it is signed, and all else holds
+    assert fault.partition(": ")[2] in (directory / "report.html").read_text("utf-8")
+
+
+def test_a_proof_with_faults_ends_with_a_code_of_its_own(
+    unacknowledged: tuple[Path, Proof], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert end(unacknowledged[1], unacknowledged[0]) == 1
+    printed = capsys.readouterr().out
+    assert "✗ the top-level node has not acknowledged the count" in printed
+    assert "FAILED" in printed
+
+
+def test_an_acknowledgement_that_is_left_out_is_missed(proof: Path, tmp_path: Path) -> None:
+    def leave_out(said: Any) -> None:
+        said["acknowledgement"] = {"note": "", "missing": ""}
+        for row in said["counts"]["rows"]:
+            del row["toplevel"]
+
+    found = told_of(proof, tmp_path, leave_out)
+    assert "has not acknowledged the count: no reason is given" in found
 
 
 def test_a_directory_that_is_there_is_not_written_over(proof: Path) -> None:

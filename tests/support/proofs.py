@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from loadtest.prove.confirmation import Confirmation
 from loadtest.prove.document import Findings, Log
 from loadtest.prove.evidence import Verdict
 from loadtest.prove.reconciliation import FourCounts
@@ -42,17 +43,21 @@ def samples(count: int) -> list[Sample]:
     ]
 
 
-def findings(rows: int = 5, faults: tuple[str, ...] = ()) -> Findings:
-    """What a proof would have found, with so many rows of samples."""
+def findings(rows: int = 5, faults: tuple[str, ...] = (), missing: str = "") -> Findings:
+    """What a proof would have found, with so many rows of samples; `missing`: why nothing is acknowledged."""
     asked = {name: Asked(answers=1_000, seconds=0.5, closed=1_000) for name in PROTOCOLS}
     for place, each in enumerate(asked.values()):
         each.rate = 1_000.0
         each.histogram.add_all([0.0001 * (place + 1)] * 99 + [0.01])
     counts = dict.fromkeys(PROTOCOLS, 1_000)
+    note = "idnode acknowledgement\n"
+    confirmed = Confirmation(missing=missing) if missing else Confirmation(counts, 10, note, "top")
     return Findings(
         campaign=replace(CAMPAIGN),
-        log=Log("log.example", 3, 4, 9, 10, "head\n", 12, "idnode acknowledgement\n"),
-        counts=FourCounts(counts, counts, {**counts, "udp": 1_002}, counts, {"udp": 2}),
+        log=Log("log.example", 3, 4, 9, confirmed, "head\n", 12),
+        counts=FourCounts(
+            counts, counts, {**counts, "udp": 1_002}, confirmed.protocols, {"udp": 2}
+        ),
         asked=asked,
         samples=samples(rows),
         verdict=Verdict(0, LINES, 3.2),

@@ -51,6 +51,13 @@ def test_one_too_many_here_and_one_too_few_there_are_two_differences() -> None:
     assert [line.partition(":")[0] for line in found] == ["over udp", "over tcp"]
 
 
+def test_a_count_that_is_missing_is_not_one_of_nothing() -> None:
+    found = counts()
+    found = FourCounts(found.client, found.ledger, found.metrics, None, found.others)
+    assert list(found.differences()) == []
+    assert "toplevel" not in found.columns
+
+
 def test_a_client_that_lost_an_answer_differs_from_all() -> None:
     found = list(counts(client={**ASKED, "udp": ASKED["udp"] - 1}).differences())
     assert len(found) == 6

@@ -142,6 +142,21 @@ def test_what_does_not_hold_stands_in_the_report() -> None:
     assert "The proof failed: 1 things" in page
 
 
+def test_a_missing_acknowledgement_is_said_plainly_in_both_languages() -> None:
+    found = findings(missing="it is a witness and acknowledges no counts")
+    said = json.loads(document(found))
+    assert said["acknowledgement"] == {
+        "missing": "it is a witness and acknowledges no counts",
+        "note": "",
+    }
+    assert all("toplevel" not in row for row in said["counts"]["rows"])
+    page = page_of(editions(document(found)))
+    assert "本报告不构成证明：it is a witness" in page
+    assert "this report proves nothing: it is a witness" in page
+    assert page.count("not acknowledged") >= len(said["counts"]["rows"])
+    assert len(typeset_pages(editions(document(found)), 30)) >= 4
+
+
 def test_the_page_is_whole_by_itself_and_takes_no_text_for_markup() -> None:
     page = page_of(editions(document(findings())), STYLE)
     assert "<script" not in page
