@@ -35,13 +35,9 @@ class Slope:
         """How much the line rises from the first sample to the last."""
         return self.rise * self.seconds
 
-    def is_beyond_noise(self, least: float = ARENA_BYTES, *, explained: float = 0.0) -> bool:
-        """True when it rises more than it scatters, and by more than `least` over the whole time.
-
-        `explained` is a rise a second that has a known reason and a known end; only what is above it counts.
-        """
-        rise = self.rise - explained
-        return rise > T_LIMIT * self.error and rise * self.seconds > least
+    def is_beyond_noise(self, least: float = ARENA_BYTES) -> bool:
+        """True when it rises more than it scatters, and by more than `least` over the whole time."""
+        return self.rise > T_LIMIT * self.error and self.grown > least
 
     def __str__(self) -> str:
         hour = 3_600 / 1e6

@@ -6,7 +6,8 @@ UDP, TCP and HTTP take turns, each open loop at that share of the highest rate t
 registered, changed and deleted in native sessions all the while.  Held to: no wrong, lost or late answer (250 ms), no
 error in the log, no session broken; what the clients were answered, what the ledger has and what Prometheus says are
 one number; both nodes hold the same rows in the end; the verifier passes; and the memory of no process rises beyond its
-scatter (`loadtest.slope`), the first fifth of the time left out, in which caches fill.
+scatter (`loadtest.slope`), the first fifth of the time left out, in which caches fill, and the window of recent changes
+taken off, which takes longer and is weighed (`loadtest.window`).
 
 With --rate it is that many a second instead, for a machine that others use: late answers are told, and no fault then.
 """
@@ -66,6 +67,7 @@ class Soak:
         stored = Stored.read(node)
         written = self._ask(rates)
         self.account.stored = Stored.read(node).since(stored)
+        self.account.memory.weigh_window()
         self.account.written = len(written.done) + len(written.newest)
         self._count()
         tally.faults += differences("in all", tally.ledger, tally.prometheus)

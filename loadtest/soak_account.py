@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from loadtest.agreement import compare, read_ours, read_theirs
@@ -14,6 +14,8 @@ from loadtest.stand import Node
 from loadtest.steady_writes import Written
 from loadtest.three_counts import ThreeCounts, differences, table
 from loadtest.toplevels import TopLevel
+from loadtest.window import read_changes, weights
+from loadtest.write_rows import ask
 from node.store.database import StoreUnavailable
 from node.store.synced import MASTERS
 from resolver.observe import Protocol
@@ -26,20 +28,23 @@ POLL_SECONDS = 0.2
 JUDGED_SECONDS = (
     500.0  # a slope is a fault if it was watched for so long; before, allocators still settle
 )
-WINDOW_BYTES = (
-    150  # a change that worker and keeper remember (`resolver.freshness`), up to 400,000 of them
-)
-_REMEMBERS = ("worker", "keeper")
+_REMEMBERS = ("worker", "keeper")  # each has a window of recent changes of its own
 _MANY = ("postgres",)  # its processes come and go: their memory is added up
 
 
 class Memory:
-    """The private memory of a node's processes over time, each for itself, Postgres's in one sum."""
+    """The private memory of a node's processes over time, each for itself, Postgres's in one sum.
+
+    `window` is what of it is the window of recent changes, in each process that has one: it is bounded, so what
+    it grows by is taken off before a slope is judged.
+    """
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._began = time.monotonic()
         self.series: dict[str, list[Point]] = {}
+        self.window: dict[float, int] = {}
+        self._serials: dict[float, int] = {}
 
     def sample(self) -> None:
         """Note what each process has now."""
@@ -50,13 +55,25 @@ class Memory:
         for name, size in found.items():
             if size:
                 self.series.setdefault(name, []).append((at, float(size)))
+        self._serials[at] = int(ask(self._node, "select serial from change_counter")[0])
+
+    def weigh_window(self) -> None:
+        """Weigh the window of recent changes as it was at each sample.  Raises StoreUnavailable, StoreError."""
+        found = weights(read_changes(self._node), self._serials.values())
+        self.window = dict(zip(self._serials, found, strict=True))
 
     def slopes(self) -> Mapping[str, Slope]:
-        """Return the slope of each process that was seen often enough, the warm-up left out."""
-        warm = {
-            name: points[int(WARM_SHARE * len(points)) :] for name, points in self.series.items()
-        }
-        return {name: slope_of(each) for name, each in warm.items() if len(each) >= LEAST_POINTS}
+        """Return the slope of each process that was seen often enough, the warm-up and the window left out."""
+        found = {}
+        for name, points in self.series.items():
+            left = without(self.window, points) if name.startswith(_REMEMBERS) else points
+            found[name] = left[int(WARM_SHARE * len(left)) :]
+        return {name: slope_of(each) for name, each in found.items() if len(each) >= LEAST_POINTS}
+
+
+def without(window: Mapping[float, int], points: Sequence[Point]) -> Sequence[Point]:
+    """Return a process's memory less its window, which was weighed at the same moments, or not at all."""
+    return [(at, size - window.get(at, 0)) for at, size in points]
 
 
 @dataclass(slots=True)
@@ -86,11 +103,6 @@ class Account:
             fault = f"{run.wrong} wrong and {run.lost} lost over {transport} {run.faults[:1]}"
             self.faults.append(fault)
 
-    @property
-    def window_rise(self) -> float:
-        """Bytes a second by which the window of recent changes rises until it is full."""
-        return WINDOW_BYTES * self.written / self.seconds if self.seconds else 0.0
-
     def all_faults(self, *, is_timed: bool) -> list[str]:
         """Return what did not hold; late answers only count where nobody else used the machine."""
         tally = self.counts
@@ -98,8 +110,7 @@ class Account:
         found += differences("in the run", tally.ledger, tally.prometheus)
         found += differences("in the run, by the client", tally.ledger, tally.client)
         for name, slope in self.memory.slopes().items():
-            explained = self.window_rise if name.startswith(_REMEMBERS) else 0.0
-            if slope.seconds > JUDGED_SECONDS and slope.is_beyond_noise(explained=explained):
+            if slope.seconds > JUDGED_SECONDS and slope.is_beyond_noise():
                 found.append(f"the memory of {name} rises: {slope}")
         if is_timed and self.late:
             found.append(f"{self.late} answers were late")
@@ -118,8 +129,8 @@ class Account:
             yield f"{transport:5} from the due moment, ms: p50 {p50:.2f}, p99 {p99:.2f}, longest {most:.1f}"
         yield self.stored
         yield f"private memory, its rise with the error at 99.9 % (judged from {JUDGED_SECONDS:.0f} s on):"
-        hourly = 3_600 * self.window_rise / 1e6
-        yield f"of it, in worker and keeper, the window of recent changes: {hourly:.1f} MB an hour until it is full"
+        first, last = [*self.memory.window.values(), 0][0], [0, *self.memory.window.values()][-1]
+        yield f"taken off in worker and keeper: the window of recent changes, {first / 1e6:.1f} to {last / 1e6:.1f} MB"
         for name, slope in sorted(self.memory.slopes().items()):
             yield f"{name:18}{slope}"
 
@@ -134,6 +145,7 @@ class Account:
             "written": self.written,
             "stored": self.stored,
             "memory": self.memory.series,
+            "window": list(self.memory.window.items()),
             "slopes": {name: str(each) for name, each in self.memory.slopes().items()},
         }
 

@@ -26,6 +26,7 @@ CLOSED: dict[str, Callable[..., Prepared]] = {
 }
 TURN_SECONDS = 20.0  # at most, and so short that there are samples enough
 WARM_SECONDS = 0.2
+PATIENCE_SECONDS = 5.0  # a late answer is late and counted; one that is given up, and comes, is in the ledger alone
 LEAST_TURNS = 2 * LEAST_POINTS
 FIND_SECONDS = 1.0
 PRECISION = 0.05  # of the highest rate
@@ -81,6 +82,7 @@ class Turns:
             rate=rate,
             seconds=seconds,
             warm_seconds=WARM_SECONDS,
+            patience=PATIENCE_SECONDS,
         )
         return run_unpinned(prepare)
 
