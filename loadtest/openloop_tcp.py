@@ -7,6 +7,7 @@ come.  What was under way on a connection that breaks is lost, and another takes
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
+from select import EPOLLIN, EPOLLOUT
 from time import perf_counter
 
 from loadtest.exchange import BODY_AT, Exchange, frame_length
@@ -62,21 +63,26 @@ class OpenTcp(Pace):
         return None
 
     def _write(self, stream: OpenStream, data: bytes) -> bool:
-        """Send; what the kernel does not take is kept.  True when it took all."""
-        sent = 0
+        """Send; what the kernel does not take is kept, and goes on when it takes more.  True when it took all."""
+        sent, was_stuck = 0, bool(stream.unsent)
         with suppress(BlockingIOError, ConnectionError):  # a broken one is seen when it is read
             sent = stream.send(data)
         stream.unsent = data[sent:]
+        if was_stuck is not bool(stream.unsent):
+            self.epoll.modify(stream.fd, EPOLLIN | EPOLLOUT if stream.unsent else EPOLLIN)
         return not stream.unsent
 
     def receive(self) -> int:
-        """Take what came on every connection; return on how many."""
+        """Take what came on every connection, and go on with what one did not take; return on how many."""
         ready = self.epoll.poll(0)
         self.tally.run.polls += 1
         if ready:
             now, by_fd = perf_counter(), self._streams.by_fd
-            for fd, _ in ready:
-                self._take(by_fd[fd], now)
+            for fd, events in ready:
+                if events & EPOLLOUT:
+                    self._write(by_fd[fd], by_fd[fd].unsent)
+                if events & ~EPOLLOUT:
+                    self._take(by_fd[fd], now)
         return len(ready)
 
     def _take(self, stream: OpenStream, now: float) -> None:

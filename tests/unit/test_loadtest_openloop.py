@@ -1,6 +1,7 @@
 """The open loop against servers that answer, lose, delay, falsify and break off, over real sockets."""
 
 import time
+from functools import partial
 
 import pytest
 
@@ -14,6 +15,8 @@ KEYS = 40
 CONNECTIONS = 16
 LONG_SECONDS = 20.0  # no machine pauses for so long
 SHORT_SECONDS = 2.0  # is waited for what never comes
+LARGE_BYTES = 15_000_000
+LARGE_SECONDS = 10.0  # a slot of its ring is a copy, one a second
 TRANSPORTS = ("udp", "tcp", "http")
 
 
@@ -147,6 +150,20 @@ def test_more_than_a_server_can_take_is_accounted_for_to_the_last_question(trans
 
     assert run.answers + run.lost + run.unasked == run.asked == 5_000
     assert run.wrong == 0
+
+
+def test_a_question_that_the_kernel_takes_in_parts_is_sent_whole_though_none_follows() -> None:
+    """One question, larger than what both ends of a connection hold; its answer comes when it is whole."""
+    large = echo_exchange(native_request(b"x" * LARGE_BYTES))
+    with running_unruly("tcp", echo) as address:
+        prepare = partial(prepare_open, address, [large], transport="tcp", rate=1, seconds=1.0)
+        run = run_apart(
+            lambda: prepare(warm_seconds=0.0, patience=LARGE_SECONDS, connections=1),
+            core=None,
+            started=lambda _: None,
+        )
+
+    assert (run.answers, run.lost, run.wrong) == (1, 0, 0)
 
 
 @pytest.mark.parametrize("rate", [0, -1.0, 0.5])
