@@ -144,6 +144,15 @@ class Evidence:
         (self.directory / path).parent.mkdir(parents=True, exist_ok=True)
         (self.directory / path).write_bytes(data)
 
+    def write_sums(self) -> None:
+        """Put SHA256SUMS over all that is there into the evidence, as an export does."""
+        paths = [path for path in sorted(self.directory.rglob("*")) if path.is_file()]
+        lines = [
+            f"{sha256(path.read_bytes()).hexdigest()}  {path.relative_to(self.directory)}\n"
+            for path in paths
+        ]
+        self.write("SHA256SUMS", "".join(lines).encode())
+
     def heads(self) -> list[Path]:
         """The heads, the smallest first."""
         found = (self.directory / "log" / "heads").iterdir()

@@ -146,6 +146,18 @@ def _sign_report_as_thief(evidence: Evidence) -> None:
 _LAST = Dictionary(agents=((7, "Last/1.0"),))
 _OTHER = Dictionary(agents=((7, "Late/1.0"),))
 
+
+def _listed(change: Callable[[Evidence], None]) -> Callable[[Evidence], None]:
+    """An export with a report for people, changed when it was on its way."""
+
+    def after(evidence: Evidence) -> None:
+        evidence.write("report.pdf", b"%PDF")
+        evidence.write_sums()
+        change(evidence)
+
+    return after
+
+
 TAMPERS = (
     Tamper("an SM2 line of somebody else", Check.V1_SM2, ("T13",), after=_spoil_sm2),
     Tamper("no head", Check.V1_MISSING, after=_drop_heads),
@@ -258,5 +270,20 @@ TAMPERS = (
         Check.V10_PREVIOUS,
         ("T12",),
         lie(report=_previous),
+    ),
+    Tamper(
+        "a file that no rule reads is changed",
+        Check.V2_SUMS,
+        after=_listed(lambda evidence: evidence.write("report.pdf", b"%PDX")),
+    ),
+    Tamper(
+        "a file that is listed is taken away",
+        Check.V2_LISTED,
+        after=_listed(lambda evidence: (evidence.directory / "report.pdf").unlink()),
+    ),
+    Tamper(
+        "a file is put among the others",
+        Check.V2_UNLISTED,
+        after=_listed(lambda evidence: evidence.write("acks/999.note", b"all is well")),
     ),
 )

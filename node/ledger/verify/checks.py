@@ -43,6 +43,18 @@ class Check(Enum):
     V2_ROOT = "v2.root", TREE, "the leaves make the root of the newest cosigned head"
     V2_COPY = "v2.copy", TREE, "leaves.jsonl has the leaves, if it is there"
 
+    V2_LISTED = (
+        "v2.listed",
+        INCOMPLETE,
+        "every file that SHA256SUMS lists is there, and can be read",
+    )
+    V2_SUMS = "v2.sums", TREE, "every file that SHA256SUMS lists has its digest"
+    V2_UNLISTED = (
+        "v2.unlisted",
+        TREE,
+        "no file lies among those of an export that SHA256SUMS does not list",
+    )
+
     V3_HEAD = "v3.head", FORK, "every other signed head is that of the same tree at its size"
     V3_REMEMBERED = "v3.remembered", FORK, "the tree begins with the one that was accepted before"
 

@@ -1,12 +1,14 @@
 """The files of an evidence directory, which anybody may have made: plain files below it, of a bounded size, or nothing.
 
-No link is followed, nothing that is no plain file is opened, and no name is taken from the evidence but those of heads.
+No link is followed, nothing that is no plain file is opened, and no name is taken from the evidence but those of heads,
+and those of SHA256SUMS, none of which leads out of it.
 """
 
 import os
 import re
 import stat
 from collections.abc import Iterator
+from hashlib import file_digest
 from pathlib import Path
 
 from node.ledger.block import MAX_RECORDS, body_path
@@ -18,7 +20,9 @@ from node.ledger.tlog import HASH_BYTES
 
 MAX_BODY_BYTES = MAX_RECORDS * RECORD_BYTES
 MAX_DOCUMENT_BYTES = 16 * 2**20  # of a report, or the file of a day
+MAX_FILE_BYTES = 2**36  # of any other, which is only hashed: the leaves of many years
 MAX_HEADS = 1_000_000
+MAX_NAMES = 10_000_000
 HEADS = ("log/heads", "heads")  # as exported, and as the node has them
 
 _MAX_TILE_BYTES = {True: TILE_WIDTH * (2 + MAX_LEAF_BYTES), False: TILE_WIDTH * HASH_BYTES}
@@ -86,6 +90,39 @@ class EvidenceFiles:
     def body(self, leaf: Block) -> bytes | None:
         """Return the records of a block, None when they are not there.  Raises Unreadable."""
         return self.find(f"bodies/{body_path(leaf)}", MAX_BODY_BYTES)
+
+    def digest(self, path: str) -> str:
+        """Return the SHA-256 of a file, hexadecimal.  Raises Unreadable."""
+        directory, _, _ = path.rpartition("/")
+        if not self._is_there(directory):
+            raise Unreadable(f"{path} is missing")
+        try:
+            with open(os.open(self._root / path, _OPEN_FLAGS), "rb") as file:
+                self._check(path, os.fstat(file.fileno()), MAX_FILE_BYTES)
+                return file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError as error:
+            raise Unreadable(f"{path} is missing") from error
+        except OSError as error:
+            raise Unreadable(f"{path} cannot be read: {error.strerror}") from error
+
+    def names(self) -> Iterator[str]:
+        """Yield the path of everything that is no directory; no link is followed.  Raises Unreadable."""
+        waiting, found = [""], 0
+        while waiting:
+            directory = waiting.pop()
+            try:
+                with os.scandir(self._root / directory) as entries:
+                    for each in entries:
+                        found += 1
+                        path = f"{directory}{each.name}"
+                        if each.is_dir(follow_symlinks=False):
+                            waiting.append(f"{path}/")
+                        else:
+                            yield path
+            except OSError as error:
+                raise Unreadable(f"{directory} cannot be read: {error.strerror}") from error
+            if found > MAX_NAMES:
+                raise Unreadable(f"the evidence has more than {MAX_NAMES} files")
 
     def has(self, path: str) -> bool:
         """True when something has this name."""

@@ -80,6 +80,10 @@ class Findings:
         self._said[rule].text = plain(text)
         self._said[rule].status = status
 
+    def add(self, rule: str, text: str) -> None:
+        """What the rule's line says besides."""
+        self._said[rule].text += plain(f", {text}")
+
     def disclosed(self, rule: str) -> int:
         """Return how much the ledger discloses under a rule."""
         return self._disclosed[rule]

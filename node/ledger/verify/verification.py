@@ -45,6 +45,7 @@ from node.ledger.verify.pruning import PruningRules
 from node.ledger.verify.reports import ReportRules, read_report
 from node.ledger.verify.robots import RobotLists
 from node.ledger.verify.scrape import ScrapeRules, Series
+from node.ledger.verify.sums import SumsRules
 from node.ledger.verify.times import TimeRules
 from node.ledger.verify.trust import Trust
 
@@ -80,6 +81,7 @@ def verify_evidence(files: EvidenceFiles, question: Question) -> Outcome:
     findings = Findings(question.off)
     for rule in ("R5", "R6"):
         findings.tell(rule, NO_COUNTERPART, Status.NONE)
+    sums = SumsRules(files, findings, has_bodies=question.bodies.mode == ALL).judge()
     heads = read_heads(files, question.trust, findings)
     if not heads.all:
         for rule in (
@@ -102,6 +104,7 @@ def verify_evidence(files: EvidenceFiles, question: Question) -> Outcome:
         return Outcome(findings, Counted(), question, None)
     run = _Run(files, heads, question, findings)
     run.read()
+    findings.add("V2", sums)
     return Outcome(findings, run.days.counted, question, heads.newest)
 
 
