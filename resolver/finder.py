@@ -5,22 +5,21 @@ while two look-ups are under way gathers, and the more there is to do, the less 
 waits for a slow store holds up none whose answer is there; whatever needs a second look goes the ordinary way.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from time import perf_counter_ns
 from typing import Any, NamedTuple
 
 from resolver.answer import Answer, Status, Stored, Tier
 from resolver.hot.wire import HotWire, PlainRequest
-from resolver.identifier import Identifier
 from resolver.observe import Protocol, cell
 from resolver.recorder import Subject
-from resolver.service import BUSY, Resolver, is_found, plain_answer
+from resolver.service import BUSY, Own, Resolver, is_found, plain_answer
 from resolver.source import SourceUnavailable
 
 MAX_KEYS = 256  # in one look-up
-_AT_ONCE = 2  # look-ups under way
-_NS = 1_000_000_000
+_AT_ONCE = 2  # look-ups under way that are not slow
+_SLOW_SECONDS = 0.02
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +29,7 @@ class Sought(NamedTuple):
 
     message: bytes
     plain: PlainRequest
-    identifier: Identifier
+    own: Own
     back: Any
 
 
@@ -63,30 +62,46 @@ class Finder:
         self._send = send
         self._leave = leave
         self._waiting: list[Sought] = []
-        self._under_way = 0
+        self._quick: set[object] = set()  # marks of the look-ups under way that are not slow
         self.sought = 0  # questions that wait for their answers
 
     def add(self, message: bytes, back: Any) -> bool:
         """Take a whole message, to be looked up when `start` is called; False: it is not for us."""
         plain = self._hot.asked(message)
-        identifier = None if plain is None else self._service.plain(plain.handle)
-        if plain is None or identifier is None:
+        own = None if plain is None else self._service.own(plain.handle)
+        if plain is None or own is None:
             return False
-        self._waiting.append(Sought(message, plain, identifier, back))
+        self._waiting.append(Sought(message, plain, own, back))
         self.sought += 1
         return True
 
     def start(self) -> None:
         """Look up what waits, as far as there may be more look-ups."""
-        while self._waiting and self._under_way < _AT_ONCE:
+        while self._waiting and len(self._quick) < _AT_ONCE:
             batch, self._waiting = self._waiting[:MAX_KEYS], self._waiting[MAX_KEYS:]
-            self._under_way += 1
-            self._spawn(self._find(batch))
+            mark = object()
+            self._quick.add(mark)
+            self._spawn(self._look_up(batch, mark))
+
+    async def _look_up(self, batch: Sequence[Sought], mark: object) -> None:
+        """Find answers; when that takes long, others do not wait for it."""
+        slow = asyncio.get_running_loop().call_later(_SLOW_SECONDS, self._go_on, mark)
+        try:
+            await self._find(batch)
+        except BaseException:
+            slow.cancel()
+            raise
+        slow.cancel()
+        self._go_on(mark)
+
+    def _go_on(self, mark: object) -> None:
+        self._quick.discard(mark)
+        self.start()
 
     async def _find(self, batch: Sequence[Sought]) -> None:
         sought: dict[bytes, list[Sought]] = {}
         for each in batch:
-            sought.setdefault(each.identifier.key, []).append(each)
+            sought.setdefault(each.own.key, []).append(each)
         era = self._hot.era
         busy: Answer | None = None
         try:
@@ -96,12 +111,10 @@ class Finder:
         except Exception:  # a broken record must not take the others of its look-up along
             log.exception("not looked up together")
         finally:
-            self._under_way -= 1
             self.sought -= sum(map(len, sought.values()))
         for several in sought.values():
             for each in several:
                 self._leave(each, busy)
-        self.start()
 
     def _take(
         self, found: Mapping[bytes, Stored], sought: dict[bytes, list[Sought]], era: int
@@ -130,19 +143,9 @@ def may_have(sought: Sought, stored: Stored) -> bool:
 
 def reply_with(sought: Sought, stored: Stored, protocol: Protocol, hot: HotWire, era: int) -> Found:
     """Make the reply with a record's public values, and keep it ready; `era` is that of before it was looked up."""
-    message, plain, identifier, _ = sought
-    reply = hot.found(plain, stored.wire)
-    subject = hot.remember(
-        message,
-        reply,
-        public_only=plain.public_only,
-        restricted=stored.restricted,
-        expires_ns=perf_counter_ns() + stored.ttl_seconds * _NS,
-        cell=cell(Protocol.UDP, identifier.scheme, Status.FOUND, Tier.MEMORY),
-        key=identifier.key,
-        serial=stored.serial,
-        era=era,
-        prefixes=identifier.prefixes,
+    message, plain, (key, scheme, prefixes), _ = sought
+    ready_cell = cell(Protocol.UDP, scheme, Status.FOUND, Tier.MEMORY)
+    reply, subject = hot.answer(
+        message, plain, stored, cell=ready_cell, key=key, prefixes=prefixes, era=era
     )
-    counted = cell(protocol, identifier.scheme, Status.FOUND, stored.tier)
-    return Found(reply, counted, subject, sought)
+    return Found(reply, cell(protocol, scheme, Status.FOUND, stored.tier), subject, sought)

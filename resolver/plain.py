@@ -35,8 +35,7 @@ class PlainReads:
         found = await self._service.find(path)
         if found is None:
             return None
-        identifier, answer = found
-        key, scheme = identifier.key, identifier.scheme
+        (key, scheme, _), answer = found
         status, body = json_answer(answer, path.decode())
         counted = cell(Protocol.HTTP_JSON, scheme, answer.status, answer.tier)
         if answer.status is not Status.FOUND:

@@ -167,14 +167,14 @@ class Responder:
         found = await self._service.find(plain.handle)
         if found is None:
             return None
-        identifier, answer = found
-        sought = Sought(data, plain, identifier, None)
+        own, answer = found
+        sought = Sought(data, plain, own, None)
         if answer.status is not Status.FOUND or answer.stored is None:
             return await self._say(sought, answer, origin)
         if not may_have(sought, answer.stored):
             return None
         reply = reply_with(sought, answer.stored, origin.protocol, self._hot, era)
-        return Reply(reply.reply, reply.cell, key=identifier.key)
+        return Reply(reply.reply, reply.cell, key=own.key)
 
     async def say(self, sought: Sought, answer: Answer, origin: Origin) -> Reply:
         """Reply that there is nothing, or nothing now, to what a `Finder` looked up."""
@@ -184,11 +184,11 @@ class Responder:
             return self._broken(sought.message, error)
 
     async def _say(self, sought: Sought, answer: Answer, origin: Origin) -> Reply:
-        identifier = sought.identifier
-        counted = cell(origin.protocol, identifier.scheme, answer.status, answer.tier)
+        own = sought.own
+        counted = cell(origin.protocol, own.scheme, answer.status, answer.tier)
         none = Outcome(code=CODES[answer.status], body=wire_body(answer, sought.plain.handle))
         asked = self._asked(Message.decode(sought.message), origin)
-        return await self._reply(asked, replace(none, cell=counted, key=identifier.key))
+        return await self._reply(asked, replace(none, cell=counted, key=own.key))
 
     async def _respond(self, data: bytes, origin: Origin) -> Reply:
         try:

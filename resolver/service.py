@@ -5,10 +5,12 @@ All front ends ask here, so HTTP and the native protocol cannot disagree.  Rules
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from resolver.answer import Answer, Question, Status, Stored
 from resolver.identifier import Identifier, IdentifierError, Scheme
 from resolver.schemes import parse, parse_handle
+from resolver.schemes.handle import usual_key
 from resolver.source import NEWEST, Give, Prefixes, Source, SourceUnavailable, Vault, Whole
 from resolver.wire import HandleValue, Permission, SiteData, decode_values, encode_site
 
@@ -21,6 +23,17 @@ NOT_HERE = "That prefix doesn't live here"
 _REREADS = 3
 
 BUSY = "The record cannot be read at the moment; try again"
+
+
+class Own(NamedTuple):
+    """What a record here answers for, if there is one: its canonical key, and the prefixes that may be homed for it.
+
+    Of the prefixes only the first where that is homed.
+    """
+
+    key: bytes
+    scheme: Scheme
+    prefixes: tuple[bytes, ...]
 
 
 class Resolver:
@@ -55,27 +68,33 @@ class Resolver:
         """Parse text of any scheme, or of the one named.  Raises IdentifierError."""
         return parse(text, scheme, case_sensitive=self._case_sensitive)
 
-    async def find(self, name: bytes) -> tuple[Identifier, Answer] | None:
+    async def find(self, name: bytes) -> tuple[Own, Answer] | None:
         """Return what `resolve` answers to a plain question for a handle: FOUND where it is spelled as it is stored,
         NO_SUCH_HANDLE or UNAVAILABLE; None for all else.
         """
-        identifier = self.plain(name)
-        if identifier is None:
+        own = self.own(name)
+        if own is None:
             return None
         try:
-            stored = await self._source.lookup(identifier.key)
+            stored = await self._source.lookup(own.key)
         except SourceUnavailable:
-            return identifier, Answer(Status.UNAVAILABLE, message=BUSY)
+            return own, Answer(Status.UNAVAILABLE, message=BUSY)
         answer = plain_answer(name, stored)
-        return None if answer is None else (identifier, answer)
+        return None if answer is None else (own, answer)
 
-    def plain(self, name: bytes) -> Identifier | None:
-        """Return the identifier when a plain question for it is answered by its own record, if there is one."""
+    def own(self, name: bytes) -> Own | None:
+        """Return whose record answers a plain question for a handle; None where more has to be known."""
+        usual = None if self._case_sensitive else usual_key(name)
+        if usual is not None:
+            key, prefix = usual
+            return Own(key, Scheme.HANDLE, (prefix,)) if self._prefixes.is_homed(prefix) else None
         try:
             identifier = self.identify(name)
         except IdentifierError:
             return None
-        return identifier if self._is_here(identifier) else None
+        if not self._is_here(identifier):
+            return None
+        return Own(identifier.key, identifier.scheme, identifier.prefixes)
 
     async def gather(self, keys: Sequence[bytes], give: Give) -> None:
         """Look up records, for `plain_answer`.  Raises SourceUnavailable; see `Source`."""
@@ -206,7 +225,7 @@ class Resolver:
 
 
 def plain_answer(name: bytes, stored: Stored) -> Answer | None:
-    """Return the answer to a plain question for what `Resolver.plain` takes; None where more has to be looked at."""
+    """Return the answer to a plain question for what `Resolver.own` takes; None where more has to be looked at."""
     if stored.handle is None:
         return Answer(Status.NO_SUCH_HANDLE, stored.tier, stored)
     return Answer(Status.FOUND, stored.tier, stored) if is_found(name, stored) else None

@@ -1,10 +1,12 @@
 """Ready replies of the Handle protocol (see `resolver.hot.table`)."""
 
 import struct
+from time import perf_counter_ns
 from typing import Any, NamedTuple
 
+from resolver.answer import Stored
 from resolver.freshness import Freshness
-from resolver.hot.table import HotTable
+from resolver.hot.table import NS, HotTable
 from resolver.recorder import Prefixes
 from resolver.wire import Opcode, ResponseCode
 
@@ -91,17 +93,34 @@ class HotWire(HotTable):
         start, flags, public_only = profile
         return PlainRequest(request[_NAME_AT:end], public_only, start, flags, request[8:12])
 
-    def found(self, asked: "PlainRequest", values: bytes) -> bytes:
-        """Return the reply to a request that `asked` understood: these values, encoded, of the handle."""
+    def answer(
+        self,
+        request: bytes,
+        asked: "PlainRequest",
+        stored: Stored,
+        *,
+        cell: int,
+        key: bytes,
+        prefixes: Prefixes,
+        era: int,
+    ) -> tuple[bytes, Any]:
+        """Return the reply with a record's public values to a request that `asked` understood, and keep it ready.
+
+        `cell` is where it is counted when it is given again; `era` that of before the record was read.  Beside it comes
+        what the recorder makes of the key, for which `prefixes` help.
+        """
         handle, _, start, flags, number = asked
+        _, _, ttl_seconds, restricted, values, *_ = stored
         body = len(handle) + len(values) + 4
-        lengths = _FOUND.pack(0, body + 28, Opcode.RESOLUTION, ResponseCode.SUCCESS)
+        head = _FOUND.pack(0, body + 28, Opcode.RESOLUTION, ResponseCode.SUCCESS)
         sizes = _LENGTHS.pack(body, len(handle))
-        parts = (
-            *(start, number, lengths, flags, self._expiration),
-            *(sizes, handle, values, _NO_CREDENTIAL),
-        )
-        return b"".join(parts)
+        tail = b"".join((sizes, handle, values, _NO_CREDENTIAL))
+        subject = self.subject_of(key, prefixes)
+        expires_ns = perf_counter_ns() + ttl_seconds * NS
+        lengths, serial = request[12:20], stored.serial
+        entry = (expires_ns, cell, restricted, head, tail, key, serial, lengths, subject)
+        self.put(request[40:], entry, era)
+        return b"".join((start, number, head, flags, self._expiration, tail)), subject
 
     def remember(
         self,
@@ -115,21 +134,16 @@ class HotWire(HotTable):
         key: bytes,
         serial: int,
         era: int,
-        prefixes: Prefixes = (),
-    ) -> Any:
-        """Take in a reply that went the ordinary way; `public_only` says that the request was treated as such.
-
-        Returns what the recorder makes of the key, for which `prefixes` help.
-        """
+    ) -> None:
+        """Take in a reply that went the ordinary way; `public_only` says that the request was treated as such."""
         if len(self._profiles) >= _MAX_PROFILES:
             self._profiles.clear()
         profile = request[:8] + request[20:36]
         self._profiles[profile] = (reply[:8], reply[28:36], public_only)
         head, tail, lengths = reply[12:28], reply[40:], request[12:20]
-        subject = self.subject_of(key, prefixes)
+        subject = self.subject_of(key, ())
         entry = (expires_ns, cell, restricted, head, tail, key, serial, lengths, subject)
         self.put(request[40:], entry, era)
-        return subject
 
 
 def no_reply(_request: bytes, _now_ns: int) -> None:

@@ -20,6 +20,8 @@ MAX_REGISTERED_CHARACTERS = 255  # secondary-node §3.1: enforced where identifi
 
 _PREFIX_ALONE = re.compile(r"(?:[3-9]|[1-9][0-9]+)(?:\.[0-9A-Za-z_-]+)+")
 _OF_OTHERS = re.compile(r"/|https?://|\([0-9]{2,4}\)|10\.[0-9]{4,9}(?:\.[0-9]+)*/", re.IGNORECASE)
+_USUAL = re.compile(rb"([!-.0-9;-~]{1,31})/[ -~]+")  # too short for too many labels
+_OF_PREFIXES = PREFIX_HANDLE[:-1]
 _THREE_LEVELS = re.compile(r"(?:86|88)\.[0-9]+\.[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)*")
 _CHINESE_TOP = re.compile(r"8[68](?:\.|$)")
 _CASELESS_PREFIX = re.compile(rb"(?:0\.NA|10(?:\..*)?)")
@@ -59,6 +61,19 @@ def parse_bare(text: str, *, case_sensitive: bool = False) -> Identifier:
         raise IdentifierError(f"the {part} is empty; write prefix/suffix, or a prefix without `/`")
     key = _key(name, case_sensitive=case_sensitive)
     return Identifier(NAME, text, key, _prefixes(key))
+
+
+def usual_key(name: bytes) -> tuple[bytes, bytes] | None:
+    """Return the key and the prefix of a handle that is spelled as most are: printable ASCII, no colon in the prefix.
+
+    None for all others, prefix handles and what is no handle among them.  They are those of `parse_bare`, sooner.
+    """
+    found = _USUAL.fullmatch(name)
+    if found is None or len(name) > spelling.MAX_IDENTIFIER_BYTES:
+        return None
+    key = name.upper()
+    prefix = key[: found.end(1)]
+    return None if prefix == _OF_PREFIXES else (key, prefix)
 
 
 def check_registrable(text: str) -> Identifier:

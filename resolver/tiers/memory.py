@@ -6,8 +6,8 @@ knows, and as what it gave for that key before; what is kept lives to the end of
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from resolver.answer import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Stored, Tier
 from resolver.freshness import Freshness
@@ -87,27 +87,22 @@ class MemoryTier:
         """Give what memory has, start one flight for all others, and join those under way; see `Source`."""
         known: dict[bytes, Stored] = {}
         missing: list[bytes] = []
-        others: list[bytes] = []  # that fly already, or have to fly again
+        flying: list[bytes] = []
         for key in keys:
             if (stored := self._get(key)) is not None:
                 known[key] = stored
             else:
-                (others if key in self._flights else missing).append(key)
+                (flying if key in self._flights else missing).append(key)
         if known:
             give(known)
-        gone: SourceUnavailable | None = None
-        try:
-            if missing:
-                await self._fly_together(missing, give, others)
-        except SourceUnavailable as error:
-            gone = error
-        for key in others:
-            try:
-                give({key: await self.lookup(key)})
-            except SourceUnavailable as error:
-                gone = error
-        if gone is not None:
-            raise gone
+        if not flying:
+            await self._fly_together(missing, give)
+            return
+        alone = (self._give(key, give) for key in flying)
+        await _all(self._fly_together(missing, give), *alone)
+
+    async def _give(self, key: bytes, give: Give) -> None:
+        give({key: await self.lookup(key)})
 
     def drop(self, key: bytes) -> bool:
         """Forget a record that has changed; true when there was one."""
@@ -158,11 +153,12 @@ class MemoryTier:
             if self._flights.get(key) is flight:
                 del self._flights[key]
 
-    async def _fly_together(self, keys: Sequence[bytes], give: Give, too_old: list[bytes]) -> None:
-        """Read what nobody else reads; answers older than what this worker knows by then are left out and named."""
+    async def _fly_together(self, keys: Sequence[bytes], give: Give) -> None:
+        """Read what nobody else reads; answers older than what this worker knows by then are read again."""
         freshness, life, flights = self._freshness, self._freshness.life, self._flights
-        flights.update(dict.fromkeys(keys, _ALONE))
-        left = dict.fromkeys(keys)
+        left = dict.fromkeys(keys, _ALONE)
+        too_old: list[bytes] = []
+        flights.update(left)
 
         def take(found: Mapping[bytes, Stored]) -> None:
             new = {}
@@ -180,15 +176,21 @@ class MemoryTier:
             give(new)
 
         try:
-            await self._below.gather(keys, take)
-        except SourceUnavailable as gone:
-            for key in left:
-                _fail(flights.pop(key).landing, gone)
+            if left:
+                await self._below.gather(keys, take)
+        except BaseException as error:
+            self._give_up(left, error)
             raise
-        except BaseException:
-            for key in left:
-                _cancel(flights.pop(key).landing)
-            raise
+        if too_old:
+            await _all(*(self._give(key, give) for key in too_old))
+
+    def _give_up(self, keys: Iterable[bytes], error: BaseException) -> None:
+        for key in keys:
+            landing = self._flights.pop(key).landing
+            if isinstance(error, SourceUnavailable):
+                _fail(landing, error)
+            else:
+                _cancel(landing)
 
     def _floor(self, key: bytes) -> int:
         """Return what an answer must have been read at, or later (law 2 of freshness)."""
@@ -247,6 +249,13 @@ class MemoryTier:
             self._young, self._young_bytes = {}, 0
         self._young[key] = stored
         self._young_bytes += _size(key, stored)
+
+
+async def _all(*reads: Coroutine[Any, Any, None]) -> None:
+    """Wait for all of them, and raise what the first raised that failed."""
+    for error in await asyncio.gather(*reads, return_exceptions=True):
+        if error is not None:
+            raise error
 
 
 def _fail(landing: "asyncio.Future[Stored] | None", gone: SourceUnavailable) -> None:

@@ -36,6 +36,9 @@ _READ_SECONDS = 0.25
 _WRITE_SECONDS = 1.0
 _PAUSE_SECONDS = 1.0  # after an error, ask the next tier for so long
 _GAP_SECONDS = 1.0
+_GATHER_SECONDS = (
+    0.002  # until records that were read are put: the more at once, the less each one costs
+)
 _TOMBSTONE_SECONDS = 600
 _MAX_WAITING_PUTS = 20_000
 _BATCH_KEYS = 512
@@ -137,6 +140,7 @@ class RedisTier:
         self._fetching = 0  # MGETs under way
         self._puts: dict[bytes, Stored] = {}
         self._wake = asyncio.Event()
+        self._is_behind = True  # Redis may lack changes
         self._down_until = 0.0  # on the clock of the event loop, as the next one
         self._gap_seen = 0.0  # when `applied` was first found below our window; 0 when it is not
         self.is_up = True
@@ -145,7 +149,7 @@ class RedisTier:
         """Share the records of this life of the database, and none of another one's."""
         self._name = f"idnode:{_LAYOUT}:{self._tag}{epoch}:".encode()
         self._puts.clear()
-        self._wake.set()
+        self.changed()
 
     async def lookup(self, key: bytes, *, at_least: int = 0) -> Stored:
         """Return the shared record if the laws allow it, else ask below and offer the answer to Redis."""
@@ -236,7 +240,7 @@ class RedisTier:
         """Decode what law 1 allows."""
         state = _decode_state(data)
         if state is _NO_STATE or state.applied < self._freshness.window_start:
-            self._wake.set()
+            self.changed()
             return {}
         floor, now = self._freshness.floor, time.time()
         found = {}
@@ -254,22 +258,26 @@ class RedisTier:
         self._on_error()
 
     def changed(self) -> None:
-        """Say that the freshness window has grown: `run` will apply the changes."""
+        """Say that the freshness window has grown, or that Redis may lack changes: `run` will apply them."""
+        self._is_behind = True
         self._wake.set()
 
     async def run(self) -> None:
         """Apply changes and put records, until cancelled."""
         while True:
             await self._wake.wait()
+            await asyncio.sleep(_GATHER_SECONDS)
             self._wake.clear()
+            is_behind, self._is_behind = self._is_behind, False
             try:
-                await self._apply()
+                if is_behind:
+                    await self._apply()
                 await self._put()
                 self.is_up = True
             except (RedisError, OSError, TimeoutError):
                 self._fail()
                 await asyncio.sleep(_PAUSE_SECONDS)
-                self._wake.set()
+                self.changed()
 
     async def _apply(self) -> None:
         """Write the tombstones of all changes that this Redis lacks (law 3)."""
@@ -278,7 +286,7 @@ class RedisTier:
             return
         state = _decode_state(await _in_time(self._client.get(name + _STATE)))
         if life != self._freshness.life:
-            self._wake.set()  # what is known now is of another life, and has another name
+            self.changed()  # what is known now is of another life, and has another name
         elif state.applied >= seen:
             self._gap_seen = 0.0
         elif state.applied >= self._freshness.window_start:
@@ -294,7 +302,7 @@ class RedisTier:
         if now - self._gap_seen >= _GAP_SECONDS:
             self._gap_seen = 0.0
             return True
-        asyncio.get_running_loop().call_later(_GAP_SECONDS, self._wake.set)
+        asyncio.get_running_loop().call_later(_GAP_SECONDS, self.changed)
         return False
 
     async def _bury(self, name: bytes, applied: int, seen: int) -> None:
