@@ -31,6 +31,7 @@ from node.ledger.witness import Clock, WitnessClient, WitnessFailed, WitnessRefu
 from node.store.database import StoreError, StoreUnavailable
 from node.store.ledger import Cosignature
 from node.together import first_of
+from resolver.client.handshakes import HandshakeTransport
 from resolver.observe import Event, Tally
 
 ROUND_SECONDS = 60.0
@@ -79,8 +80,9 @@ class Cosigning:
         self._round_seconds = round_seconds
         self._attempt_seconds = attempt_seconds
         self._first_pause = first_pause_seconds
+        transport = HandshakeTransport(verify=tls or ssl.create_default_context(), trust_env=False)
         self._http = httpx.AsyncClient(
-            trust_env=False, verify=tls or ssl.create_default_context(), timeout=attempt_seconds
+            transport=transport, trust_env=False, timeout=attempt_seconds
         )
         self._heads = HeadFiles(files.directory)
         beacon = _beacon_of(self._heads)

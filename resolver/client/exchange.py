@@ -16,6 +16,7 @@ from urllib.parse import quote, quote_from_bytes
 import httpx
 
 from resolver.client.failures import UNREADABLE, NodeUnreachable
+from resolver.client.handshakes import HandshakeTransport
 from resolver.precondition import KEYS_HONOURED
 from resolver.target import BodyTooLarge, read_body
 
@@ -99,8 +100,11 @@ class Exchange:
         self._honours_keys = False  # until an answer says so
         self._client = httpx.AsyncClient(
             headers={"Accept": "application/json", **headers},
+            transport=HandshakeTransport(
+                verify=context if context is not None else False,  # without: plain HTTP
+                trust_env=False,
+            ),
             trust_env=False,
-            verify=context if context is not None else False,  # without: plain HTTP
             timeout=attempt_seconds,
         )
 

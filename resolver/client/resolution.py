@@ -13,6 +13,7 @@ import httpx
 import orjson
 
 from resolver.client.failures import NodeUnreachable
+from resolver.client.handshakes import HandshakeTransport
 from resolver.handlejson import HandleJsonError, values_from_json
 from resolver.identifier import Identifier, Scheme
 from resolver.target import BodyTooLarge, read_body
@@ -138,7 +139,10 @@ async def ask_http(base_url: str, query: Query, tls: ssl.SSLContext | None = Non
     try:
         async with (
             asyncio.timeout(HTTP_SECONDS),
-            httpx.AsyncClient(trust_env=False, verify=tls or is_secret) as client,
+            httpx.AsyncClient(
+                transport=HandshakeTransport(verify=tls or is_secret, trust_env=False),
+                trust_env=False,
+            ) as client,
             client.stream("GET", f"{url}?{question}" if fields else url) as response,
         ):
             return _read_json(await read_body(response.aiter_bytes(), MAX_HTTP_BYTES))
