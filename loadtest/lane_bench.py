@@ -129,12 +129,12 @@ def _native(counter: Counter) -> Work:
 
 
 def _together(counter: Counter) -> Work:
-    asker, subject = counter.asker(_SOURCE), counter.subject(_KEY)
+    party, subject = (counter.asker(_SOURCE), None, (_NATIVE,)), counter.subject(_KEY)
 
     def work(turns: range) -> None:
         for _ in turns[::_BATCH]:
-            answers = [(asker, _SENDER + _REQUEST_ID, subject, 0) for _ in range(_BATCH)]
-            counter.append_all(answers, [_NATIVE], perf_counter_ns())
+            answers = [(party, _SENDER + _REQUEST_ID, subject, 0) for _ in range(_BATCH)]
+            counter.append_all(answers, perf_counter_ns())
 
     return work
 

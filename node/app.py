@@ -40,7 +40,8 @@ from node.web.reverse import ReverseApi
 from node.web.routes import build_app
 from node.web.status import StatusApi
 from node.writepath import WritePath
-from resolver.frontends.fast import FastHttp, HttpServer, supports_uvicorn
+from resolver.frontends.fast import FastHttp, supports_uvicorn
+from resolver.frontends.server import HttpServer
 from resolver.frontends.tcp import TcpConnection
 from resolver.frontends.turn import Turn
 from resolver.frontends.udp import UdpFrontEnd
@@ -174,7 +175,7 @@ class Worker:
         successor took the sockets and was lost.
         """
         loop = asyncio.get_running_loop()
-        self._turn = Turn(self.responder, self.tally, self.recorder)
+        self._turn = Turn(self.recorder.natives, self.tally)
         async with self.siblings.listening(self.responder.respond, self._know_written):
             if await self.handover.succeed():
                 await self._catch_up()
@@ -336,6 +337,7 @@ class Worker:
             "guard": self.guard,
             "tally": self.tally,
             "recorder": self.recorder,
+            "turn": Turn(self.recorder.http_all, self.tally),
             "reads": PlainReads(self.service, self.reading.hot_http),
             "spawn": staticmethod(self._spawn_answer),
         }

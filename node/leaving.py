@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from resolver.frontends.fast import FastHttp, HttpServer
+from resolver.frontends.fast import FastHttp
+from resolver.frontends.server import HttpServer
 from resolver.frontends.tcp import TcpConnection
 from resolver.frontends.udp import UdpFrontEnd
 from resolver.guard import Guard

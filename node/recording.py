@@ -94,6 +94,8 @@ class Recording:
         self._numbers = numbers
         self._lane, self._nonces = counter.lane, counter.nonces
         self.http: Callable[[Party, Subject, int, int], int] = counter.lane.append
+        self.natives: Callable[[Sequence[Answered], int], int] = counter.lane.append_all
+        self.http_all = self.natives
         self._announced = AnnouncedFile(directory, robots())
         self._told = _mark(directory)
         self._head = NewestHead(LogFiles(directory))
@@ -114,7 +116,7 @@ class Recording:
 
     def sender(self, address: str) -> Party:
         """See `Recorder`."""
-        return self._counter.asker(address)
+        return self._counter.asker(address), None, self._named
 
     def subject(self, key: bytes, prefixes: Prefixes = ()) -> Subject:
         """See `Recorder`."""
@@ -122,12 +124,9 @@ class Recording:
 
     def native(self, party: Party, asked: bytes, subject: Subject, cell: int, now_ns: int) -> int:
         """See `Recorder`."""
-        requester = party, short_sha256(asked).digest(), self._named
+        asker, _, outcomes = party
+        requester = asker, short_sha256(asked).digest(), outcomes
         return self._lane.append(requester, subject, cell, now_ns)
-
-    def natives(self, answers: Sequence[Answered], now_ns: int) -> int:
-        """See `Recorder`."""
-        return self._lane.append_all(answers, self._named, now_ns)
 
     def party(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> Party:
         """See `Recorder`."""

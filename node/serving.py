@@ -12,7 +12,8 @@ from fastapi import FastAPI
 
 from node.store.replica import REASONS, ReplicaState
 from node.web.health import Check
-from resolver.frontends.fast import FastHttp, HttpServer
+from resolver.frontends.fast import FastHttp
+from resolver.frontends.server import HttpServer
 from resolver.observe import Gauge, gauge_cell
 
 FEED_SECONDS = 5  # a change feed that was not read for so long makes the worker unready

@@ -28,7 +28,7 @@ MOST_AT_ONCE = 64
 """Answers that are recorded together, before they are counted elsewhere: by so many may both counts be apart."""
 
 Answered = tuple[Party, bytes, Subject, int]
-"""An answer of the native protocol: what `Recorder.native` needs but for the time."""
+"""An answer of a batch: what `Recorder.native` needs but for the time; over HTTP nothing (b"") stands for `asked`."""
 
 
 class Recorder(Protocol):
@@ -53,7 +53,7 @@ class Recorder(Protocol):
         """Record the answer to a native message; `asked` is the sender's port and the request's id, as on the wire."""
         ...
 
-    def natives(self, answers: Sequence[Answered], now_ns: int) -> int:
+    def natives(self, answers: Sequence[Answered], now_ns: int, /) -> int:
         """Record answers that are about to be sent together, at most MOST_AT_ONCE; return how many may be given.
 
         Those are the first of them.
@@ -74,6 +74,10 @@ class Recorder(Protocol):
 
     def http(self, party: Party, subject: Subject, cell: int, now_ns: int, /) -> int:
         """Record the answer to an HTTP request, or to one item of it."""
+        ...
+
+    def http_all(self, answers: Sequence[Answered], now_ns: int, /) -> int:
+        """Record answers to HTTP requests, as `natives` does."""
         ...
 
     def receipt(self, party: Party, number: int) -> bytes:
@@ -116,6 +120,10 @@ class NoRecorder:
     def http(self, party: Party, subject: Subject, cell: int, now_ns: int) -> int:
         """See `Recorder`."""
         return 0
+
+    def http_all(self, answers: Sequence[Answered], now_ns: int) -> int:
+        """See `Recorder`."""
+        return len(answers)
 
     def receipt(self, party: Party, number: int) -> bytes:
         """See `Recorder`."""

@@ -23,7 +23,8 @@ from node.ledger.submission import origin_hash
 from node.ledger.witnessing import Evidence
 from node.sockets import open_listener
 from node.web.witness import WitnessApi, build_witness_app
-from resolver.frontends.fast import FastHttp, HttpServer
+from resolver.frontends.fast import FastHttp
+from resolver.frontends.server import HttpServer
 from resolver.guard import Guard
 from resolver.observe import CELL_COUNT, Tally
 

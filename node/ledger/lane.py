@@ -37,7 +37,7 @@ from node.ledger.lanefile import (
 )
 from node.ledger.laneterms import Clocks, LaneTerms
 from node.ledger.openfile import EpochNumbers, OpenFile
-from node.ledger.parties import NO_STAMP, Counted, Outcome, Requester, Subject
+from node.ledger.parties import NO_STAMP, Counted, Requester, Subject
 from node.ledger.record import (
     BODY_LAYOUT,
     CRC_LAYOUT,
@@ -176,21 +176,19 @@ class Lane:
         self.seq = seq
         return seq
 
-    def append_all(
-        self, answers: Sequence[Counted], outcomes: Sequence[Outcome], now_ns: int
-    ) -> int:
-        """Count answers to native messages that are about to be sent together, as `append` does one by one.
+    def append_all(self, answers: Sequence[Counted], now_ns: int) -> int:
+        """Count answers that are about to be sent together, as `append` does one by one.
 
-        The number in an answer says which of `outcomes` it is.  Returns how many of the answers, from the first on,
-        may be given: all, unless the lane fails closed.
+        Returns how many of them, from the first on, may be given: all, unless the lane fails closed.
         """
         now_us = now_ns // 1_000
         t_us, mono_ms = now_us + self._ahead_us, (now_us - self._opened_us) // 1_000
         mapping, seed, clock_flag = self._mapping, self._seed, self._clock_flag
-        stamp_now, first = self.stamp, self.seq
+        nonces, stamp_now, first = self.nonces, self.stamp, self.seq
         seq, at = first, first * RECORD_BYTES + _FIRST_AT
         try:
-            for asker, asked, (stamp, id_tag, prefix_no, marks, key), number in answers:
+            for party, asked, (stamp, id_tag, prefix_no, marks, key), number in answers:
+                asker, nonce, outcomes = party
                 if t_us >= asker.until_us:
                     asker.renew(asker, t_us)
                     stamp_now = self.stamp
@@ -212,14 +210,14 @@ class Lane:
                     asker.rule,
                     flags + marks + clock_flag,
                     asker.agent_no,
-                    short_sha256(asked).digest(),
+                    short_sha256(asked).digest() if asked else nonce or next(nonces),
                 )
                 _store(mapping, at, body, crc32(body, seed))
                 budget.left = left
                 seq += 1
         except _TROUBLE:
             self.seq = seq
-            return seq - first + self._append_each(answers[seq - first :], outcomes, now_ns)
+            return seq - first + self._append_each(answers[seq - first :], now_ns)
         self.seq = seq
         return seq - first
 
@@ -276,16 +274,11 @@ class Lane:
         self._leave_uncounted(now_ns // _US + self._ahead_us, error)
         return 0
 
-    def _append_each(
-        self, answers: Sequence[Counted], outcomes: Sequence[Outcome], now_ns: int
-    ) -> int:
+    def _append_each(self, answers: Sequence[Counted], now_ns: int) -> int:
         """Return how many, from the first on, are counted or may go uncounted."""
-        for done, (asker, asked, subject, number) in enumerate(answers):
-            party, now_ns = (
-                (asker, short_sha256(asked).digest(), outcomes),
-                max(now_ns, self._opened_ns),
-            )
-            if self.append(party, subject, number, now_ns) == REFUSED:
+        for done, ((asker, nonce, outcomes), asked, subject, number) in enumerate(answers):
+            party = asker, short_sha256(asked).digest() if asked else nonce, outcomes
+            if self.append(party, subject, number, max(now_ns, self._opened_ns)) == REFUSED:
                 return done
         return len(answers)
 

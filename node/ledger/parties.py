@@ -73,9 +73,9 @@ Requester = tuple[Asker, bytes | None, Sequence[Outcome]]
 """Who sent a request: the caller, the nonce of its id (of which the first four bytes count; None: draw one), and the
 outcomes that its answers may have, by number."""
 
-Counted = tuple[Asker, bytes, Subject, int]
-"""An answer to a native message: who asked, the sender's port and the request's id as on the wire, for what, and the
-number of its outcome."""
+Counted = tuple[Requester, bytes, Subject, int]
+"""An answer of a batch: who asked, the sender's port and the request's id as on the wire, for what, and the number of
+its outcome.  Who asked over HTTP has neither port nor id (b""): the nonce is that of the requester."""
 
 
 def outcome(proto: int, result: int, flags: int) -> Outcome:

@@ -26,7 +26,8 @@ from node.toplevel.native import Answers, TcpAnswers, UdpAnswers
 from node.toplevel.page import Page
 from node.toplevel.views import Views
 from node.toplevel.watch import Watch
-from resolver.frontends.fast import FastHttp, HttpServer
+from resolver.frontends.fast import FastHttp
+from resolver.frontends.server import HttpServer
 from resolver.observe import CELL_COUNT, Tally
 from sync.transport import EPP_PATH, HEARTBEAT_PATH, MESSAGES_PATH
 

@@ -11,18 +11,15 @@ holds both ways to the same answers.
 
 import asyncio
 import re
-import socket
 import ssl
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from time import perf_counter_ns
-from typing import Any, Self, cast
+from typing import Any, cast
 
-import uvicorn
-from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from resolver.freshness import Freshness
+from resolver.frontends.turn import Turn
 from resolver.guard import Guard
 from resolver.hot.http import HotHttp
 from resolver.httplogin import CERTIFICATE
@@ -33,10 +30,10 @@ from resolver.recorder import NoRecorder, Party, Recorder
 FAST_PATH = b"GET /api/handles/"
 MAX_HEAD_BYTES = 65_536  # request line and headers together
 MAX_PIPELINED = 64  # requests of one connection that wait for the answer before them
-HANDSHAKE_SECONDS = 10.0  # of TLS
 QUIET_SECONDS = 0.25  # that a client has to close its end of a connection whose other end we closed
 NOTHING_HOT = HotHttp(Freshness(), max_entries=1, max_bytes=1)  # nothing is ever in it
 _PLAIN_PATH = re.compile(rb"[\w./:~!$&'()*+,;=@-]+")  # nothing to decode, no query
+_PATH_BEGINS = len(FAST_PATH)
 _LINE_END = b" HTTP/1.1\r\n"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
@@ -66,23 +63,50 @@ class FastHttp(HttpToolsProtocol):
     guard: Guard
     tally: Tally
     recorder: Recorder
+    turn: Turn  # of all connections of the worker
     reads: PlainReads | None = None  # answers what is not ready
     spawn: Callable[[Coroutine[Any, Any, None]], object]
+    __slots__ = (  # beside the dict of uvicorn's own, which is a slow one from 31 on
+        *(
+            "_certificate",
+            "_ending",
+            "_has_ended",
+            "_head_bytes",
+            "_hot",
+            "_is_in_head",
+            "_is_reading",
+            "_last",
+        ),
+        *(
+            "_later",
+            "_party",
+            "_path_ends",
+            "_peer",
+            "_turn",
+            "is_last",
+            "last_used_ns",
+            "request_began_ns",
+        ),
+        *("unread_since_ns", "write"),
+    )
 
     @classmethod
     def behind(cls, guard: Guard) -> "type[FastHttp]":
         """Return the protocol of a listener that goes the ordinary way only, and whose answers nobody counts."""
+        tally, recorder = Tally([0] * CELL_COUNT), NoRecorder()
         members = {
             "hot": NOTHING_HOT,
             "guard": guard,
-            "tally": Tally([0] * CELL_COUNT),
-            "recorder": NoRecorder(),
+            "tally": tally,
+            "recorder": recorder,
+            "turn": Turn(recorder.http_all, tally),
         }
         return type(f"Ordinary{cls.__name__}", (cls,), members)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Called by uvicorn."""
         super().__init__(*args, **options)
+        self._hot, self._turn = self.hot, self.turn
         self.last_used_ns = perf_counter_ns()
         self.request_began_ns = 0
         self.unread_since_ns = 0
@@ -94,14 +118,17 @@ class FastHttp(HttpToolsProtocol):
         self._last: RequestResponseCycle | None = None
         self._has_ended = False  # we have said that no more will come
         self._peer = ""
-        self._block: bytes | None = None  # the newest that changes nothing, and whose it is
-        self._party: Party = None
+        self._ending: (
+            bytes | tuple[()]
+        ) = ()  # HTTP's version, and the newest block that changes nothing
+        self._path_ends = 0  # where that ending begins
+        self._party: Party = None  # whose it is
         self._certificate: bytes | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called by the event loop; too many connections of one source, or in all, are closed at once."""
         super().connection_made(cast(asyncio.Transport, OpenTransport(transport)))
-        self._write = transport.write
+        self.write = transport.write
         secured: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
         self._certificate = secured.getpeercert(binary_form=True) if secured else None
         peer = transport.get_extra_info("peername")
@@ -112,40 +139,46 @@ class FastHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop."""
         self.guard.release(self)
+        self._turn.forget(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Answer at once if this is a plain read of something hot, else go the ordinary way."""
-        started = self.last_used_ns = perf_counter_ns()
-        cycle = self.cycle
+        turn, cycle = self._turn, self.cycle
+        started = self.last_used_ns = turn.began_ns or perf_counter_ns()
         if (
             data.startswith(FAST_PATH)
             and not self.request_began_ns
-            and self._certificate is None  # who shows one is known, and may read more
             and (cycle is None or cycle.response_complete)
-            and not self.flow.write_paused
+            and not self.unread_since_ns
+            and (data.endswith(self._ending) or self._learns_ending(data))
         ):
-            end = data.find(_LINE_END, 17)
-            path = data[17:end]
-            hot = self.hot
+            path = data[_PATH_BEGINS : self._path_ends]
+            hot = self._hot
             ready = hot.young.get(path) or hot.promote(path)
             if ready is not None and ready[0] > started:
-                block = data[end + 11 :]
-                if (block == self._block or self._is_usual(block)) and (
-                    self.recorder.http(self._party, ready[8], ready[1], started) >= 0
-                ):
-                    if self.timeout_keep_alive_task is not None:
-                        self._unset_keepalive_if_required()
-                    self._write(hot.start + ready[4])
-                    self.tally.answered(ready[1], perf_counter_ns() - started)
-                    return
-            elif self.reads is not None and self._may_read(path, data[end + 11 :]):
-                self._begin_reading(self.reads, path, data, started)
+                if self.timeout_keep_alive_task is not None:
+                    self._unset_keepalive_if_required()
+                answer = self._party, b"", ready[8], ready[1]
+                turn.give(self, answer, hot.start + ready[4], data, started)
                 return
+            turn.settle(self)
+            if self._may_read(path):
+                self._begin_reading(path, data, started)
+                return
+        turn.settle(self)
         if self._is_reading:
             self._later += data
-            return
-        self._take(data, started)
+        else:
+            self._take(data, started)
+
+    def eof_received(self) -> None:
+        """Called by the event loop: the client sends no more."""
+        self._turn.settle(self)
+
+    def refuse(self, request: bytes) -> None:
+        """See `Asking`: the ordinary way says it."""
+        self._take(request, perf_counter_ns())
 
     def _take(self, data: bytes, started: int) -> None:
         """Go the ordinary way."""
@@ -163,22 +196,22 @@ class FastHttp(HttpToolsProtocol):
                 self.transport.write(_TOO_LARGE)
                 self.transport.close()
 
-    def _may_read(self, path: bytes, block: bytes) -> bool:
-        """True for a request whose answer is what stands below this path."""
-        is_usual = block == self._block or self._is_usual(block)
-        return is_usual and not self.is_last and _PLAIN_PATH.fullmatch(path) is not None
+    def _may_read(self, path: bytes) -> bool:
+        """True for a request whose answer is what stands below this path, when none before it waits for its own."""
+        is_first = not (self.request_began_ns or self.is_answering() or self.is_last)
+        return self.reads is not None and is_first and _PLAIN_PATH.fullmatch(path) is not None
 
-    def _begin_reading(self, reads: PlainReads, path: bytes, data: bytes, started: int) -> None:
+    def _begin_reading(self, path: bytes, data: bytes, started: int) -> None:
         self._is_reading, self.request_began_ns = True, started
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
         self.flow.pause_reading()
-        self.spawn(self._read(reads, path, data, started))
+        self.spawn(self._read(path, data, started))
 
-    async def _read(self, reads: PlainReads, path: bytes, data: bytes, started: int) -> None:
+    async def _read(self, path: bytes, data: bytes, started: int) -> None:
         """Answer one plain read; what cannot be answered so goes the ordinary way, as it came."""
         try:
-            answer = await reads.read(path)
+            answer = await self.reads.read(path) if self.reads else None
         except BaseException:
             self.transport.abort()
             raise
@@ -190,7 +223,7 @@ class FastHttp(HttpToolsProtocol):
             self.request_began_ns = started
             self._take(data, started)
         else:
-            self._write(answer.response)
+            self.write(answer.response)
             self.last_used_ns = perf_counter_ns()
             self.tally.answered(answer.cell, self.last_used_ns - started)
         if self._later:
@@ -204,16 +237,25 @@ class FastHttp(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Called by uvicorn when the server is to end."""
+        self._turn.settle(self)
         if self._is_reading:
             self.is_last = True
         else:
             super().shutdown()
 
-    def _is_usual(self, block: bytes) -> bool:
-        """True for a header block that changes nothing; it is then the connection's newest."""
-        if self.recorder.is_strict or not (block in self.hot.blocks or self.hot.accepts(block)):
+    def _learns_ending(self, data: bytes) -> bool:
+        """True for a request whose header block changes nothing; the block is then the connection's newest."""
+        end = data.find(_LINE_END, _PATH_BEGINS)
+        block, hot = data[end + len(_LINE_END) :], self._hot
+        if (
+            end < 0
+            or self._certificate is not None  # who shows one is known, and may read more
+            or self.recorder.is_strict
+            or not (block in hot.blocks or hot.accepts(block))
+        ):
             return False
-        self._block, self._party = block, self.recorder.party_of_block(self._peer, block)
+        self._ending, self._path_ends = data[end:], end - len(data)
+        self._party = self.recorder.party_of_block(self._peer, block)
         return True
 
     def on_message_begin(self) -> None:
@@ -266,11 +308,12 @@ class FastHttp(HttpToolsProtocol):
 
     def close_idle(self) -> None:
         """See `Guard`; what the client has not read until now is thrown away."""
+        self._turn.forget(self)
         self.transport.abort()
 
     def close_soon(self, seconds: float) -> None:
         """Answer one more request and say that it was the last; close, when none came for so long."""
-        self.hot, self.is_last = NOTHING_HOT, True
+        self._hot, self.is_last = NOTHING_HOT, True
         self._mark_last()
         self.loop.call_later(seconds, self._end_quietly)
 
@@ -324,71 +367,3 @@ def supports_uvicorn() -> bool:
         *("on_response_complete", "pause_writing", "_unset_keepalive_if_required"),
     )
     return all(callable(getattr(HttpToolsProtocol, name, None)) for name in needed)
-
-
-class HttpServer(uvicorn.Server):
-    """uvicorn in a loop of ours: signals are the process's business, sockets come from outside."""
-
-    @classmethod
-    def of(
-        cls,
-        app: ASGIApp,
-        protocol: type[FastHttp] | str,
-        *,
-        idle_seconds: int,
-        drain_seconds: float,
-        tls: ssl.SSLContext | None = None,
-    ) -> Self:
-        """Make the server of an application; `protocol` is a FastHttp class, or uvicorn's own by name.
-
-        With `tls` it speaks nothing else.
-        """
-        config = uvicorn.Config(
-            app,
-            http=protocol,
-            loop="none",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=idle_seconds,
-            timeout_graceful_shutdown=int(drain_seconds),
-            ssl_context_factory=(lambda _config, _usual: tls) if tls else None,
-        )
-        made = cls(config)
-        made.servers = []
-        return made
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen on given sockets, as uvicorn does, but with a limit of ours to how long a TLS handshake may take."""
-        await self.lifespan.startup()
-        loop, config = asyncio.get_running_loop(), self.config
-        seconds = HANDSHAKE_SECONDS if config.ssl else None
-        self.servers = [
-            await loop.create_server(
-                self._protocol,
-                sock=each,
-                ssl=config.ssl,
-                ssl_handshake_timeout=seconds,
-                backlog=config.backlog,
-            )
-            for each in sockets or ()
-        ]
-        self.started = True
-
-    def accept_no_more(self) -> None:
-        """Leave new connections to another process that has the sockets."""
-        for server in self.servers:
-            server.close()
-
-    def _protocol(self) -> asyncio.Protocol:
-        protocol = cast("type[HttpToolsProtocol]", self.config.http_protocol_class)
-        return protocol(self.config, self.server_state, self.lifespan.state)
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
-        yield

@@ -46,7 +46,6 @@ class TcpConnection(asyncio.Protocol):
         self._turn = turn
         self._port = b""
         self._sender: Party = None
-        self._record = recorder.native
         self._spawn = spawn
         self._frames = FrameBuffer(MAX_MESSAGE_BYTES)
         self._queue: deque[bytes] = deque()  # an empty message stands for the end
@@ -57,6 +56,7 @@ class TcpConnection(asyncio.Protocol):
         self._may_write = asyncio.Event()
         self._may_write.set()
         self._transport: asyncio.Transport
+        self.write: Callable[[bytes], object]
         self._origin: Origin
         self.last_used_ns = perf_counter_ns()
         self.request_began_ns = 0
@@ -64,7 +64,7 @@ class TcpConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called by the event loop."""
-        self._transport = transport
+        self._transport, self.write = transport, transport.write
         peer = transport.get_extra_info("peername")
         self._origin = Origin(Protocol.TCP, peer[0] if peer else "")
         self._port = peer[1].to_bytes(2, "big") if peer else b""
@@ -75,6 +75,7 @@ class TcpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop."""
         self._guard.release(self)
+        self._turn.forget(self)
         self._queue.clear()
         self._may_write.set()
 
@@ -99,32 +100,25 @@ class TcpConnection(asyncio.Protocol):
             )
             if ready is not None:
                 cell, reply, subject = ready
-                cell += _TO_TCP
-                asked = self._port + data[8:12]
-                turn = self._turn
-                if not turn.alone:
-                    answer = self._sender, asked, subject, cell
-                    turn.add(answer, (self._transport, reply, data), started)
-                    return
-                turn.alone -= 1
-                if self._record(self._sender, asked, subject, cell, started) < 0:
-                    self._tally.happened(Event.OVERLOADED)
-                    self._transport.write(self._responder.refuse_as_busy(data))
-                    return
-                self._transport.write(reply)
-                self._tally.answered(cell, perf_counter_ns() - started)
+                answer = self._sender, self._port + data[8:12], subject, cell + _TO_TCP
+                self._turn.give(self, answer, reply, data, started)
                 return
-        self._turn.settle(self._transport)
+        self._turn.settle(self)
         if not self._last_word:
             self._frames.feed(data)
             self._take_messages(started)
 
     def eof_received(self) -> bool:
         """Called by the event loop: the client sends no more, but may well wait for the answers that are being made."""
-        self._turn.settle(self._transport)
+        self._turn.settle(self)
         if self._is_ordinary:
             self._queue.append(b"")
         return self._is_ordinary
+
+    def refuse(self, request: bytes) -> None:
+        """See `Asking`."""
+        self._tally.happened(Event.OVERLOADED)
+        self._transport.write(self._responder.refuse_as_busy(request))
 
     def is_answering(self) -> bool:
         """See `Guard`."""
@@ -136,7 +130,7 @@ class TcpConnection(asyncio.Protocol):
 
     def close_idle(self) -> None:
         """See `Guard`; what the client has not read until now is thrown away."""
-        self._turn.forget(self._transport)
+        self._turn.forget(self)
         self._transport.abort()
 
     def give_away(self, give: Callable[[int], bool]) -> None:
@@ -145,7 +139,7 @@ class TcpConnection(asyncio.Protocol):
         `give` is told the descriptor, and returns whether it was taken; who logged in here is a stranger there.
         """
         transport = self._transport
-        self._turn.settle(transport)
+        self._turn.settle(self)
         if (
             self._is_ordinary
             or self.request_began_ns

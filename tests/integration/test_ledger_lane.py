@@ -89,6 +89,27 @@ def test_answers_that_belong_together_are_counted_as_one_by_one(tmp_path: Path) 
     assert len(found[0]) == len(asked)
 
 
+def test_of_answers_over_http_each_has_the_nonce_of_its_request_or_one_that_is_drawn(
+    lanes: Path,
+) -> None:
+    """Also those that are counted one by one, since their epoch is full."""
+    ledger = Ledger(lanes, terms=LaneTerms(capacity=3))
+    asker, subject = ledger.counter.asker(ADDRESS), ledger.counter.subject(KEY)
+    named, drawn = (
+        outcome(Proto.HTTP_JSON, 1, RecordFlag.NONCE_SENT),
+        outcome(Proto.HTTP_JSON, 1, 0),
+    )
+    parties = [(asker, b"abcdefgh", (named,)), (asker, None, (drawn,))]
+    answers = [(party, b"", subject, 0) for party in parties * 3]
+    assert ledger.count_all(answers) == 6
+    found = ledger.records()
+    ledger.lane.close()
+
+    sent = [record for record in found if record.flags & RecordFlag.NONCE_SENT]
+    assert [record.nonce for record in sent] == [int.from_bytes(b"abcd", "little")] * 3
+    assert len({record.nonce for record in found}) == 1 + 3
+
+
 def test_of_answers_that_belong_together_those_without_room_are_not_given(lanes: Path) -> None:
     ledger = Ledger(lanes, terms=LaneTerms(capacity=3, fails_closed=True))
     with no_room():

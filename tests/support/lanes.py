@@ -65,12 +65,12 @@ class Ledger:
 
     def answers(self, *asked: bytes) -> list[Counted]:
         """Return answers to native messages of one client that may be counted together."""
-        asker, subject = self.counter.asker(ADDRESS), self.counter.subject(KEY)
-        return [(asker, each, subject, 0) for each in asked]
+        party = self.counter.asker(ADDRESS), None, (FOUND,)
+        return [(party, each, self.counter.subject(KEY), 0) for each in asked]
 
     def count_all(self, answers: list[Counted]) -> int:
         """Count answers that belong together, now; return how many may be given."""
-        return self.counter.append_all(answers, [FOUND], self.time.monotonic_ns)
+        return self.counter.append_all(answers, self.time.monotonic_ns)
 
     def tick(self) -> None:
         """Let a second's work be done."""

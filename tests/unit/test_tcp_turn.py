@@ -17,7 +17,7 @@ from resolver.frontends.turn import WORTH_IT, Turn
 from resolver.guard import Guard
 from resolver.hot.wire import HotWire
 from resolver.observe import CELL_COUNT, Event, Tally, event_cell
-from resolver.recorder import MOST_AT_ONCE, REFUSED, Answered, NoRecorder, Party, Subject
+from resolver.recorder import MOST_AT_ONCE, Answered, NoRecorder
 from resolver.responder import Origin, Reply
 from resolver.wire import Envelope, Header, Message, NameRequest, Opcode, ResponseCode
 from tests.support.waiting import until
@@ -44,12 +44,7 @@ class Lane(NoRecorder):
 
     def __init__(self, room: int = 1_000) -> None:
         self.batches: list[list[int]] = []
-        self.alone: list[int] = []
         self._room = room
-
-    def native(self, party: Party, asked: bytes, subject: Subject, cell: int, now_ns: int) -> int:
-        self.alone.append(int.from_bytes(asked[2:], "big"))
-        return 1 if self._room else REFUSED
 
     def natives(self, answers: Sequence[Answered], now_ns: int) -> int:
         kept = answers[: self._room]
@@ -125,7 +120,7 @@ class Desk:
             serial=1,
             era=0,
         )
-        turn = Turn(responder, self.tally, self.lane)
+        turn = Turn(self.lane.natives, self.tally)
 
         def connection() -> TcpConnection:
             made.append(
@@ -148,22 +143,24 @@ async def test_answers_of_one_turn_are_recorded_together() -> None:
 
 
 async def test_where_few_come_in_a_turn_they_do_not_wait() -> None:
-    desk = Desk()
+    desk, recorded = Desk(), []
     async with desk.clients(1) as [client]:
         for number in range(WORTH_IT):
             client.front.data_received(message(number))
+            recorded.append(len(desk.lane.batches))
             await client.numbers(1)
-    assert (desk.lane.batches, desk.lane.alone) == ([[0]], [1, 2])
+    assert recorded == [0, 2, 3]
 
 
 async def test_whether_many_come_is_tried_again() -> None:
-    desk = Desk()
+    desk, waited = Desk(), 0
     async with desk.clients(1) as [client]:
         for number in range(100):
             client.front.data_received(message(number))
+            waited += len(desk.lane.batches) == number
             assert await client.numbers(1) == [number]
-    assert 1 < len(desk.lane.batches) < 10
-    assert sorted([*chain(*desk.lane.batches), *desk.lane.alone]) == list(range(100))
+    assert 1 < waited < 10
+    assert list(chain(*desk.lane.batches)) == list(range(100))
 
 
 async def test_no_more_are_recorded_together_than_both_counts_may_be_apart() -> None:
@@ -237,10 +234,11 @@ async def test_a_connection_that_is_given_away_has_its_answer_first() -> None:
 
 async def test_what_is_given_up_is_not_recorded() -> None:
     desk = Desk()
-    async with desk.clients(2) as clients:
+    async with desk.clients(3) as clients:
         for number, client in enumerate(clients):
             client.front.data_received(message(number))
         clients[0].front.close_idle()
+        clients[2].front.connection_lost(ConnectionResetError())
 
         assert await clients[1].numbers(1) == [1]
     assert desk.lane.batches == [[1]]
