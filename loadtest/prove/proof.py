@@ -150,7 +150,7 @@ def _ask(scene: Scene, wish: Wish, times: dict[str, int], told: Told) -> _Asked:
     scene.load()
     told.stage("waiting for the campaign to open")
     steps.wait_until_open(
-        scene, announced, lambda left: told.stage(f"the campaign opens in {left:.0f} s")
+        scene, announced, lambda left: told.waiting(f"the campaign opens in {left:.0f} s")
     )
     told.stage("learning the right answers")
     keys = SHORT_KEYS if wish.is_short else KEYS

@@ -1,5 +1,6 @@
 """What a person sees while a proof is made: a bar, the stage, and in the end the table of the four counts."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,18 +11,33 @@ from rich.table import Table
 
 from loadtest.prove.reconciliation import NAMES, FourCounts
 
+_FIRST = "starting"
 COLUMNS = ("client", "ledger", "Prometheus", "top-level")
 
 
 class Told:
     """The bar; it is drawn when something is told, by no thread of its own: generators are forked from here."""
 
-    def __init__(self, progress: Progress, task: TaskID) -> None:
+    def __init__(self, progress: Progress, task: TaskID, stage: str) -> None:
         self._progress, self._task = progress, task
+        self._stage, self._began = stage, time.monotonic()
+        self._took: list[str] = []
 
     def stage(self, text: str) -> None:
         """Say what is done now."""
+        now = time.monotonic()
+        self._took.append(f"{self._stage} {now - self._began:.1f} s")
+        self._stage, self._began = text, now
+        self.waiting(text)
+
+    def waiting(self, text: str) -> None:
+        """Say what the stage waits for."""
         self._progress.update(self._task, description=text, refresh=True)
+
+    def timeline(self) -> str:
+        """Return how long each stage took, by the clock on the wall."""
+        self.stage("")
+        return ", ".join(self._took)
 
     def answered(self, count: int) -> None:
         """Move the bar."""
@@ -45,7 +61,9 @@ def telling(resolutions: int, console: Console) -> Iterator[Told]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, auto_refresh=False) as progress:
-        yield Told(progress, progress.add_task("starting", total=resolutions))
+        told = Told(progress, progress.add_task(_FIRST, total=resolutions), _FIRST)
+        yield told
+    console.print(told.timeline(), markup=False, highlight=False, soft_wrap=True)
 
 
 def print_counts(counts: FourCounts, console: Console) -> None:

@@ -8,6 +8,7 @@ first.  Only kinds that a person or a job of this node has to say are taken; cou
 """
 
 import json
+import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -77,6 +78,11 @@ class Inbox:
             with suppress(OSError):
                 if path.stat().st_mtime < now - STALE_SECONDS:
                     path.unlink()
+
+    def is_asked(self) -> bool:
+        """Return whether a request lies there: a glance at a directory that is empty nearly always.  Raises OSError."""
+        with os.scandir(self._directory) as found:
+            return any(each.name.endswith(_ASK) for each in found)
 
     def requests(self) -> Iterator[Request]:
         """Return what is asked; what cannot be taken is told so.  Raises OSError."""

@@ -48,6 +48,7 @@ from node.together import end_all
 from resolver.observe import Tally
 
 ROUND_SECONDS = 1.0
+ASKED_SECONDS = 0.1  # between two glances at the inbox
 STANDBY_SECONDS = 5.0  # between two tries to get the lock
 TROUBLED_SECONDS = 5.0  # after Postgres was away, or the disk failed
 STOPPED_SECONDS = 60.0  # after which a log that cannot be gone on with is looked at again
@@ -236,7 +237,7 @@ class LedgerRole:
         try:
             while not (asking.done() or self._ending.is_set()):
                 await tenure.round()
-                await self._pause(self._round_seconds)
+                await self._wait_for_round(tenure)
             if self._ending.is_set():
                 await tenure.end()
                 await self._cosign_last(tenure.log.head[0], cosigning)
@@ -244,6 +245,15 @@ class LedgerRole:
                 await asking
         finally:
             await end_all([asking])
+
+    async def _wait_for_round(self, tenure: Tenure) -> None:
+        """Wait until the next round is due, or somebody asks for one."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._round_seconds
+        while (left := due - loop.time()) > 0 and not self._ending.is_set():
+            await self._pause(min(left, ASKED_SECONDS))
+            if tenure.is_asked():
+                return
 
     async def _cosign_last(self, size: int, cosigning: Cosigning) -> None:
         """Have the last head cosigned, so far as its witnesses answer at once."""

@@ -83,6 +83,10 @@ class Tenure:
         """Let go of the lanes."""
         self._sealer.close()
 
+    def is_asked(self) -> bool:
+        """Return whether somebody waits for a round.  Raises OSError."""
+        return self._inbox.is_asked()
+
     async def round(self) -> None:
         """Do what is due now.  Raises what its parts raise."""
         check_history(self._means.cosigning.standing)

@@ -34,14 +34,18 @@ WISH = Wish(since=START_US, until=START_US + 60_000_000, planned=9, networks=("1
 
 
 @asynccontextmanager
-async def writing(database: Database, directory: Path) -> AsyncIterator[None]:
+async def writing(
+    database: Database, directory: Path, round_seconds: float = 0.01
+) -> AsyncIterator[None]:
     """A ledger's writer, whose witness is asked once a minute, and when somebody is in a hurry."""
     witness = ScriptedWitness("top")
     async with serving(witness):
         policy = f"witness w {witness.cosigner.key} {witness.url}\nquorum w\n"
         terms = Terms("test node", policy, (), False, Robots(1, (b"bot",), "ab" * 32))
         conduct = Conduct(directory, ORIGIN, terms)
-        role = LedgerRole(database, conduct, (), Tally([0] * CELL_COUNT), round_seconds=0.01)
+        role = LedgerRole(
+            database, conduct, (), Tally([0] * CELL_COUNT), round_seconds=round_seconds
+        )
         task = asyncio.create_task(role.run())
         await until(lambda: role.standing().size > 0, 20)
         try:
@@ -82,6 +86,15 @@ async def test_who_asks_to_seal_has_the_head_cosigned_without_waiting_for_the_mi
                 return beacon is not None and beacon.size >= wanted
 
             await until(is_cosigned, 20)
+
+
+async def test_who_asks_is_not_kept_waiting_for_the_next_round(
+    database: Database, tmp_path: Path
+) -> None:
+    async with writing(database, tmp_path, round_seconds=3_600.0):
+        size = (await asyncio.to_thread(ask, tmp_path)).size
+        _, at = await asyncio.to_thread(announce, tmp_path, WISH)
+        assert (await asyncio.to_thread(ask, tmp_path)).size > at >= size
 
 
 @pytest.mark.parametrize(
