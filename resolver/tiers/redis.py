@@ -18,20 +18,19 @@ Laws, which make a Redis that was down, flushed, cut off or restored from an old
 """
 
 import asyncio
-import struct
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from resolver.answer import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Stored, Tier
+from resolver.answer import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Stored
 from resolver.freshness import Freshness
 from resolver.source import NEWEST, Give, Source
+from resolver.tiers.entry import LAYOUT, NO_STATE, decode, decode_state, encode
 
-_LAYOUT = 2  # of names and values; another version of the node may use another one beside it
 _READ_SECONDS = 0.25
 _WRITE_SECONDS = 1.0
 _PAUSE_SECONDS = 1.0  # after an error, ask the next tier for so long
@@ -51,11 +50,11 @@ local applied = state and tonumber(string.sub(state, 17, 32), 16)
 if not applied then return 0 end
 local done = 0
 for i = 2, #KEYS do
-  local value = ARGV[i * 2 - 2]
+  local value = ARGV[i]
   local serial = tonumber(string.sub(value, 1, 16), 16)
   local there = tonumber(redis.call('GETRANGE', KEYS[i], 0, 15), 16)
   if serial >= applied and (not there or there <= serial) then
-    redis.call('SET', KEYS[i], value, 'EX', ARGV[i * 2 - 3])
+    redis.call('SET', KEYS[i], value, 'EX', ARGV[1])
     done = done + 1
   end
 end
@@ -78,9 +77,6 @@ end
 return upto
 """
 
-_PACK = struct.Struct(">BIdIHI")  # flags, ttl, expiry (epoch s), version, handle and wire length
-_FOUND, _RESTRICTED = 1, 2
-_SERIAL_CHARS = 16
 _STATE = b"state"  # no canonical key is spelled so: each holds a slash or a colon
 
 Client = Redis
@@ -96,16 +92,6 @@ def connect(url: str) -> Client:
     `asyncio.wait_for` returns a result that comes with the cancellation), and a task that cannot be ended goes on.
     """
     return Redis.from_url(url, socket_timeout=None, socket_connect_timeout=_WRITE_SECONDS)
-
-
-class _State(NamedTuple):
-    """The two serials of the state, as the module's head explains them; -1 when there is none."""
-
-    base: int
-    applied: int
-
-
-_NO_STATE = _State(-1, -1)
 
 
 class RedisTier:
@@ -147,7 +133,7 @@ class RedisTier:
 
     def serve(self, epoch: str) -> None:
         """Share the records of this life of the database, and none of another one's."""
-        self._name = f"idnode:{_LAYOUT}:{self._tag}{epoch}:".encode()
+        self._name = f"idnode:{LAYOUT}:{self._tag}{epoch}:".encode()
         self._puts.clear()
         self.changed()
 
@@ -238,15 +224,15 @@ class RedisTier:
 
     def _read(self, data: Any, keys: Sequence[bytes], values: list[Any]) -> dict[bytes, Stored]:
         """Decode what law 1 allows."""
-        state = _decode_state(data)
-        if state is _NO_STATE or state.applied < self._freshness.window_start:
+        state = decode_state(data)
+        if state is NO_STATE or state.applied < self._freshness.window_start:
             self.changed()
             return {}
         floor, now = self._freshness.floor, time.time()
         found = {}
         for key, value in zip(keys, values, strict=True):
             if value is not None:
-                stored = _decode(value, state, floor(key), now)
+                stored = decode(value, state, floor(key), now)
                 if stored is not None:
                     found[key] = stored
         return found
@@ -284,7 +270,7 @@ class RedisTier:
         name, seen, life = self._name, self._freshness.seen, self._freshness.life
         if not name:
             return
-        state = _decode_state(await _in_time(self._client.get(name + _STATE)))
+        state = decode_state(await _in_time(self._client.get(name + _STATE)))
         if life != self._freshness.life:
             self.changed()  # what is known now is of another life, and has another name
         elif state.applied >= seen:
@@ -292,7 +278,7 @@ class RedisTier:
         elif state.applied >= self._freshness.window_start:
             self._gap_seen = 0.0
             await self._bury(name, state.applied, seen)
-        elif state is _NO_STATE or self._has_waited():
+        elif state is NO_STATE or self._has_waited():
             await self._send(name, seen, seen, "gap", [])
 
     def _has_waited(self) -> bool:
@@ -321,17 +307,23 @@ class RedisTier:
         await _in_time(self._apply_script(keys=names, args=arguments))
 
     async def _put(self) -> None:
-        name, puts, self._puts = self._name, list(self._puts.items()), {}
-        for start in range(0, len(puts), _BATCH_KEYS):
-            names = [name + _STATE]
-            arguments: list[bytes | int] = []
-            for key, stored in puts[start : start + _BATCH_KEYS]:
-                limit = NEGATIVE_TTL_SECONDS if stored.handle is None else MAX_TTL_SECONDS
-                if (ttl := min(stored.ttl_seconds, limit)) > 0:
-                    names.append(name + key)
-                    arguments += [ttl, _encode(stored, time.time() + ttl)]
-            if arguments:
-                await _in_time(self._put_script(keys=names, args=arguments))
+        name, puts, self._puts = self._name, self._puts, {}
+        alike: dict[
+            int, list[tuple[bytes, Stored]]
+        ] = {}  # in seconds of life, which most records have alike
+        for each in puts.items():
+            stored = each[1]
+            limit = NEGATIVE_TTL_SECONDS if stored.handle is None else MAX_TTL_SECONDS
+            alike.setdefault(min(stored.ttl_seconds, limit), []).append(each)
+        for ttl, several in alike.items():
+            for start in range(0, len(several) if ttl > 0 else 0, _BATCH_KEYS):
+                await self._put_some(name, ttl, several[start : start + _BATCH_KEYS])
+
+    async def _put_some(self, name: bytes, ttl: int, records: list[tuple[bytes, Stored]]) -> None:
+        expires = time.time() + ttl
+        names = [name + _STATE, *[name + key for key, _ in records]]
+        arguments: list[bytes | int] = [ttl, *[encode(stored, expires) for _, stored in records]]
+        await _in_time(self._put_script(keys=names, args=arguments))
 
 
 def _settle(
@@ -340,48 +332,6 @@ def _settle(
     for key, future in waiting.items():
         if not future.done():
             future.set_result(found.get(key))
-
-
-def _encode(stored: Stored, expires: float) -> bytes:
-    handle = stored.handle or b""
-    flags = _FOUND * (stored.handle is not None) + _RESTRICTED * stored.restricted
-    sizes = (len(handle), len(stored.wire))
-    head = _PACK.pack(flags, stored.ttl_seconds, expires, stored.version, *sizes)
-    return b"%016x" % stored.serial + head + handle + stored.wire + stored.json
-
-
-def _decode(value: bytes, state: _State, floor: int, now: float) -> Stored | None:
-    """Return the record, or None for a tombstone, for what is too old, and for what is not ours."""
-    try:
-        put_at = int(value[:_SERIAL_CHARS], 16)
-        serial = max(put_at, state.applied)
-        if put_at < state.base or serial < floor or len(value) == _SERIAL_CHARS:
-            return None
-        flags, _, expires, version, handle_end, wire_end = _PACK.unpack_from(value, _SERIAL_CHARS)
-    except (ValueError, struct.error):
-        return None
-    if (left := int(expires - now)) <= 0:
-        return None
-    start = _SERIAL_CHARS + _PACK.size
-    handle_end += start
-    wire_end += handle_end
-    return Stored(
-        serial,
-        value[start:handle_end] if flags & _FOUND else None,
-        left,
-        bool(flags & _RESTRICTED),
-        value[handle_end:wire_end],
-        value[wire_end:],
-        Tier.REDIS,
-        version,
-    )
-
-
-def _decode_state(data: Any) -> _State:
-    try:
-        return _State(int(data[:_SERIAL_CHARS], 16), int(data[_SERIAL_CHARS:], 16))
-    except (TypeError, ValueError):
-        return _NO_STATE
 
 
 async def _in_time(call: Awaitable[Result]) -> Result:
