@@ -64,6 +64,7 @@ campaign: .venv/.made .judges/.made ## the long runs: random messages, killed pr
 	$(BIN)/python -m loadtest.soak --minutes 30
 	$(BIN)/python -m loadtest.sync_load --seconds 300 --registrations 500 --changes 20
 	$(BIN)/python -m loadtest.kill_sync --faults all --seed 1
+	$(BIN)/python -m tests.support.judge_midnights
 
 audit-tool: .venv/.made ## dist/idnode-audit.pyz: the verifier in one file, for an auditor
 	$(BIN)/python -m node.ledger.verify.packing dist/idnode-audit.pyz

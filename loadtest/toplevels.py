@@ -24,6 +24,9 @@ class TopLevel:
         self.directory = stand.directory / "toplevel"
         self.issue = self.directory / "issue"
         self.channel, self.page = ((HOST, port) for port in Random().sample(range(*PORTS), 2))
+        self.logs: tuple[
+            str, ...
+        ] = ()  # keys of logs that it is the witness of, from its next start on
         self._stand = stand
         self.start()
 
@@ -40,6 +43,7 @@ class TopLevel:
         }
         command = [sys.executable, "-m", "node", "toplevel", "--with-parent"]
         command += [word for pair in words.items() for word in pair]
+        command += [word for key in self.logs for word in ("--log", key)]
         self.process: subprocess.Popen[bytes]
         self.process, self.log = self._stand.start_program("toplevel", command)
         wait_for_port(self.page, self.process, self.log)
