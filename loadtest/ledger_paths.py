@@ -1,17 +1,24 @@
 """What the audit ledger adds to each fast path: the figures of two nodes, with and without it, and their targets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
 from loadtest.figures import Measured, Scenario, Target
+from loadtest.histogram import Histogram
+from loadtest.spread import Spread, pooled, spread
 
 COST_US, WAIT_MS = 1.2, 0.1  # targets: processor time an answer, and p99
+HEADS = (
+    f"{'':18}{'worker µs an answer':>48}    {'latency, µs; p99 of all rounds together':>62}",
+    f"{'':18}{'off':>8}{'on':>8}{'adds (95 % interval)':>25}{'best':>7}    {'p50 off':>8}{'on':>6}"
+    f"{'p99 echo':>10}{'off':>7}{'on':>7}{'adds (95 % interval)':>27}{'off - off':>11}",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """One fast path: busy and calm runs of the node with the ledger, and of the one without."""
+    """One fast path: busy and calm runs of the node with the ledger, and of the one without; calm ones of an echo."""
 
     name: str
     title: str
@@ -19,20 +26,21 @@ class Path:
     off: Scenario
     calm_on: Scenario
     calm_off: Scenario
+    echo: Scenario
 
     @property
     def scenarios(self) -> tuple[Scenario, ...]:
         """All runs, in the order of a round; on and off take turns."""
-        return self.off, self.on, self.calm_off, self.calm_on
+        return self.off, self.on, self.calm_off, self.calm_on, self.echo
 
     @property
-    def cost_us(self) -> float:
+    def cost(self) -> Spread:
         """Worker µs an answer that the ledger adds: the median of what each round differs by.
 
         Both runs of a round follow each other, so what slows the machine for longer than that weighs on both.
         """
         pairs = zip(self.on.runs, self.off.runs, strict=False)
-        return median([on.worker_us - off.worker_us for on, off in pairs] or [0.0])
+        return spread([on.worker_us - off.worker_us for on, off in pairs], median)
 
     @property
     def best_us(self) -> float:
@@ -40,23 +48,33 @@ class Path:
         return self.on.extent(_worker_us)[0] - self.off.extent(_worker_us)[0]
 
     @property
-    def waits_us(self) -> tuple[float, float]:
-        """What the ledger adds to the latency that 99 % do not exceed, µs: of the medians, of the best rounds."""
-        on, off = self.calm_on, self.calm_off
-        return on.middle(_p99) - off.middle(_p99), on.extent(_p99)[0] - off.extent(_p99)[0]
+    def wait(self) -> Spread:
+        """What the ledger adds to the latency that 99 % of all questions do not exceed, µs; all rounds are pooled."""
+        return spread(
+            list(zip(_histograms(self.calm_on), _histograms(self.calm_off), strict=False)), _added
+        )
+
+    @property
+    def off_and_off_us(self) -> float:
+        """What the same figure is, without sign, of every other round without the ledger against the ones between."""
+        off = _histograms(self.calm_off)
+        return abs(pooled(off[::2], 99) - pooled(off[1::2], 99)) if len(off) > 1 else 0.0
 
     def line(self) -> str:
         """Return its line of the table."""
-        latencies = [
-            f"{found:8.0f}"
-            for row in (self.calm_off, self.calm_on)
-            for found in (row.middle(_p50), row.middle(_p99), row.extent(_p99)[0])
-        ]
+        echo, off, on = (_histograms(row) for row in (self.echo, self.calm_off, self.calm_on))
         return (
             f"{self.title:18}{self.off.middle(_worker_us):8.2f}{self.on.middle(_worker_us):8.2f}"
-            f"{self.cost_us:+8.2f}{self.best_us:+8.2f}  {''.join(latencies)}"
-            f"{self.waits_us[0]:+8.0f}{self.waits_us[1]:+8.0f}"
+            f"{self.cost!s:>25}{self.best_us:+7.2f}    {pooled(off, 50):8.0f}{pooled(on, 50):6.0f}"
+            f"{pooled(echo, 99):10.0f}{pooled(off, 99):7.0f}{pooled(on, 99):7.0f}"
+            f"{self.wait!s:>27}{self.off_and_off_us:11.2f}"
         )
+
+    def verdicts(self) -> Iterator[str]:
+        """Say of both targets whether they are met, and how surely."""
+        cost, wait = self.cost, Spread(*(each / 1_000 for each in self.wait))
+        for what, found, bound in (("worker µs", cost, COST_US), ("ms at p99", wait, WAIT_MS)):
+            yield f"Ledger, {self.title}: {what} {found}, at most {bound}: {found.verdict(bound)}"
 
 
 @dataclass(slots=True)
@@ -66,14 +84,12 @@ class Cost:
     paths: list[Path] = field(default_factory=list)
 
     def targets(self) -> list[Target]:
-        """Return what an answer may cost, by the best rounds: others on the machine only ever add."""
+        """Return what an answer may cost: the median round, and the p99 of all rounds together."""
         found = []
         for each in self.paths:
-            text = f"Ledger, {each.title}"
-            found.append(_most(f"{text}: worker µs an answer, best rounds", each.best_us, COST_US))
-            found.append(
-                _most(f"{text}: ms at p99, best rounds", each.waits_us[1] / 1_000, WAIT_MS)
-            )
+            text, wait_ms = f"Ledger, {each.title}", each.wait.figure / 1_000
+            found.append(_most(f"{text}: worker µs an answer", each.cost.figure, COST_US))
+            found.append(_most(f"{text}: ms at p99 of all rounds", wait_ms, WAIT_MS))
         return found
 
     def scenarios(self) -> list[Scenario]:
@@ -82,40 +98,25 @@ class Cost:
 
     def lines(self) -> Iterator[str]:
         """Return the table."""
-        yield f"{'':18}{'worker µs an answer':>32}  {'latency off, µs':>24}{'on':>24}{'adds at p99':>16}"
-        heads = [
-            "off",
-            "on",
-            "adds",
-            "best",
-            "p50",
-            "p99",
-            "best",
-            "p50",
-            "p99",
-            "best",
-            "median",
-            "best",
-        ]
-        yield (
-            f"{'':18}"
-            + "".join(f"{head:>8}" for head in heads[:4])
-            + "  "
-            + "".join(f"{head:>8}" for head in heads[4:])
-        )
+        yield from HEADS
         yield from (each.line() for each in self.paths)
+
+    def verdicts(self) -> Iterator[str]:
+        """Return what there is to say of the targets."""
+        for each in self.paths:
+            yield from each.verdicts()
+
+
+def _histograms(row: Scenario) -> list[Histogram]:
+    return [Histogram(measured.run.latencies) for measured in row.runs]
+
+
+def _added(rounds: Sequence[tuple[Histogram, Histogram]]) -> float:
+    return pooled([on for on, _ in rounds], 99) - pooled([off for _, off in rounds], 99)
 
 
 def _worker_us(measured: Measured) -> float:
     return measured.worker_us
-
-
-def _p50(measured: Measured) -> float:
-    return measured.run.quantile_us(0.5)
-
-
-def _p99(measured: Measured) -> float:
-    return measured.run.quantile_us(0.99)
 
 
 def _most(text: str, figure: float, bound: float) -> Target:
