@@ -282,13 +282,16 @@ class Machine(RuleBasedStateMachine):
     def ask_together(self, worker: int, keys: list[bytes]) -> None:
         self.run(self._ask_together(self.workers[worker], keys))
 
-    @rule(key=st.sampled_from(KEYS), worker=WORKER)
-    def write_while_it_is_read(self, key: bytes, worker: int) -> None:
+    @rule(key=st.sampled_from(KEYS), worker=WORKER, is_alone=st.booleans())
+    def write_while_it_is_read(self, key: bytes, worker: int, is_alone: bool) -> None:
         """A common accident, which chance alone brings about too seldom."""
         self.truth.write(key)
         self.run(self._learn(self.workers[worker], 1))
         self.gates.closed |= {"truth, after"}
-        self.run(self._ask(self.workers[worker], key, PLAIN))
+        if is_alone:
+            self.run(self._ask(self.workers[worker], key, PLAIN))
+        else:
+            self.run(self._ask_together(self.workers[worker], [key]))
         self.truth.write(key)
         self.gates.closed -= {"truth, after"}
 
@@ -500,9 +503,12 @@ STEPS_OF_A_WALK: dict[Step, float] = {
         chance.randrange(WORKERS), chance.choice(KEYS), chance.choice(STYLES)
     ): 6,
     lambda machine, chance: machine.ask_again(chance.randrange(WORKERS), chance.choice(KEYS)): 3,
+    lambda machine, chance: machine.ask_together(
+        chance.randrange(WORKERS), chance.choices(KEYS, k=chance.randrange(1, 5))
+    ): 4,
     lambda machine, chance: machine.write_while_it_is_read(
-        chance.choice(KEYS), chance.randrange(WORKERS)
-    ): 2,
+        chance.choice(KEYS), chance.randrange(WORKERS), chance.random() < 0.4
+    ): 3,
     lambda machine, chance: machine.poll(chance.randrange(WORKERS), chance.choice([0.3, 1, 1])): 3,
     lambda machine, chance: machine.hold(chance.choice(PLACES)): 1.5,
     lambda machine, chance: machine.release_one(chance.randrange(6)): 3,
