@@ -18,6 +18,9 @@ from resolver.observe import Gauge, gauge_cell
 
 FEED_SECONDS = 5  # a change feed that was not read for so long makes the worker unready
 DRAIN_SECONDS = 5.0
+AGAIN_SECONDS = (
+    2.0  # until a task that goes on is cancelled again; what it has to put away takes less
+)
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
@@ -34,13 +37,49 @@ async def survive(answer: Coroutine[Any, Any, None]) -> None:
 
 @asynccontextmanager
 async def task_group() -> AsyncIterator[Spawn]:
-    """A task group that ends with its block: what still runs then is cancelled."""
+    """A task group that ends with its block: what still runs then is cancelled, again and again until it has ended.
+
+    A library may take a cancellation for a time-out of its own, and go on; see `node.together`.
+    """
+    insistence = _Insistence()
     try:
         async with asyncio.TaskGroup() as tasks:
-            yield tasks.create_task
+            try:
+                yield lambda work: insistence.note(tasks.create_task(work))
+            finally:
+                insistence.begin()
             raise _Done
     except* _Done:
         pass
+    finally:
+        insistence.end()
+
+
+class _Insistence:
+    """Cancels tasks again that have been cancelled and go on, by a timer: whoever waits for them is not woken."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def note(self, task: asyncio.Task[None]) -> None:
+        """A task has begun."""
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def begin(self) -> None:
+        """All are being cancelled now."""
+        self._timer = asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._again)
+
+    def end(self) -> None:
+        """All have ended."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _again(self) -> None:
+        for task in self._running:
+            task.cancel()
+        self.begin()
 
 
 class _Done(Exception):

@@ -5,8 +5,13 @@ moment, and go on (asyncpg does).  So whoever cancels a work and waits for it ca
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from threading import Thread
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 CANCEL_SECONDS = 1.0  # until what goes on is cancelled again
 
@@ -29,3 +34,38 @@ async def end_all(tasks: Iterable[asyncio.Future[Any]]) -> None:
         for task in going:
             task.cancel()
         _, going = await asyncio.wait(going, timeout=CANCEL_SECONDS)
+
+
+async def apart(work: Callable[[], T]) -> T:
+    """Do what blocks in a thread of its own, for whom nobody waits at the end: who is cancelled leaves it behind.
+
+    `asyncio.to_thread` would hold the process until the work is done.  So it may be cut off anywhere: only for work
+    that is begun anew without harm.  Raises what the work raises.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def run() -> None:
+        try:
+            result = work()
+        except BaseException as error:
+            settle(partial(_fail, done, error))
+        else:
+            settle(partial(_succeed, done, result))
+
+    def settle(how: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(how)
+
+    Thread(target=run, daemon=True).start()
+    return await done
+
+
+def _succeed(done: "asyncio.Future[T]", result: T) -> None:
+    if not done.done():
+        done.set_result(result)
+
+
+def _fail(done: "asyncio.Future[T]", error: BaseException) -> None:
+    if not done.done():
+        done.set_exception(error)

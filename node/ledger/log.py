@@ -13,6 +13,7 @@ more: what is true is in files and database, and `open` reads it.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from functools import partial
 from typing import NamedTuple, Self, TypeVar
@@ -74,12 +75,14 @@ def go_on(_step: Step) -> None:
 
 
 async def to_its_end(write: Callable[[], T]) -> T:
-    """Write files in a thread.  Who is cancelled meanwhile waits for it: nothing is written without the lock."""
+    """Write files in a thread.  Who is cancelled meanwhile, even twice, waits: nothing is written without the lock."""
     writing = asyncio.create_task(asyncio.to_thread(write))
     try:
         return await asyncio.shield(writing)
     except asyncio.CancelledError:
-        await asyncio.wait([writing])
+        while not writing.done():
+            with suppress(asyncio.CancelledError):  # it is raised below
+                await asyncio.wait([writing])
         raise
 
 

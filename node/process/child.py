@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,33 +125,40 @@ class Child:
     async def _launch(self) -> int:
         """Start the process and return our end of its ready pipe."""
         self._started_at = time.monotonic()
+        with ExitStack() as given, ExitStack() as kept:
+            try:
+                return await self._execute(given, kept)
+            except OSError as error:
+                where = f" ({error.filename})" if error.filename else ""
+                raise RegistryError(
+                    Kind.UNAVAILABLE, f"Cannot start {self.program.name}: {error.strerror}{where}."
+                ) from error
+
+    async def _execute(self, given: ExitStack, kept: ExitStack) -> int:
+        """Start the process; `given` closes what the child alone has, `kept` what is ours, unless all went well.
+
+        The lifeline is ours from its first moment, so that `stop` cuts it while the child is being started.
+        """
         theirs, self._lifeline = os.pipe()
+        given.callback(os.close, theirs)
+        kept.callback(self._cut)
         ready, ready_theirs = os.pipe()
+        kept.callback(os.close, ready)
+        given.callback(os.close, ready_theirs)
         os.set_blocking(ready, False)
         numbers = {LIFELINE: str(theirs), READY: str(ready_theirs)}
-        output = self.program.log.open("ab") if self.program.log else None
-        try:
-            self._process = await asyncio.create_subprocess_exec(
-                *(numbers.get(each, each) for each in self.program.arguments),
-                env=dict(self.program.environment),
-                pass_fds=(theirs, ready_theirs, *self.program.descriptors),
-                start_new_session=True,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
-        except OSError as error:
-            os.close(ready)
-            self._cut()
-            raise RegistryError(
-                Kind.UNAVAILABLE,
-                f"Cannot start {self.program.name}: {error.strerror} ({error.filename}).",
-            ) from error
-        finally:
-            os.close(theirs)
-            os.close(ready_theirs)
-            if output:
-                output.close()
+        log = self.program.log
+        output = given.enter_context(log.open("ab")) if log else None
+        self._process = await asyncio.create_subprocess_exec(
+            *(numbers.get(each, each) for each in self.program.arguments),
+            env=dict(self.program.environment),
+            pass_fds=(theirs, ready_theirs, *self.program.descriptors),
+            start_new_session=True,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+        kept.pop_all()
         return ready
 
     async def _read_ready(self, ready: int) -> None:

@@ -20,9 +20,12 @@ from node.toplevel.database import Database, DatabaseFailed
 from node.toplevel.desk import refuse
 from node.toplevel.journal import Journal
 from node.toplevel.watch import Watch
-from sync.channels.tables import NODE_COUNT
 
-_ROWS = "SELECT body FROM row WHERE number = ? AND body IS NOT NULL"
+ROWS = (
+    "SELECT body FROM row WHERE number = '3' AND substr(key, instr(key, '|') + 1, 10) = ?"
+    " AND body IS NOT NULL"
+)
+"""Of one day, by the index `row_day`: a key of 表3 is prefix, day and part (`Table.key_of`)."""
 
 
 class DayCounts:
@@ -57,7 +60,7 @@ class DayCounts:
 
 def held_of(connection: sqlite3.Connection, day: str) -> Held | None:
     """Return what 表3 says of a day; None before it is here.  Each part of a long row has the same totals."""
-    for (body,) in connection.execute(_ROWS, (NODE_COUNT.number,)):
+    for (body,) in connection.execute(ROWS, (day,)):
         row = orjson.loads(body)
         if row["day"] == day:
             return Held(row["requests"], row["successes"])

@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS row (
     PRIMARY KEY (number, key)
 );
 CREATE INDEX IF NOT EXISTS row_arrival ON row (number, arrival);
+CREATE INDEX IF NOT EXISTS row_day ON row (substr(key, instr(key, '|') + 1, 10)) WHERE number = '3';
 CREATE INDEX IF NOT EXISTS row_rejected ON row (number, key) WHERE code IS NOT NULL;
 CREATE TABLE IF NOT EXISTS demand (
     number TEXT NOT NULL, key TEXT NOT NULL, digest TEXT NOT NULL, reason TEXT NOT NULL,

@@ -19,6 +19,7 @@ from node.ledger.durable import make_directory
 from node.ledger.inbox import NotTaken
 from node.ledger.logfiles import LogDamaged
 from node.ledger.quorum import Policy
+from node.together import apart
 
 ROUND_SECONDS = 60.0
 MOST_SECONDS = 3_600.0  # between two rounds, when it is refused again and again
@@ -40,12 +41,15 @@ class DayClaims:
         self._witnesses = witnesses
 
     async def run(self) -> None:
-        """Go on until cancelled; what fails is told once, and tried again, later each time."""
+        """Go on until cancelled; what fails is told once, and tried again, later each time.
+
+        A round is left where it is: what it has asked for is answered or not, and asked for again at the next start.
+        """
         said, pause = "", ROUND_SECONDS
         while True:
             await asyncio.sleep(pause)
             try:
-                await asyncio.to_thread(self.round)
+                await apart(self.round)
                 said, pause = "", ROUND_SECONDS
             except _FAILURES as error:
                 if str(error) != said:

@@ -1,5 +1,7 @@
 """Which closed days the simulated top-level node acknowledges: those of which its own 表3 says what the log says."""
 
+import json
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +19,15 @@ from node.ledger.keys import NoteError, VerifierKey
 from node.ledger.leaf import Day, parse
 from node.ledger.note import Note, verify
 from node.ledger.submission import ADD_PATH
+from node.toplevel.daycounts import ROWS, held_of
+from node.toplevel.rows import SCHEMA
+from sync.channels.tables import NODE_COUNT
 from tests.support.leaves import BLOCK, DAY
 from tests.support.logs import WrittenLog
 from tests.support.toplevels import both, page_of, top_level
 from tests.support.witnesses import submission
+
+NODE_COUNT_ROW = {"prefix": "88.1|18", "part": 1, "requests": 0, "successes": 0}
 
 
 def log_of(day: Day = DAY) -> WrittenLog:
@@ -83,3 +90,18 @@ def test_what_acknowledges_no_day_is_not_read_as_one() -> None:
     for wrong in ("", told.text + "\n", told.text.replace("of a day", "of a week")):
         with pytest.raises(NoteError):
             DayAcknowledged.parse(wrong)
+
+
+def test_the_rows_of_one_day_are_read_and_no_others() -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(SCHEMA)
+    for number in range(1, 29):
+        row = NODE_COUNT_ROW | {"day": f"2026-11-{number:02}", "requests": number}
+        key = NODE_COUNT.key_of(row)
+        place = (NODE_COUNT.number, key, json.dumps(row).encode())
+        connection.execute("INSERT INTO row VALUES (?, ?, ?, NULL, 1, NULL, NULL, 1, 0)", place)
+    assert held_of(connection, "2026-11-09") == Held(9, 0)
+    assert held_of(connection, "2026-11-29") is None
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {ROWS}", ("2026-11-09",)).fetchall()
+    connection.close()
+    assert "USING INDEX row_day (<expr>=?)" in str(plan)
