@@ -10,9 +10,9 @@ from loadtest.spread import Spread, pooled, spread
 
 COST_US, WAIT_MS = 1.2, 0.1  # targets: processor time an answer, and p99
 HEADS = (
-    f"{'':18}{'worker µs an answer':>48}    {'latency, µs; p99 of all rounds together':>62}",
+    f"{'':18}{'worker µs an answer':>48}    {'latency of all rounds together, µs':>62}",
     f"{'':18}{'off':>8}{'on':>8}{'adds (95 % interval)':>25}{'best':>7}    {'p50 off':>8}{'on':>6}"
-    f"{'p99 echo':>10}{'off':>7}{'on':>7}{'adds (95 % interval)':>27}{'off - off':>11}",
+    f"{'p90 off':>9}{'on':>6}{'p99 echo':>10}{'off':>7}{'on':>7}{'adds (95 % interval)':>27}{'off - off':>11}",
 )
 
 
@@ -66,6 +66,7 @@ class Path:
         return (
             f"{self.title:18}{self.off.middle(_worker_us):8.2f}{self.on.middle(_worker_us):8.2f}"
             f"{self.cost!s:>25}{self.best_us:+7.2f}    {pooled(off, 50):8.0f}{pooled(on, 50):6.0f}"
+            f"{pooled(off, 90):9.0f}{pooled(on, 90):6.0f}"
             f"{pooled(echo, 99):10.0f}{pooled(off, 99):7.0f}{pooled(on, 99):7.0f}"
             f"{self.wait!s:>27}{self.off_and_off_us:11.2f}"
         )
@@ -73,8 +74,12 @@ class Path:
     def verdicts(self) -> Iterator[str]:
         """Say of both targets whether they are met, and how surely."""
         cost, wait = self.cost, Spread(*(each / 1_000 for each in self.wait))
-        for what, found, bound in (("worker µs", cost, COST_US), ("ms at p99", wait, WAIT_MS)):
-            yield f"Ledger, {self.title}: {what} {found}, at most {bound}: {found.verdict(bound)}"
+        yield f"Ledger, {self.title}: worker µs {cost}, at most {COST_US}: {cost.verdict(COST_US)}"
+        echo_ms = pooled(_histograms(self.echo), 99) / 1_000
+        verdict = wait.verdict(WAIT_MS)
+        if echo_ms > WAIT_MS:
+            verdict = f"not to be told here, where a bare echo takes {echo_ms:.1f} ms at p99"
+        yield f"Ledger, {self.title}: ms at p99 {wait}, at most {WAIT_MS}: {verdict}"
 
 
 @dataclass(slots=True)

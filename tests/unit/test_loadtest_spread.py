@@ -66,3 +66,12 @@ def test_wait_that_the_ledger_adds_is_the_difference_of_the_pooled_percentiles()
     assert "ms at p99 +0.02 (" in wait
     assert wait.endswith("at most 0.1: met")
     assert "worker µs" in cost
+
+
+def test_nothing_is_said_of_a_wait_that_the_machine_itself_exceeds() -> None:
+    calm = _calm("on", 130), _calm("off", 120), _calm("echo", 3_000)
+    path = Path("tcp", "TCP", _calm("busy on"), _calm("busy off"), *calm)
+
+    *_, wait = path.verdicts()
+
+    assert wait.endswith("not to be told here, where a bare echo takes 3.0 ms at p99")
