@@ -34,7 +34,7 @@ from node.ledger.lanefile import (
 from node.ledger.laneterms import LaneTerms
 from node.ledger.monthkeys import MonthKeys
 from node.ledger.openfile import OpenFile
-from node.ledger.parties import outcome
+from node.ledger.parties import Counted, Requester, outcome
 from node.ledger.record import PENDING_PREFIX, RECORD_BYTES, Class, Proto, RecordFlag
 from node.ledger.recovery import settle
 from node.ledger.tags import DAY_NS, DayKeys, DayTags, day_of, nonce_of
@@ -99,8 +99,8 @@ def test_of_answers_over_http_each_has_the_nonce_of_its_request_or_one_that_is_d
         outcome(Proto.HTTP_JSON, 1, RecordFlag.NONCE_SENT),
         outcome(Proto.HTTP_JSON, 1, 0),
     )
-    parties = [(asker, b"abcdefgh", (named,)), (asker, None, (drawn,))]
-    answers = [(party, b"", subject, 0) for party in parties * 3]
+    parties: list[Requester] = [(asker, b"abcdefgh", (named,)), (asker, None, (drawn,))]
+    answers: list[Counted] = [(party, b"", subject, 0) for party in parties * 3]
     assert ledger.count_all(answers) == 6
     found = ledger.records()
     ledger.lane.close()
