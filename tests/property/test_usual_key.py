@@ -11,8 +11,10 @@ NAMES = st.one_of(
     st.binary(max_size=60),
     st.from_regex(rb"[0-9A-Za-z.:_~-]{0,40}/[ -~]{0,30}", fullmatch=True),
     st.sampled_from(
-        [b"0.NA/88.1", b"0.na/88.1", b"/x", b"88.1/", b"88.1", b"ecode:1/2", b"88.1/x\n"]
-        + [b"1." * 33 + b"1/x", b"88.1/" + b"x" * 2_043, b"88.1/" + b"x" * 2_044]
+        [
+            *(b"0.NA/88.1", b"0.na/88.1", b"/x", b"88.1/", b"88.1", b"ecode:1/2", b"88.1/x\n"),
+            *(b"1." * 33 + b"1/x", b"88.1/" + b"x" * 2_043, b"88.1/" + b"x" * 2_044),
+        ]
     ),
 )
 
