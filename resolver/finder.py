@@ -1,7 +1,7 @@
 """Finder: plain native questions whose replies are not ready, looked up together, as many as a turn of the loop brings.
 
 A task, three futures and a record in the ledger for each question cost more than finding its answer.  So what comes
-while a look-up is under way gathers, and the more there is to do, the less each one costs.  Laws: a question that
+while two look-ups are under way gathers, and the more there is to do, the less each one costs.  Laws: a question that
 waits for a slow store holds up none whose answer is there; whatever needs a second look goes the ordinary way.
 """
 
@@ -18,7 +18,6 @@ from resolver.service import BUSY, Own, Resolver, is_found, plain_answer
 from resolver.source import SourceUnavailable
 
 MAX_KEYS = 256  # in one look-up
-_WORTH_IT = 64  # questions for which another look-up begins while one is under way
 _AT_ONCE = 2  # look-ups under way that are not slow
 _SLOW_SECONDS = 0.02
 
@@ -78,15 +77,11 @@ class Finder:
 
     def start(self) -> None:
         """Look up what waits, as far as there may be more look-ups."""
-        while self._waiting and self._may_start():
+        while self._waiting and len(self._quick) < _AT_ONCE:
             batch, self._waiting = self._waiting[:MAX_KEYS], self._waiting[MAX_KEYS:]
             mark = object()
             self._quick.add(mark)
             self._spawn(self._look_up(batch, mark))
-
-    def _may_start(self) -> bool:
-        under_way = len(self._quick)
-        return not under_way or (under_way < _AT_ONCE and len(self._waiting) >= _WORTH_IT)
 
     async def _look_up(self, batch: Sequence[Sought], mark: object) -> None:
         """Find answers; when that takes long, others do not wait for it."""
