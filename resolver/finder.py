@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from resolver.answer import Answer, Status, Stored, Tier
 from resolver.hot.wire import HotWire, PlainRequest
+from resolver.identifier import Scheme
 from resolver.observe import Protocol, cell
 from resolver.recorder import Subject
-from resolver.service import BUSY, Own, Resolver, is_found, plain_answer
+from resolver.service import BUSY, NO_VALUES, Own, Resolver, plain_answer
 from resolver.source import SourceUnavailable
 
 MAX_KEYS = 256  # in one look-up
@@ -88,11 +89,10 @@ class Finder:
         slow = asyncio.get_running_loop().call_later(_SLOW_SECONDS, self._go_on, mark)
         try:
             await self._find(batch)
-        except BaseException:
+        finally:
             slow.cancel()
-            raise
-        slow.cancel()
-        self._go_on(mark)
+            self._quick.discard(mark)
+        self.start()
 
     def _go_on(self, mark: object) -> None:
         self._quick.discard(mark)
@@ -123,29 +123,42 @@ class Finder:
         ready: list[Found] = []
         others: list[tuple[Sought, Answer | None]] = []
         for key, stored in found.items():
-            for each in sought.pop(key):
-                if is_found(each.plain.handle, stored) and may_have(each, stored):
+            asked = sought.pop(key)
+            self.sought -= len(asked)
+            for each in asked:
+                if is_whole_answer(each.plain, stored):
                     ready.append(reply_with(each, stored, self._protocol, self._hot, era))
                 else:
                     none = None if stored.handle else plain_answer(each.plain.handle, stored)
                     others.append((each, none))
-        self.sought -= len(ready) + len(others)
         if ready:
             self._send(ready)
         for each, none in others:
             self._leave(each, none)
 
 
-def may_have(sought: Sought, stored: Stored) -> bool:
-    """Whether the public values are all of the answer."""
-    return sought.plain.public_only or not stored.restricted
+def is_whole_answer(plain: PlainRequest, stored: Stored) -> bool:
+    """Whether a record's public values are there, are all of the answer, and its spelling is the one asked for."""
+    if stored.handle != plain.handle or stored.wire[:4] == NO_VALUES:
+        return False
+    return plain.public_only or not stored.restricted
 
 
 def reply_with(sought: Sought, stored: Stored, protocol: Protocol, hot: HotWire, era: int) -> Found:
     """Make the reply with a record's public values, and keep it ready; `era` is that of before it was looked up."""
     message, plain, (key, scheme, prefixes), _ = sought
-    ready_cell = cell(Protocol.UDP, scheme, Status.FOUND, Tier.MEMORY)
-    reply, subject = hot.answer(
-        message, plain, stored, cell=ready_cell, key=key, prefixes=prefixes, era=era
+    counted, ready_cell = _CELLS[protocol, scheme, stored.tier]
+    reply, subject = hot.answer(message, plain, stored, ready_cell, key, prefixes, era)
+    return Found(reply, counted, subject, sought)
+
+
+_CELLS = {
+    (protocol, scheme, tier): (
+        cell(protocol, scheme, Status.FOUND, tier),
+        cell(Protocol.UDP, scheme, Status.FOUND, Tier.MEMORY),
     )
-    return Found(reply, cell(protocol, scheme, Status.FOUND, stored.tier), subject, sought)
+    for protocol in Protocol
+    for scheme in Scheme
+    for tier in Tier
+}
+"""Where an answer that was found is counted, and where it is when it is given again from its ready reply."""

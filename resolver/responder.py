@@ -27,7 +27,7 @@ from resolver.exchange import (
     is_login_client,
     refused,
 )
-from resolver.finder import Finder, Found, Sought, may_have, reply_with
+from resolver.finder import Finder, Found, Sought, is_whole_answer, reply_with
 from resolver.handshakes import NOT_OVER_UDP, Handshakes
 from resolver.hot.wire import HotWire, PlainRequest
 from resolver.labour import Labour, Overworked
@@ -171,7 +171,7 @@ class Responder:
         sought = Sought(data, plain, own, None)
         if answer.status is not Status.FOUND or answer.stored is None:
             return await self._say(sought, answer, origin)
-        if not may_have(sought, answer.stored):
+        if not is_whole_answer(plain, answer.stored):
             return None
         reply = reply_with(sought, answer.stored, origin.protocol, self._hot, era)
         return Reply(reply.reply, reply.cell, key=own.key)

@@ -22,6 +22,9 @@ _FIRST_FREE_INDEX = 1
 NOT_HERE = "That prefix doesn't live here"
 _REREADS = 3
 
+NO_VALUES = bytes(4)
+"""What a record's encoded values begin with when there are none: their count."""
+
 BUSY = "The record cannot be read at the moment; try again"
 
 
@@ -155,7 +158,7 @@ class Resolver:
         if stored.restricted and not question.public_only:
             return await self._from_vault(question, stored)
         if not question.types and not question.indexes:
-            return Answer(_found_if(stored.wire[:4] != bytes(4)), stored.tier, stored)
+            return Answer(_found_if(stored.wire[:4] != NO_VALUES), stored.tier, stored)
         values = select(decode_values(stored.wire), question)
         return Answer(_found_if(bool(values)), stored.tier, stored, values)
 
@@ -228,12 +231,9 @@ def plain_answer(name: bytes, stored: Stored) -> Answer | None:
     """Return the answer to a plain question for what `Resolver.own` takes; None where more has to be looked at."""
     if stored.handle is None:
         return Answer(Status.NO_SUCH_HANDLE, stored.tier, stored)
-    return Answer(Status.FOUND, stored.tier, stored) if is_found(name, stored) else None
-
-
-def is_found(name: bytes, stored: Stored) -> bool:
-    """True when a record has public values, and is spelled as it was asked for."""
-    return stored.handle == name and stored.wire[:4] != bytes(4)
+    if stored.handle != name or stored.wire[:4] == NO_VALUES:
+        return None
+    return Answer(Status.FOUND, stored.tier, stored)
 
 
 def _found_if(found: bool) -> Status:

@@ -160,7 +160,7 @@ class TcpConnection(asyncio.Protocol):
             (sender, port + message[8:12], subject, cell + _TO_TCP)
             for (cell, _, subject), message in found
         ]
-        count = self._recorder.natives(answers, started)
+        count = self._recorder.natives(answers, perf_counter_ns())
         replies = [reply for (_, reply, _), _ in found[:count]]
         replies += [self._responder.refuse_as_busy(message) for _, message in found[count:]]
         self._tally.happened(Event.OVERLOADED, len(found) - count)

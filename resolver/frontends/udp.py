@@ -125,7 +125,7 @@ class UdpFrontEnd:
 
     def _seek(self, request: bytes, slot: int, port: bytes, source: _Source, started: int) -> bool:
         """Have a plain question looked up with others; False: it has to go the ordinary way."""
-        if self._recorder.is_strict or self._finder.sought >= _MAX_UNDER_WAY:
+        if self._recorder.is_strict or self._under_way + self._finder.sought >= _MAX_UNDER_WAY:
             return False
         back = _Back(self._datagrams.name(slot), port, *source, started)
         return self._finder.add(request, back)
@@ -200,7 +200,7 @@ class UdpFrontEnd:
             return
         if len(message) < _SMALLEST_MESSAGE:
             self._tally.happened(Event.UDP_RUNT)
-        elif self._under_way >= _MAX_UNDER_WAY:
+        elif self._under_way + self._finder.sought >= _MAX_UNDER_WAY:
             self._tally.happened(Event.OVERLOADED)
         else:
             self._begin(message, addr, started)
@@ -257,7 +257,7 @@ class UdpFrontEnd:
         """The same for one that goes in several datagrams."""
         if not self._may_send(reply, addr[0]):
             return
-        if not self._recorder.natives([answer], started):
+        if not self._recorder.natives([answer], perf_counter_ns()):
             self._tally.happened(Event.OVERLOADED)
             return
         self._tally.counted([answer[-1]])

@@ -52,6 +52,7 @@ class HotTable:
         self.era = 0  # counts what was dropped without looking at serials
         self._freshness = freshness
         self._max_entries = max_entries // 2
+        self.keeps = self._max_entries > 0  # False: whatever is put is let go at once
         self._max_bytes = max_bytes // 2
         self.young: dict[bytes, Ready] = {}
         self._old: dict[bytes, Ready] = {}

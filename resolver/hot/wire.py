@@ -98,7 +98,6 @@ class HotWire(HotTable):
         request: bytes,
         asked: "PlainRequest",
         stored: Stored,
-        *,
         cell: int,
         key: bytes,
         prefixes: Prefixes,
@@ -116,10 +115,11 @@ class HotWire(HotTable):
         sizes = _LENGTHS.pack(body, len(handle))
         tail = b"".join((sizes, handle, values, _NO_CREDENTIAL))
         subject = self.subject_of(key, prefixes)
-        expires_ns = perf_counter_ns() + ttl_seconds * NS
-        lengths, serial = request[12:20], stored.serial
-        entry = (expires_ns, cell, restricted, head, tail, key, serial, lengths, subject)
-        self.put(request[40:], entry, era)
+        if self.keeps:
+            expires_ns = perf_counter_ns() + ttl_seconds * NS
+            lengths, serial = request[12:20], stored.serial
+            entry = (expires_ns, cell, restricted, head, tail, key, serial, lengths, subject)
+            self.put(request[40:], entry, era)
         return b"".join((start, number, head, flags, self._expiration, tail)), subject
 
     def remember(

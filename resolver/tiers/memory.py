@@ -95,11 +95,18 @@ class MemoryTier:
                 (flying if key in self._flights else missing).append(key)
         if known:
             give(known)
-        if not flying:
-            await self._fly_together(missing, give)
-            return
-        alone = (self._give(key, give) for key in flying)
-        await _all(self._fly_together(missing, give), *alone)
+        joined = _each(self._give(key, give) for key in flying)
+        try:
+            await self._fly_together(
+                missing, give
+            )  # at once: before anybody else asks for these keys
+        except SourceUnavailable:
+            await joined
+            raise
+        except BaseException:
+            joined.cancel()
+            raise
+        _raise_first(await joined)
 
     async def _give(self, key: bytes, give: Give) -> None:
         give({key: await self.lookup(key)})
@@ -182,11 +189,11 @@ class MemoryTier:
             self._give_up(left, error)
             raise
         if too_old:
-            await _all(*(self._give(key, give) for key in too_old))
+            _raise_first(await _each(self._give(key, give) for key in too_old))
 
     def _give_up(self, keys: Iterable[bytes], error: BaseException) -> None:
         for key in keys:
-            landing = self._flights.pop(key).landing
+            landing = self._flights.pop(key, _ALONE).landing
             if isinstance(error, SourceUnavailable):
                 _fail(landing, error)
             else:
@@ -251,9 +258,15 @@ class MemoryTier:
         self._young_bytes += _size(key, stored)
 
 
-async def _all(*reads: Coroutine[Any, Any, None]) -> None:
-    """Wait for all of them, and raise what the first raised that failed."""
-    for error in await asyncio.gather(*reads, return_exceptions=True):
+def _each(
+    reads: Iterable[Coroutine[Any, Any, None]],
+) -> "asyncio.Future[list[BaseException | None]]":
+    """Begin all of them; what comes is how each has ended."""
+    return asyncio.gather(*reads, return_exceptions=True)
+
+
+def _raise_first(ended: Iterable[BaseException | None]) -> None:
+    for error in ended:
         if error is not None:
             raise error
 

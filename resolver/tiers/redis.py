@@ -307,23 +307,17 @@ class RedisTier:
         await _in_time(self._apply_script(keys=names, args=arguments))
 
     async def _put(self) -> None:
-        name, puts, self._puts = self._name, self._puts, {}
-        alike: dict[
-            int, list[tuple[bytes, Stored]]
-        ] = {}  # in seconds of life, which most records have alike
-        for each in puts.items():
-            stored = each[1]
-            limit = NEGATIVE_TTL_SECONDS if stored.handle is None else MAX_TTL_SECONDS
-            alike.setdefault(min(stored.ttl_seconds, limit), []).append(each)
-        for ttl, several in alike.items():
-            for start in range(0, len(several) if ttl > 0 else 0, _BATCH_KEYS):
-                await self._put_some(name, ttl, several[start : start + _BATCH_KEYS])
-
-    async def _put_some(self, name: bytes, ttl: int, records: list[tuple[bytes, Stored]]) -> None:
-        expires = time.time() + ttl
-        names = [name + _STATE, *[name + key for key, _ in records]]
-        arguments: list[bytes | int] = [ttl, *[encode(stored, expires) for _, stored in records]]
-        await _in_time(self._put_script(keys=names, args=arguments))
+        name, puts, self._puts = self._name, list(self._puts.items()), {}
+        for start in range(0, len(puts), _BATCH_KEYS):
+            names, values, now, longest = [name + _STATE], [], time.time(), 0
+            for key, stored in puts[start : start + _BATCH_KEYS]:
+                limit = NEGATIVE_TTL_SECONDS if stored.handle is None else MAX_TTL_SECONDS
+                if (ttl := min(stored.ttl_seconds, limit)) > 0:
+                    names.append(name + key)
+                    values.append(encode(stored, now + ttl))
+                    longest = max(longest, ttl)
+            if values:  # each says itself until when it holds; Redis lets all of them go when the last one has ended
+                await _in_time(self._put_script(keys=names, args=[longest, *values]))
 
 
 def _settle(

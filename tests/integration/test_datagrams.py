@@ -69,6 +69,31 @@ async def test_a_batch_is_read_and_each_is_answered(
 
 
 @pytest.mark.parametrize("way", WAYS)
+async def test_names_are_answered_when_another_batch_has_come(
+    client: socket.socket, way: type[PlainDatagrams]
+) -> None:
+    server = server_of(client)
+    with (
+        closing(way(server, nothing)) as datagrams,
+        socket.socket(client.family, socket.SOCK_DGRAM) as other,
+    ):
+        other.bind((client.getsockname()[0], 0))
+        other.settimeout(5)
+        names = []
+        for each in (client, other):
+            each.sendto(b"asked", server.getsockname())
+            assert len(datagrams.receive()) == 1
+            names.append(datagrams.name(0))
+        datagrams.answer(names, [b"one", b"another"])
+        got = [client.recv(100), other.recv(100)]
+        addresses = [datagrams.address_of(name) for name in names]
+        theirs = [client.getsockname(), other.getsockname()]
+
+    assert got == [b"one", b"another"]
+    assert addresses == theirs
+
+
+@pytest.mark.parametrize("way", WAYS)
 async def test_it_is_told_who_sent_and_answers_him(
     client: socket.socket, way: type[PlainDatagrams]
 ) -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolver.identifier import IdentifierError, Scheme
+from resolver.identifier import Scheme
 from resolver.schemes import parse_handle
 from resolver.schemes.handle import usual_key
 
@@ -34,11 +34,3 @@ def test_it_says_what_the_grammar_says_or_nothing(name: bytes) -> None:
 def test_it_knows_what_is_usual(text: str) -> None:
     name = text.encode()
     assert usual_key(name) == (name.upper(), name.upper().partition(b"/")[0])
-
-
-@given(st.binary(max_size=60))
-def test_what_is_no_handle_has_no_key(name: bytes) -> None:
-    try:
-        parse_handle(name)
-    except IdentifierError:
-        assert usual_key(name) is None

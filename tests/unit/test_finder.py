@@ -1,9 +1,11 @@
 """The finder: what is looked up together is answered as it comes, and what is slow holds up nothing."""
 
 import asyncio
-from collections.abc import Awaitable
 from time import perf_counter_ns
 
+import pytest
+
+from resolver import finder
 from resolver.answer import Answer, Status
 from resolver.finder import MAX_KEYS, Finder, Found, Sought
 from resolver.freshness import Freshness
@@ -43,7 +45,7 @@ class Bench:
         names = MemoryStore()
         names.homed.add(b"88.1")
         self.hot = HotWire(Freshness(), max_entries=100, max_bytes=1_000_000)
-        self.tasks: list[Awaitable[None]] = []
+        self.tasks: list[asyncio.Future[None]] = []
         self.found: list[Found] = []
         self.left: list[tuple[Sought, Answer | None]] = []
         self.finder = Finder(
@@ -92,6 +94,11 @@ class Bench:
             assert body.startswith(len(each.sought.back).to_bytes(4, "big") + each.sought.back)
             assert body.find(encode_values([HandleValue(1, b"URL", b"at 1")])) > 0
         return [each.sought.back for each in self.found]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finder, "_SLOW_SECONDS", 60.0)
 
 
 async def test_each_is_answered_as_soon_as_its_record_is_there() -> None:
@@ -161,21 +168,39 @@ async def test_a_fault_sends_all_the_ordinary_way() -> None:
     assert bench.finder.sought == 0
 
 
-async def test_questions_gather_while_two_look_ups_are_under_way_but_not_behind_slow_ones() -> None:
+async def test_questions_gather_while_two_look_ups_are_under_way() -> None:
     bench = Bench()
-    await bench.ask(b"88.1/1")
-    await bench.ask(b"88.1/2")
-    await bench.ask(b"88.1/3")
-    await bench.ask(b"88.1/4")
+    for handle in (b"88.1/1", b"88.1/2", b"88.1/3", b"88.1/4"):
+        await bench.ask(handle)
     assert len(bench.below.calls) == 2
     bench.give(b"88.1/1")
     await turns()
     assert [each.key for each in bench.below.calls[2:]] == [b"88.1/3", b"88.1/4"]
-    await bench.ask(b"88.1/5")
-    await until(lambda: len(bench.below.calls) == 5)
-    bench.give(b"88.1/5")
+
+
+async def test_nobody_waits_for_look_ups_that_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finder, "_SLOW_SECONDS", 0.02)
+    bench = Bench()
+    for handle in (b"88.1/1", b"88.1/2", b"88.1/3"):
+        await bench.ask(handle)
+    await until(lambda: len(bench.below.calls) == 3)
+    bench.give(b"88.1/3")
     await turns()
-    assert bench.replies() == [b"88.1/1", b"88.1/5"]
+    assert bench.replies() == [b"88.1/3"]
+
+
+async def test_a_look_up_that_ends_badly_is_not_under_way_for_ever() -> None:
+    bench = Bench()
+    for handle in (b"88.1/1", b"88.1/2"):
+        await bench.ask(handle)
+    for task in bench.tasks:
+        task.cancel()
+    await turns()
+    await bench.ask(b"88.1/3")
+    bench.give(b"88.1/3")
+    await turns()
+    assert bench.replies() == [b"88.1/3"]
+    assert bench.finder.sought == 0
 
 
 async def test_no_look_up_is_for_more_than_its_share() -> None:

@@ -117,3 +117,31 @@ async def test_when_it_is_cancelled_those_who_joined_fly_again() -> None:
     call(bench.below, ONE).give(record(3))
     assert (await joined).serial == 3
     assert [each.key for each in bench.below.calls] == [ONE, TWO, ONE]
+
+
+async def test_two_who_ask_in_one_turn_share_flights_though_one_also_joins_another() -> None:
+    bench = Bench()
+    before = await bench.ask(ONE)
+    first, second = Asking(bench, ONE, TWO, THREE), Asking(bench, TWO, THREE)
+    alone = await bench.ask(TWO)
+    assert sorted(each.key for each in bench.below.calls) == [ONE, TWO, THREE]
+    for each in bench.below.calls:
+        each.give(record(1))
+    await asyncio.gather(before, first.task, second.task, alone)
+    assert first.given == {ONE: 1, TWO: 1, THREE: 1}
+    assert second.given == {TWO: 1, THREE: 1}
+
+
+async def test_a_failure_of_what_was_joined_is_told_when_the_rest_has_come() -> None:
+    bench = Bench()
+    before = await bench.ask(ONE)
+    asking = await ask(bench, ONE, TWO)
+    call(bench.below, ONE).fail()
+    await turns()
+    assert not asking.task.done()
+    call(bench.below, TWO).give(record(2))
+    with pytest.raises(SourceUnavailable):
+        await asking.task
+    with pytest.raises(SourceUnavailable):
+        await before
+    assert asking.given == {TWO: 2}
