@@ -104,6 +104,7 @@ class MemoryTier:
             await joined
             raise
         except BaseException:
+            joined.add_done_callback(_see)
             joined.cancel()
             raise
         _raise_first(await joined)
@@ -263,6 +264,12 @@ def _each(
 ) -> "asyncio.Future[list[BaseException | None]]":
     """Begin all of them; what comes is how each has ended."""
     return asyncio.gather(*reads, return_exceptions=True)
+
+
+def _see(ended: "asyncio.Future[list[BaseException | None]]") -> None:
+    """Take note of an end that nobody waits for, so that the loop does not tell of it."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 def _raise_first(ended: Iterable[BaseException | None]) -> None:
