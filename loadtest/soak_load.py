@@ -26,7 +26,7 @@ CLOSED: dict[str, Callable[..., Prepared]] = {
 }
 TURN_SECONDS = 20.0  # at most, and so short that there are samples enough
 WARM_SECONDS = 0.2
-PATIENCE_SECONDS = 5.0  # a late answer is late and counted; one that is given up, and comes, is in the ledger alone
+PATIENCE_SECONDS = 2.0  # a late answer is late and counted; one that is given up, and comes, is in the ledger alone
 LEAST_TURNS = 2 * LEAST_POINTS
 FIND_SECONDS = 1.0
 PRECISION = 0.05  # of the highest rate
