@@ -97,7 +97,9 @@ class Recording:
         self.natives: Callable[[Sequence[Answered], int], int] = counter.lane.append_all
         self.http_all = self.natives
         self._announced = AnnouncedFile(directory, robots())
-        self._told = _mark(directory)
+        self._told: _Mark | None = (
+            None  # `numbers` were read before the lane was taken, and may be old
+        )
         self._head = NewestHead(LogFiles(directory))
         self._outcomes = tuple(_outcome(labels, is_sent=False) for labels in RESOLUTIONS)
         self._named = tuple(_outcome(labels, is_sent=True) for labels in RESOLUTIONS)
@@ -251,9 +253,18 @@ def _outcome(labels: tuple[Protocol, Scheme, Status, Tier], *, is_sent: bool) ->
     return outcome(int(PROTOS[protocol]), int(CODES[status]), int(flags))
 
 
-def _mark(directory: Path) -> int:
-    """Tell one state of what is announced from another."""
+class _Mark(NamedTuple):
+    """One state of the file `announced`.  The clock of a file system stands still for milliseconds."""
+
+    written_ns: int
+    size: int
+    inode: int
+
+
+def _mark(directory: Path) -> _Mark | None:
+    """Tell one state of what is announced from another; None while there is no file."""
     try:
-        return (directory / FILE).stat().st_mtime_ns
+        found = (directory / FILE).stat()
     except FileNotFoundError:
-        return 0
+        return None
+    return _Mark(found.st_mtime_ns, found.st_size, found.st_ino)
