@@ -28,7 +28,7 @@ from node.ledger.recovery import settle
 from node.ledger.tags import DayKeys
 
 LONGEST_SECONDS = 0.08  # that a child lives, once it appends
-_ANNOUNCED = struct.Struct("<Q")
+_ANNOUNCED = struct.Struct("Q")
 _OUTCOME = outcome(Proto.UDP, 1, RecordFlag.SUCCESS)
 
 
@@ -64,13 +64,13 @@ def write(directory: Path, capacity: int) -> None:
     counter = Counter(lane, DayKeys(lambda _: bytes(32)), [Policy(no=1)])
     asker, subject = counter.asker("198.51.100.7"), counter.subject(b"88.118.8/PUMP-1")
     with (directory / "announced").open("r+b") as file:
-        told = mmap.mmap(file.fileno(), _ANNOUNCED.size)
-    number: int = _ANNOUNCED.unpack_from(told)[0] + 2  # the one before may be there, unannounced
+        told = memoryview(mmap.mmap(file.fileno(), _ANNOUNCED.size)).cast(_ANNOUNCED.format)
+    number = told[0] + 2  # the one before may be there, unannounced
     while True:
         counter.append(
             asker, subject, _OUTCOME, number.to_bytes(4, "little"), time.perf_counter_ns()
         )
-        _ANNOUNCED.pack_into(told, 0, number)
+        told[0] = number  # at once; a Struct writes zeros first, and the kill may come then
         number += 1
 
 
