@@ -97,9 +97,8 @@ class Recording:
         self.natives: Callable[[Sequence[Answered], int], int] = counter.lane.append_all
         self.http_all = self.natives
         self._announced = AnnouncedFile(directory, robots())
-        self._told: _Mark | None = (
-            None  # `numbers` were read before the lane was taken, and may be old
-        )
+        # What `numbers` have was read before the lane was taken: the first tick reads it again.
+        self._told: _Mark | None = None
         self._head = NewestHead(LogFiles(directory))
         self._outcomes = tuple(_outcome(labels, is_sent=False) for labels in RESOLUTIONS)
         self._named = tuple(_outcome(labels, is_sent=True) for labels in RESOLUTIONS)

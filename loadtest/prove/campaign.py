@@ -91,4 +91,4 @@ def quiet_mark(scene: Scene) -> Mark:
 
 def conclude(scene: Scene, number: int) -> tuple[Campaign, int]:
     """Close the campaign; return its closing leaf and where that stands.  Raises as `campaigns.close`."""
-    return close(scene.ledger, number, now_us())
+    return close(scene.ledger, number, now_us)

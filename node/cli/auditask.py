@@ -76,7 +76,7 @@ def _announce(arguments: argparse.Namespace) -> None:
 
 
 def _conclude(arguments: argparse.Namespace) -> None:
-    leaf, at = close(_ledger(), arguments.number, _now_us())
+    leaf, at = close(_ledger(), arguments.number, _now_us)
     sums = ", ".join(f"{name} {count:,}" for name, count in (leaf.protocols or {}).items())
     print(
         f"campaign {leaf.number} is closed in leaf {at}: {leaf.observed:,} records ({sums or 'none'})"

@@ -7,7 +7,7 @@ rest of the minute, is a test all the same.  No record of a campaign is ever pro
 
 import fcntl
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -59,8 +59,8 @@ class Counted(NamedTuple):
 def next_minute(now_us: int) -> int:
     """Return when a campaign that is announced now can begin: with the next full minute that is far enough away.
 
-    Workers look once a second, and decide of a minute when it begins: a leaf that came to them in the first seconds of
-    its minute would leave the callers of the campaign in production until the next one.
+    Workers look once a second, and go by what they find at once: a leaf that came to them in the first seconds of its
+    minute would leave what the callers of the campaign had asked in these in production.
     """
     heard_us = now_us + ADOPTED_US
     return heard_us - heard_us % MINUTE_US + MINUTE_US
@@ -99,16 +99,17 @@ def announce(directory: Path, wish: Wish) -> tuple[Campaign, int]:
         return leaf, append(directory, leaf)
 
 
-def close(directory: Path, number: int, now_us: int) -> tuple[Campaign, int]:
+def close(directory: Path, number: int, clock: Callable[[], int]) -> tuple[Campaign, int]:
     """Have all sealed, count the campaign's records, and put its closing into the log; return it and its index.
 
+    `clock` gives µs since 1970; it is read when all is counted, since workers hear of the closing only then.
     Raises CampaignError, NotTaken, LogDamaged, LeafError, OSError.
     """
     with _alone(directory):  # two closings at once would be two counts of one campaign
-        return _close(directory, number, now_us)
+        return _close(directory, number, clock)
 
 
-def _close(directory: Path, number: int, now_us: int) -> tuple[Campaign, int]:
+def _close(directory: Path, number: int, clock: Callable[[], int]) -> tuple[Campaign, int]:
     leaves = [each for each in campaigns(directory) if each.number == number]
     if not leaves:
         raise CampaignError(f"campaign {number} was never announced")
@@ -119,8 +120,7 @@ def _close(directory: Path, number: int, now_us: int) -> tuple[Campaign, int]:
     closing = replace(
         leaves[0],
         state="close",
-        time=now_us
-        + ADOPTED_US,  # workers that hear of it in the next minute go by it until that is over
+        time=clock() + ADOPTED_US,  # by when every worker has heard; it is a test until then
         observed=found.total(),
         protocols=dict(sorted(found.items())),
     )

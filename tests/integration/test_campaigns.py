@@ -18,9 +18,11 @@ from node.ledger.campaigns import (
     close,
     next_minute,
 )
+from node.ledger.checkpoint import Checkpoint
 from node.ledger.classes import Robots
 from node.ledger.heads import HeadFiles
 from node.ledger.inbox import ask
+from node.ledger.logfiles import LogFiles
 from node.ledger.role import Conduct, LedgerRole
 from node.store.database import Database
 from resolver.observe import CELL_COUNT, Tally
@@ -61,11 +63,11 @@ async def test_campaigns_are_numbered_and_closed_once_with_their_count(
     async with writing(database, tmp_path):
         numbers = [(await asyncio.to_thread(announce, tmp_path, WISH))[0].number for _ in range(2)]
         LaneFile(tmp_path / "lanes").append(10)  # of no campaign
-        closed, at = await asyncio.to_thread(close, tmp_path, 1, START_US + 1)
+        closed, at = await asyncio.to_thread(close, tmp_path, 1, lambda: START_US + 1)
         with pytest.raises(CampaignError, match="closed already"):
-            await asyncio.to_thread(close, tmp_path, 1, START_US + 2)
+            await asyncio.to_thread(close, tmp_path, 1, lambda: START_US + 2)
         with pytest.raises(CampaignError, match="never announced"):
-            await asyncio.to_thread(close, tmp_path, 7, START_US + 2)
+            await asyncio.to_thread(close, tmp_path, 7, lambda: START_US + 2)
         found = campaigns(tmp_path)
     assert numbers == [1, 2]
     assert (closed.observed, closed.protocols) == (0, {})
@@ -116,7 +118,27 @@ async def test_a_campaign_that_is_closed_after_its_end_is_not_opened_again(
 ) -> None:
     async with writing(database, tmp_path):
         await asyncio.to_thread(announce, tmp_path, WISH)
-        closed, _ = await asyncio.to_thread(close, tmp_path, 1, WISH.until + 45_000_000)
+        closed, _ = await asyncio.to_thread(close, tmp_path, 1, lambda: WISH.until + 45_000_000)
         announced = read_announced(tmp_path, Robots(1, (b"bot",), "ab" * 32))
     assert closed.time > WISH.until
     assert [each.until_us for each in announced.policies[0].campaigns] == [WISH.until]
+
+
+async def test_the_time_of_a_closing_is_taken_when_all_is_sealed_and_counted(
+    database: Database, tmp_path: Path
+) -> None:
+    """What is asked meanwhile is a test: a time from before could be over in the minute that workers go by."""
+    sizes: list[int] = []
+
+    def clock() -> int:
+        published = LogFiles(tmp_path).published()
+        assert published is not None
+        sizes.append(Checkpoint.parse(published.text).size)
+        return START_US
+
+    async with writing(database, tmp_path, round_seconds=3_600.0):
+        _, at = await asyncio.to_thread(announce, tmp_path, WISH)
+        LaneFile(tmp_path / "lanes").append(10)
+        closed, closed_at = await asyncio.to_thread(close, tmp_path, 1, clock)
+    assert at + 1 < sizes[0] <= closed_at
+    assert closed.time == START_US + ADOPTED_US
