@@ -267,7 +267,8 @@ class Settings:
         Path | None,
         Reading(
             file_path,
-            "File that names the ledger's witnesses and their quorum (C2SP tlog-policy); empty means none.",
+            "File that names the ledger's witnesses and their quorum (C2SP tlog-policy); empty means none. The witness "
+            "or group called `toplevel` is the top-level node, which alone is asked to acknowledge counts.",
         ),
     ] = None
     count_loopback: Annotated[

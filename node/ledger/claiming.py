@@ -87,7 +87,7 @@ def acknowledge_day(directory: Path, day: str, policy: Policy, pause: Pause) -> 
 def _who_is_asked(policy: Policy) -> Witness:
     found = policy.acknowledging()
     if found is None:
-        raise NotAcknowledged("no witness of the log's policy has a URL: nobody can be asked")
+        raise NotAcknowledged("the log's policy gives no URL of the top-level node: nobody can be asked")
     return found
 
 

@@ -116,8 +116,11 @@ class Policy:
         return (*(each for each in self.witnesses if each.name == name), *within)
 
     def acknowledging(self) -> Witness | None:
-        """Return whom the node asks to acknowledge: the top-level node, else the first witness that has a URL."""
-        asked = (*self.named(TOPLEVEL), *self.witnesses)
+        """Return whom the node asks to acknowledge, None for nobody: who has a URL, of those called `toplevel` alone.
+
+        Where nobody is called so, it is the first witness that has a URL.
+        """
+        asked = self.named(TOPLEVEL) or self.witnesses
         return next((each for each in asked if each.url), None)
 
     def _cosigned(self, note: Note, checks: Mapping[SignatureType, Check]) -> dict[str, int]:

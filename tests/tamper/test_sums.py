@@ -1,10 +1,12 @@
 """SHA256SUMS: what the evidence lists of itself is held, byte by byte, and what others put beside it is left alone."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
+from node.ledger.verify import sums
 from node.ledger.verify.checks import Check
 from node.ledger.verify.findings import Findings
 from node.ledger.verify.sums import SUMS
@@ -65,8 +67,36 @@ def test_records_that_are_not_asked_for_may_be_missing(evidence: Evidence) -> No
 def test_what_an_auditor_puts_beside_it_is_told_and_no_fault(evidence: Evidence) -> None:
     evidence.write("canaries.csv", b"time,nonce")
     evidence.write("mine/notes.txt", b"seen")
+    evidence.write("leaves.jsonl.gz", b"\x1f\x8b")
+    evidence.write("report.json.asc", b"-----BEGIN")
+    evidence.write("days/.DS_Store", b"Bud1")
     findings = found(evidence)
-    assert (findings.code, findings.line("V2").endswith("SHA256SUMS, 2 beside them")) == (1, True)
+    assert (findings.code, findings.line("V2").endswith("SHA256SUMS, 5 beside them")) == (1, True)
+
+
+def test_a_name_that_is_no_text_is_told_of_in_plain_signs(evidence: Evidence) -> None:
+    """Also to a program: JSON is UTF-8, and such a name is none."""
+    name = os.fsdecode(b"log/\xff.note")
+    evidence.write(name, b"x")
+    findings = found(evidence)
+    (fault,) = findings.said("V2").faults
+    assert (findings.code, fault.where) == (11, {"file": "log/\\udcff.note"})
+    json.dumps(fault.where, ensure_ascii=False).encode()
+
+
+def test_a_name_that_is_listed_twice_is_refused(evidence: Evidence) -> None:
+    """The last line is not to be believed over the first: sha256sum judges both."""
+    evidence.write(SUMS, b"0" * 64 + b"  report.pdf\n" + evidence.read(SUMS))
+    findings = found(evidence)
+    assert findings.code == Check.V2_LISTED.code
+    assert "lists report.pdf a second time" in findings.line("V2")
+
+
+def test_a_list_has_no_more_lines_than_evidence_has_files(
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sums, "MAX_NAMES", len(evidence.read(SUMS).splitlines()) - 1)
+    assert "has more than" in found(evidence).line("V2")
 
 
 @pytest.mark.parametrize(

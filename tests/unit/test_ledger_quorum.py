@@ -240,6 +240,13 @@ def test_the_witness_called_toplevel_is_asked_to_acknowledge_before_any_other() 
     assert policy(f"witness toplevel {X2.key}", "quorum none").acknowledging() is None
 
 
+def test_where_the_top_level_node_has_no_url_nobody_is_asked_in_its_place() -> None:
+    """An auditor's verifier believes the witness of that name: what another signs is of no use."""
+    other = f"witness auditor {X1.key} http://auditor"
+    read = policy(other, f"witness toplevel {X2.key}", "quorum none")
+    assert read.acknowledging() is None
+
+
 def test_the_witnesses_of_a_group_go_by_its_name() -> None:
     lines = (f"witness old {X1.key}", f"witness new {X2.key}", "group inner any new")
     read = policy(*lines, "group toplevel any old inner", "quorum toplevel")

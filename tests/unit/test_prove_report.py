@@ -151,7 +151,7 @@ def test_a_missing_acknowledgement_is_said_plainly_in_both_languages() -> None:
     }
     assert all("toplevel" not in row for row in said["counts"]["rows"])
     page = page_of(editions(document(found)))
-    assert "本报告不构成证明：it is a witness" in page
+    assert "本报告不构成证明。原因：it is a witness" in page
     assert "this report proves nothing: it is a witness" in page
     assert page.count("not acknowledged") >= len(said["counts"]["rows"])
     assert len(typeset_pages(editions(document(found)), 30)) >= 4

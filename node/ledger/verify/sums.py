@@ -2,23 +2,22 @@
 
 The list is no root of trust: whoever changes a file can change the list too, and it may be missing (the directory of a
 node has none).  It finds what was damaged on the way, in files that no other rule reads, as `sha256sum -c` does.  What
-lies beside the files of an export (an auditor's own notes, canaries, results) is told of and nothing else.
+lies beside the files of an export (an auditor's own notes, canaries, results) is told of and nothing else; so are files
+anywhere whose name begins with a dot, which desktops leave behind and no rule reads.
 """
 
 import re
 from collections.abc import Iterator
 
 from node.ledger.verify.checks import Check
-from node.ledger.verify.files import EvidenceFiles, Unreadable
-from node.ledger.verify.findings import Findings, grouped
+from node.ledger.verify.files import MAX_NAMES, EvidenceFiles, Unreadable
+from node.ledger.verify.findings import Findings, grouped, plain
 
 SUMS = "SHA256SUMS"
 BODIES = "bodies/"
 _BESIDE = (SUMS, "SM3SUMS")  # which no list can have
-_EXPORTED = (
-    *(BODIES, "acks/", "anchors/", "days/", "heads/", "index/", "leaves.jsonl", "log/", "policy/"),
-    *("report.html", "report.json", "report.note", "report.pdf"),
-)
+_DIRECTORIES = (BODIES, "acks/", "anchors/", "days/", "heads/", "index/", "log/", "policy/")
+_FILES = {"leaves.jsonl", "report.html", "report.json", "report.note", "report.pdf"}
 _LINE = re.compile(
     rb"([0-9a-f]{64})  ([!-\[\]-~]{1,1024})"
 )  # sha256sum escapes names with a backslash
@@ -38,7 +37,7 @@ class SumsRules:
         if lines is None:
             return f"no {SUMS}"
         try:
-            listed = {name: digest for name, digest in _read(lines) if self._is_asked(name)}
+            listed = {name: each for name, each in _read(lines).items() if self._is_asked(name)}
             for name, digest in listed.items():
                 self._compare(name, digest)
             others = self._others(listed)
@@ -66,18 +65,31 @@ class SumsRules:
         for name in self._files.names():
             if name in listed or name in _BESIDE or not self._is_asked(name):
                 continue
-            if name.startswith(_EXPORTED):
-                self._findings.fail(Check.V2_UNLISTED, f"{name} is not in {SUMS}", file=name)
+            if _is_exported(name):
+                text = f"{name} is not in {SUMS}"
+                self._findings.fail(Check.V2_UNLISTED, text, file=plain(name))
             else:
                 others += 1
         return others
 
 
-def _read(lines: Iterator[bytes]) -> Iterator[tuple[str, str]]:
-    """Yield name and digest of each line.  Raises Unreadable for one that names no file below the directory."""
+def _is_exported(name: str) -> bool:
+    """True for a name that an export gives its files; one with a dot in front is of nobody's making but a desktop's."""
+    is_hidden = name.rpartition("/")[2].startswith(".")
+    return not is_hidden and (name in _FILES or name.startswith(_DIRECTORIES))
+
+
+def _read(lines: Iterator[bytes]) -> dict[str, str]:
+    """Return each name's digest.  Raises Unreadable for a line that names no file below the directory, or one twice."""
+    listed: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         found = _LINE.fullmatch(line)
         name = found[2].decode() if found else ""
         if found is None or {"", ".", ".."} & set(name.split("/")):
             raise Unreadable(f"line {number} of {SUMS} is none of sha256sum for a file of evidence")
-        yield name, found[1].decode()
+        if name in listed:
+            raise Unreadable(f"line {number} of {SUMS} lists {name} a second time")
+        if number > MAX_NAMES:
+            raise Unreadable(f"{SUMS} has more than {MAX_NAMES} lines")
+        listed[name] = found[1].decode()
+    return listed
