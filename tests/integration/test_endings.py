@@ -62,7 +62,10 @@ async def test_nor_does_it_when_another_task_fails(monkeypatch: pytest.MonkeyPat
     assert len(swallowed) == 3
 
 
-async def test_a_task_that_puts_something_away_is_not_hurried() -> None:
+async def test_a_task_that_puts_something_away_is_not_hurried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(serving, "AGAIN_SECONDS", SECONDS)
     put_away: list[int] = []
 
     async def orderly() -> None:
