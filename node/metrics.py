@@ -66,7 +66,8 @@ GAUGES = {
     ),
     Gauge.CAMPAIGN: (
         "idnode_campaign",
-        "Number of the newest load test that the worker goes by; 0 before the first.",
+        "Number of the newest load test that the worker has heard of, whether it is open, over or not begun; "
+        "0 before the first.",
     ),
 }
 

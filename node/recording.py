@@ -111,7 +111,7 @@ class Recording:
 
     @property
     def campaign(self) -> int:
-        """Number of the newest campaign that this worker goes by, 0 before the first."""
+        """Number of the newest campaign that this worker has heard of, open or not; 0 before the first."""
         policies = self._numbers.announced.policies
         return max((each.no for policy in policies for each in policy.campaigns), default=0)
 

@@ -100,7 +100,10 @@ class Counter:
         max_subjects: int = MAX_SUBJECTS,
         met: Met | None = None,
     ) -> None:
-        """There must be at least one policy; in each minute the one counts that was in force at its beginning."""
+        """There must be at least one policy; in each minute the one counts that was in force at its beginning.
+
+        Which those are, and their campaigns, `adopt` changes at once, also for the minute that has begun.
+        """
         self.lane = lane
         self.append_all = lane.append_all
         self.nonces = lane.nonces = _nonces()
@@ -170,7 +173,9 @@ class Counter:
         """Go by these policies, their campaigns, and what the dictionary has become, at once.
 
         Whoever was decided in this minute is decided again, by what holds in it: a question that came before the news
-        (a probe) decides for nobody who comes behind them.  What is used up of the rate rule stays used up.
+        (a probe) decides for nobody who comes behind them.  What is used up of the rate rule stays used up.  A caller
+        that a front end holds and this has forgotten, or never kept (MAX_ASKERS, MAX_KEPT_AGENT_BYTES), stays as it
+        was decided until the minute ends.
         """
         self._policies = tuple(policies)
         self._policy = policy_at(self._policies, self._minute_ns)
