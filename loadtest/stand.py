@@ -285,7 +285,10 @@ def get(address: Address, path: str) -> tuple[int, bytes]:
         connection.sendall(f"GET {path} HTTP/1.0\r\nHost: {address[0]}\r\n\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     head, _, body = answer.partition(b"\r\n\r\n")
-    return int(head.split(b" ", 2)[1]), body
+    words = head.split(b" ", 2)
+    if len(words) < 2 or not words[1].isdigit():
+        raise ConnectionError(f"{address[0]}:{address[1]} closed without an answer to {path}")
+    return int(words[1]), body
 
 
 def answers_by_tier(admin: Address) -> Counter[str]:

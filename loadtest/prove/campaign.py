@@ -66,16 +66,27 @@ def wait_until_open(scene: Scene, campaign: Announced, waiting: Callable[[float]
     deadline = time.monotonic() + HEARD_SECONDS
     while not is_heard(scene, campaign.leaf.number):
         if time.monotonic() > deadline:
-            raise NoScene(
-                f"not every worker goes by campaign {campaign.leaf.number}: see the node's log"
-            )
+            raise NoScene(_unheard(scene, campaign.leaf.number))
         time.sleep(_PAUSE_SECONDS / 4)
 
 
 def is_heard(scene: Scene, number: int) -> bool:
     """Return whether every worker goes by this campaign.  Raises OSError."""
-    told = _HEARD.findall(get(scene.admin, "/metrics")[1])
-    return len(told) > 0 and all(float(each) >= number for each in told)
+    told = _heard(scene)
+    return len(told) > 0 and all(each >= number for each in told)
+
+
+def _heard(scene: Scene) -> list[float]:
+    """Return by which campaign each worker goes; a reply without any of it has none."""
+    return [float(each) for each in _HEARD.findall(get(scene.admin, "/metrics")[1])]
+
+
+def _unheard(scene: Scene, number: int) -> str:
+    told = _heard(scene)
+    if not told:
+        return "the node has no metric idnode_campaign: it is older than this proof, or has stopped"
+    goes = ", ".join(f"{each:g}" for each in told)
+    return f"not every worker goes by campaign {number}: they go by {goes}"
 
 
 def quiet_mark(scene: Scene) -> Mark:

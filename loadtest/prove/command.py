@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from subprocess import SubprocessError
 
 from rich.console import Console
 
@@ -22,7 +23,9 @@ from node.ledger.campaigns import CampaignError
 from node.ledger.claiming import NotAcknowledged
 from node.ledger.inbox import NotTaken
 from node.ledger.keys import NoteError
+from node.ledger.leafforms import LeafError
 from node.ledger.logfiles import LogDamaged
+from node.ledger.quorum import PolicyError
 from node.ledger.report.pdf import TypesetError
 
 RESOLUTIONS, LEAST = 1_000_000, 300
@@ -32,6 +35,7 @@ NOT_PROVEN, WRONG_USE, INTERRUPTED = 1, 2, 130
 _FAILURES = (
     CampaignError,
     GeneratorDied,
+    LeafError,
     LearningError,
     LogDamaged,
     NoAnswer,
@@ -40,7 +44,9 @@ _FAILURES = (
     NotTaken,
     NoteError,
     RegistryError,
+    PolicyError,
     StandError,
+    SubprocessError,
     TypesetError,
     OSError,
 )

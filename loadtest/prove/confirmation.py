@@ -18,12 +18,13 @@ from node.ledger.heads import HeadFiles
 from node.ledger.inbox import NotTaken
 from node.ledger.keys import NoteError
 from node.ledger.note import Note, verify
+from node.ledger.quorum import PolicyError
 
 COSIGNED_SECONDS = 60.0
 COUNTS_SECONDS = 10.0  # for the list of what the top-level node has kept
 CLAIM_SECONDS = 0.2  # between two claims, while a newer tree is cosigned
 _PAUSE_SECONDS = 0.05
-_MISSING = (ClaimError, NotAcknowledged, NotTaken, NoScene, NoteError)
+_MISSING = (ClaimError, NotAcknowledged, NotTaken, NoScene, NoteError, PolicyError)
 
 
 class Confirmation(NamedTuple):
@@ -67,11 +68,13 @@ def kept_by_toplevel(scene: Scene, number: int) -> tuple[Acknowledged, Note]:
     try:
         with httpx.Client(trust_env=False, timeout=COUNTS_SECONDS) as http:
             told = json.loads(http.get(url).content)["counts"]
-        found = [x["note"] for x in told if (x["origin"], x["campaign"]) == (origin, number)]
-    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        found = [
+            x["note"].encode() for x in told if (x["origin"], x["campaign"]) == (origin, number)
+        ]
+    except (httpx.HTTPError, AttributeError, ValueError, LookupError, TypeError) as error:
         raise NoScene(f"{url}: {error}") from error
     if not found:
         raise NoScene(f"{url} knows nothing of campaign {number} of {origin}")
-    note = Note.parse(found[0].encode())
+    note = Note.parse(found[0])
     verify(note, [witness.key])
     return Acknowledged.parse(note.text), note

@@ -87,7 +87,9 @@ def acknowledge_day(directory: Path, day: str, policy: Policy, pause: Pause) -> 
 def _who_is_asked(policy: Policy) -> Witness:
     found = policy.acknowledging()
     if found is None:
-        raise NotAcknowledged("the log's policy gives no URL of the top-level node: nobody can be asked")
+        raise NotAcknowledged(
+            "the log's policy gives no URL of the top-level node: nobody can be asked"
+        )
     return found
 
 

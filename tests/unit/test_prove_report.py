@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -16,7 +17,7 @@ from loadtest.prove.issuing import STYLE
 from loadtest.prove.statement import check, sign, statement
 from node.ledger.canonical import parse_canonical
 from node.ledger.note import Ed25519Signer
-from node.ledger.report.blocks import Paragraph, Picture, Table
+from node.ledger.report.blocks import Numbers, Paragraph, Picture, Table
 from node.ledger.report.charts import WIDTH
 from node.ledger.report.html import page_of
 from node.ledger.report.pdf import typeset_pages
@@ -155,6 +156,21 @@ def test_a_missing_acknowledgement_is_said_plainly_in_both_languages() -> None:
     assert "this report proves nothing: it is a witness" in page
     assert page.count("not acknowledged") >= len(said["counts"]["rows"])
     assert len(typeset_pages(editions(document(found)), 30)) >= 4
+
+
+def test_three_counts_that_are_equal_are_not_four_without_differences() -> None:
+    for missing, shown in (("nobody answers", "–"), ("", "0")):
+        for edition in editions(document(findings(missing=missing))):
+            (numbers,) = (block for block in edition.blocks if isinstance(block, Numbers))
+            assert numbers.cards[-1][1] == shown
+
+
+def test_the_verifier_is_told_who_the_top_level_node_is_where_its_name_is_another() -> None:
+    found = findings()
+    assert "--bodies all --toplevel top\n" in page_of(editions(document(found)))
+    usual = found.log.confirmed._replace(witness="toplevel")
+    found.log = replace(found.log, confirmed=usual)
+    assert "--toplevel" not in page_of(editions(document(found)))
 
 
 def test_the_page_is_whole_by_itself_and_takes_no_text_for_markup() -> None:
