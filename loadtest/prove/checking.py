@@ -63,9 +63,12 @@ def check_proof(
             return [wrong]
         named = toplevel or ("" if policy else str(said["acknowledgement"].get("witness", "")))
         believed = Believed(log_key, policy, named)
-        files = _files(directory, said, believed)
-        told = _acknowledged(said, directory, believed)
-        return [*_figures(directory, said, told), *_rendering(said, document, page), *files]
+        return [
+            *_acknowledgement(directory, said, believed),
+            *_figures(directory, said),
+            *_rendering(said, document, page),
+            *_files(directory, said, believed),
+        ]
     except _UNREADABLE as error:
         return [f"the proof cannot be read: {type(error).__name__}: {error}"]
 
@@ -74,9 +77,10 @@ def _keys(path: Path) -> list[VerifierKey]:
     return [VerifierKey.parse(line) for line in path.read_text("utf-8").splitlines() if line]
 
 
-def _figures(directory: Path, said: Document, told: Acknowledged | None) -> Iterator[str]:
+def _figures(directory: Path, said: Document) -> Iterator[str]:
     """The counts, from the evidence, the scrapes and the acknowledgement."""
     yield from said["faults"]
+    told = _acknowledged(said)
     rows = {row["protocol"]: row for row in said["counts"]["rows"]}
     number, start = said["campaign"]["number"], said["counts"]["from_leaf"]
     counted = count_evidence(directory / EVIDENCE, number, start)
@@ -125,14 +129,26 @@ def gained(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int
     return {name: count - before.get(name, 0) for name, count in after.items()}
 
 
-def _acknowledged(said: Document, directory: Path, believed: Believed) -> Acknowledged | None:
-    """Return what the top-level node has signed, None for nothing.  Raises NoteError for what another has signed."""
+def _acknowledgement(directory: Path, said: Document, believed: Believed) -> Iterator[str]:
+    """Whether the top-level node has signed what the report has of it."""
     if not said["acknowledgement"]["note"]:
-        return None
-    policy = Policy.parse((believed.policy or directory / POLICY).read_bytes())
-    note = Note.parse(said["acknowledgement"]["note"].encode())
-    verify_note(note, [each.key for each in policy.named(believed.toplevel or TOPLEVEL)])
-    return Acknowledged.parse(note.text)
+        return
+    name = believed.toplevel or TOPLEVEL
+    witnesses = Policy.parse((believed.policy or directory / POLICY).read_bytes()).named(name)
+    if not witnesses:
+        yield f"the policy names no top-level node {name!r}: give its name there with --toplevel"
+        return
+    try:
+        note = Note.parse(said["acknowledgement"]["note"].encode())
+        verify_note(note, [each.key for each in witnesses])
+    except NoteError as error:
+        yield f"the acknowledgement is not of the top-level node {name!r}: {error}"
+
+
+def _acknowledged(said: Document) -> Acknowledged | None:
+    """Return what the acknowledgement says, whoever signed it; None where there is none.  Raises NoteError."""
+    note = said["acknowledgement"]["note"]
+    return Acknowledged.parse(Note.parse(note.encode()).text) if note else None
 
 
 def _in_log(directory: Path, said: Document) -> Iterator[str]:

@@ -28,6 +28,7 @@ from loadtest.prove.traffic import PROTOCOLS, now_us
 from loadtest.stand import clean_environment, free_port
 from node.ledger.acknowledging import Acknowledged
 from node.ledger.canonical import canonical
+from node.ledger.checkpoint import Cosigner
 from node.ledger.leaf import Block, Campaign, parse
 from node.ledger.note import Ed25519Signer, Note
 from node.ledger.record import Class
@@ -216,6 +217,29 @@ def test_what_is_signed_is_not_believed_for_that(
     proof: Path, tmp_path: Path, change: Callable[[Any], None], named: str
 ) -> None:
     assert named in told_of(proof, tmp_path, change)
+
+
+def test_a_policy_without_the_top_level_node_is_told_plainly_and_the_rest_judged(
+    proof: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "proof"
+    shutil.copytree(proof, copy)
+    flip(copy / "evidence/SM3SUMS", 0)
+    policy = copy / "trust/policy.tlog-policy"
+    found = check_proof(copy, copy / "trust/log.vkey", policy, "misspelt")
+    assert found[0].startswith("the policy names no top-level node 'misspelt'")
+    assert any("SM3SUMS" in line for line in found[1:]), found
+
+
+def test_an_acknowledgement_that_another_signed_is_a_fault_of_its_own(
+    proof: Path, tmp_path: Path
+) -> None:
+    stranger = Cosigner("toplevel.example", bytes(32))
+    policy = tmp_path / "mine.tlog-policy"
+    policy.write_text(f"witness toplevel {stranger.key}\nquorum toplevel\n")
+    found = check_proof(proof, proof / "trust/log.vkey", policy)
+    assert found[0].startswith("the acknowledgement is not of the top-level node 'toplevel'")
+    assert any("idnode audit verify ends with" in line for line in found[1:]), found
 
 
 def test_a_page_that_says_something_else_than_the_report_is_told(
