@@ -64,7 +64,7 @@ def write(directory: Path, capacity: int) -> None:
     counter = Counter(lane, DayKeys(lambda _: bytes(32)), [Policy(no=1)])
     asker, subject = counter.asker("198.51.100.7"), counter.subject(b"88.118.8/PUMP-1")
     with (directory / "announced").open("r+b") as file:
-        told = memoryview(mmap.mmap(file.fileno(), _ANNOUNCED.size)).cast(_ANNOUNCED.format)
+        told = memoryview(mmap.mmap(file.fileno(), _ANNOUNCED.size)).cast("Q")
     number = told[0] + 2  # the one before may be there, unannounced
     while True:
         counter.append(
