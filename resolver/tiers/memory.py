@@ -96,10 +96,8 @@ class MemoryTier:
         if known:
             give(known)
         joined = _each(self._give(key, give) for key in flying)
-        try:
-            await self._fly_together(
-                missing, give
-            )  # at once: before anybody else asks for these keys
+        try:  # at once: what is missing has to fly before anybody else asks for it
+            await self._fly_together(missing, give)
         except SourceUnavailable:
             await joined
             raise

@@ -1,6 +1,7 @@
 """Sources whose answers come when the test says so, with the laws of a real store: one snapshot an answer."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -39,11 +40,12 @@ class Call:
         self.answer.set_exception(SourceUnavailable("away"))
 
 
-class EachAlone:
+class EachAlone(ABC):
     """A source that looks several keys up one by one, all at the same time."""
 
+    @abstractmethod
     async def lookup(self, key: bytes, *, at_least: int = 0) -> Stored:
-        raise NotImplementedError
+        """See resolver.source.Source."""
 
     async def gather(self, keys: Sequence[bytes], give: Give) -> None:
         """See resolver.source.Source."""
