@@ -113,7 +113,7 @@ class _Scene:
         total = writers + len(self.web)
         parts = [self.counters[number::total] for number in range(total)]
         direct = [
-            _count_up(self.database, part, stop, self.seed + number)
+            _count_up(self, part, stop, self.seed + number)
             for number, part in enumerate(parts[:writers])
         ]
         over_http = [
@@ -174,15 +174,16 @@ async def put_records(database_url: str, handles: Sequence[bytes]) -> int:
 
 
 async def _count_up(
-    database: Database, subjects: Sequence[Subject], stop: asyncio.Event, seed: int
+    scene: _Scene, subjects: Sequence[Subject], stop: asyncio.Event, seed: int
 ) -> None:
     """Raise the numbers of these records, one to three in a transaction."""
     dice = random.Random(seed)
     while not stop.is_set():
         chosen = dice.sample(subjects, min(len(subjects), dice.randint(1, 3)))
-        while not await _raise_numbers(database, chosen):  # noqa: ASYNC110  it tries, each time
+        while not await _raise_numbers(scene.database, chosen):  # noqa: ASYNC110  it tries, each time
             await asyncio.sleep(RETRY_SECONDS)
         note_commit(chosen)
+        scene.watch.note_write()
         await asyncio.sleep(dice.uniform(0.0, 0.06))
 
 

@@ -2,7 +2,7 @@
 
 What is watched is a `Subject`: an identifier whose answers carry a version, and the time at which each version was
 committed.  Laws held to: on one connection no version is followed by an older one, and no answer is given that had been
-replaced `limit` seconds before it was asked for.
+replaced `limit` seconds before it was asked for.  While the database is away changes cannot be known: see `lateness`.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ ANSWER_SECONDS = 10.0  # on a connection; longer than any wait of the node
 DATAGRAM_SECONDS = 1.0  # then the question is asked again
 DATAGRAM_ATTEMPTS = 4
 MEET_ATTEMPTS = 200
+AWAY_SECONDS = 0.5  # without a write of any writer: the database is away
 TCP_DEPTH = 4  # questions under way on one TCP connection: answers must keep their order
 _PLAIN, _TYPED, _OTHER_CASE, _AUTHORITATIVE = range(4)
 _FORMS = (_PLAIN,) * 12 + (_TYPED, _OTHER_CASE, _OTHER_CASE, _AUTHORITATIVE)
@@ -104,12 +105,39 @@ def _told(counts: Counter[str]) -> str:
 class Watch:
     """What the readers share: the subjects to ask for now, and what they found."""
 
-    def __init__(self, limit_seconds: float, *, may_be_busy: bool = False) -> None:
+    def __init__(
+        self,
+        limit_seconds: float,
+        *,
+        may_be_busy: bool = False,
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
         """`may_be_busy`: the database may be away for a while, so "busy" is a right answer."""
+        self._clock = clock
         self.active: list[Subject] = []
         self.findings = Findings(limit_seconds)
         self.stop = asyncio.Event()
         self.may_be_busy = may_be_busy
+        self._written_at = clock()
+        self._back_at = float("-inf")
+
+    def note_write(self) -> None:
+        """Note that the database has taken a write by now: every worker can learn of changes again."""
+        now = self._clock()
+        if now - self._written_at > AWAY_SECONDS:
+            self._back_at = now
+        self._written_at = now
+
+    def lateness(self, commit: float, sent: float) -> float:
+        """Return how long before `sent` a change could be known that was committed then; negative: it could not.
+
+        While the database is away nobody can know what it took just before: the time counts from when it is back.
+        """
+        if not self.may_be_busy:
+            return sent - commit
+        if sent - self._written_at > AWAY_SECONDS:
+            return float("-inf")
+        return sent - max(commit, self._back_at)
 
 
 class Reader:
@@ -183,7 +211,7 @@ class Reader:
         if version >= subject.newest:
             return
         findings = self._watch.findings
-        age = sent - subject.commits[version + 1]
+        age = self._watch.lateness(subject.commits[version + 1], sent)
         findings.oldest_seconds = max(findings.oldest_seconds, age)
         if age > findings.limit_seconds:
             findings.faults.append(
