@@ -23,7 +23,8 @@ from resolver.observe import Event, Gauge, Tally
 from resolver.source import Source
 from resolver.tiers.cluster import Cluster, ClusterTier, shared_tier
 from resolver.tiers.memory import MemoryTier
-from resolver.tiers.redis import Client, RedisTier
+from resolver.tiers.redis import RedisTier
+from resolver.tiers.redisclient import Client
 
 HOT_BYTES_PER_ENTRY = 2_048  # with the number of entries, what bounds the tables of ready replies
 MEMORY_BYTES_PER_ENTRY = 4_096  # the same for the records behind them

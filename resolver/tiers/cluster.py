@@ -23,8 +23,9 @@ from redis.exceptions import RedisError
 from resolver.answer import Stored
 from resolver.freshness import Freshness
 from resolver.source import Give, Source
-from resolver.tiers import redis
-from resolver.tiers.redis import Client, RedisTier, Spawn
+from resolver.tiers import redisclient
+from resolver.tiers.redis import RedisTier, Spawn
+from resolver.tiers.redisclient import Client
 
 SCHEME_SUFFIX = "+cluster"  # redis+cluster:// and rediss+cluster://, with several host:port
 LOTS = 12  # the same for all workers and for ever, as it is in the names: evenly on 2, 3, 4, 6 and 12 nodes
@@ -132,7 +133,7 @@ class Cluster:
 
     def _client(self, address: Address) -> Client:
         if (client := self._clients.get(address)) is None:
-            client = self._clients[address] = redis.connect(self._url_of(address))
+            client = self._clients[address] = redisclient.connect(self._url_of(address))
         return client
 
     def _url_of(self, address: Address) -> str:
@@ -150,9 +151,9 @@ class Lot:
         self._cluster = cluster
         self._slot = slot
 
-    async def mget(self, names: Sequence[bytes]) -> Any:
+    async def fetch(self, names: Sequence[bytes]) -> Any:
         """Return the values of these names."""
-        return await self._cluster.ask(self._slot, lambda client: client.mget(names))
+        return await self._cluster.ask(self._slot, lambda client: client.fetch(names))
 
     async def get(self, name: bytes) -> Any:
         """Return the value of a name."""
@@ -235,7 +236,9 @@ class ClusterTier:
 
 def connect(url: str) -> Client | Cluster:
     """Return a client of the server, or of the cluster, at this URL; it connects when it is first used."""
-    return Cluster(url) if urlsplit(url).scheme.endswith(SCHEME_SUFFIX) else redis.connect(url)
+    return (
+        Cluster(url) if urlsplit(url).scheme.endswith(SCHEME_SUFFIX) else redisclient.connect(url)
+    )
 
 
 def shared_tier(

@@ -23,13 +23,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from resolver.answer import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Stored
 from resolver.freshness import Freshness
 from resolver.source import NEWEST, Give, Source
 from resolver.tiers.entry import LAYOUT, NO_STATE, decode, decode_state, encode
+from resolver.tiers.redisclient import Client
 
 _READ_SECONDS = 0.25
 _WRITE_SECONDS = 1.0
@@ -79,19 +79,8 @@ return upto
 
 _STATE = b"state"  # no canonical key is spelled so: each holds a slash or a colon
 
-Client = Redis
-
 Result = TypeVar("Result")
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
-
-
-def connect(url: str) -> Client:
-    """Return a client of the Redis or Valkey at this URL; it connects when it is first used.
-
-    Every call gets its time limit here: the client's own one swallows cancellation now and then (before Python 3.12,
-    `asyncio.wait_for` returns a result that comes with the cancellation), and a task that cannot be ended goes on.
-    """
-    return Redis.from_url(url, socket_timeout=None, socket_connect_timeout=_WRITE_SECONDS)
 
 
 class RedisTier:
@@ -214,7 +203,7 @@ class RedisTier:
         try:
             names = [self._name + _STATE, *(self._name + key for key in keys)]
             async with asyncio.timeout(_READ_SECONDS):
-                state, *values = await self._client.mget(names)
+                state, *values = await self._client.fetch(names)
             found = self._read(state, keys, values)
         except (RedisError, OSError, TimeoutError):
             self._fail()

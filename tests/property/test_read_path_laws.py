@@ -21,7 +21,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from node.readpath import Caches
@@ -31,7 +30,7 @@ from resolver.freshness import Freshness
 from resolver.observe import CELL_COUNT, Protocol, Tally
 from resolver.responder import Origin, Reply, Surroundings
 from resolver.service import Resolver
-from resolver.tiers.redis import connect
+from resolver.tiers.redisclient import Client, connect
 from resolver.wire import (
     Envelope,
     Flag,
@@ -132,15 +131,15 @@ class GatedTruth(EachAlone):
 class GatedRedis:
     """What the tier uses of a client."""
 
-    def __init__(self, client: Redis, gates: Gates) -> None:
+    def __init__(self, client: Client, gates: Gates) -> None:
         self._client = client
         self._gates = gates
 
     async def get(self, name: bytes) -> Any:
         return await self._gates.redis(self._client.get(name))  # type: ignore[arg-type]
 
-    async def mget(self, names: list[bytes]) -> Any:
-        return await self._gates.redis(self._client.mget(names))  # type: ignore[arg-type]
+    async def fetch(self, names: list[bytes]) -> Any:
+        return await self._gates.redis(self._client.fetch(names))
 
     def register_script(self, text: str) -> Any:
         script = self._client.register_script(text)
@@ -164,7 +163,7 @@ def request(key: bytes, style: str) -> bytes:
 class Worker:
     """The caches of one worker, and what answers from them."""
 
-    def __init__(self, truth: Truth, gates: Gates, client: Redis, sizes: tuple[int, int]) -> None:
+    def __init__(self, truth: Truth, gates: Gates, client: Client, sizes: tuple[int, int]) -> None:
         self.tasks: set[asyncio.Task[None]] = set()
         self.newest: dict[bytes, int] = {}  # by key: the version of the last answer
         tally = Tally([0] * CELL_COUNT)
@@ -232,7 +231,7 @@ class Machine(RuleBasedStateMachine):
         self.faults: list[str] = []
         self.loop.set_exception_handler(lambda _, context: self.faults.append(str(context)))
         self.truth, self.gates = Truth(), Gates()
-        self.clients: list[Redis] = []
+        self.clients: list[Client] = []
         self.workers: list[Worker] = []
         self.saved: dict[bytes, bytes] = {}
         self.url, self.sizes = url, (0, 0)

@@ -18,7 +18,7 @@ from resolver.answer import Stored
 from resolver.observe import CELL_COUNT, Event, Tally, event_cell
 from resolver.source import Source
 from resolver.tiers.cluster import TAGS, Cluster, Lot, connect, lot_of
-from resolver.tiers.redis import Client
+from resolver.tiers.redisclient import Client
 from tests.support.sources import EachAlone, absence, record
 from tests.support.tasks import spawning
 
@@ -198,7 +198,7 @@ class Meddled:
     def __init__(self, client: "Client | Lot") -> None:
         self._client = client
         self.meddle: Callable[[], Awaitable[None]] | None = None
-        self.mget, self.register_script = client.mget, client.register_script
+        self.fetch, self.register_script = client.fetch, client.register_script
         self.aclose = getattr(client, "aclose", None)
 
     async def get(self, name: bytes) -> object:
