@@ -3,11 +3,11 @@
     python -m loadtest.soak --minutes 30 --share 0.7 [--rate N] [--writes 50] [--out soak.json]
 
 UDP, TCP and HTTP take turns, each open loop at that share of the highest rate that is found for it first.  Records are
-registered, changed and deleted in native sessions all the while.  Held to: no wrong, lost or late answer (250 ms), no
-error in the log, no session broken; what the clients were answered, what the ledger has and what Prometheus says are
-one number; both nodes hold the same rows in the end; the verifier passes; and the memory of no process rises beyond its
-scatter (`loadtest.slope`), the first fifth of the time left out, in which caches fill, and the window of recent changes
-taken off, which takes longer and is weighed (`loadtest.window`).
+registered, changed and deleted in native sessions all the while, and while the rate is sought.  Held to: no wrong, lost
+or late answer (250 ms), no error in the log, no session broken; what the clients were answered, what the ledger has and
+what Prometheus says are one number; both nodes hold the same rows in the end; the verifier passes; and the memory of no
+process rises beyond its scatter (`loadtest.slope`), the first fifth of the time left out, in which caches fill, and the
+window of recent changes taken off, which takes longer and is weighed (`loadtest.window`).
 
 With --rate it is that many a second instead, for a machine that others use: late answers are told, and no fault then.
 """
@@ -18,7 +18,8 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from loadtest.administrators import SETTINGS, settle
@@ -58,14 +59,18 @@ class Soak:
 
     def run(self) -> Account:
         """Load the node for so long, then count, compare and verify."""
-        rates = self._turns.rates()
-        say("a second: " + ", ".join(f"{rate:,.0f} over {name}" for name, rate in rates.items()))
         tally, node = self.account.counts, self._node
-        self._auditor.seal(node)
-        before, scraped = in_ledger(ledger_of(node))[0], scrape(node)
-        tally.scrapes.append((time.time(), scraped.total()))
-        stored = Stored.read(node)
-        written = self._ask(rates)
+        stored, told = Stored.read(node), self._stand.directory / "written.json"
+        with self._writing(told):
+            rates = self._turns.rates()
+            say(
+                "a second: " + ", ".join(f"{rate:,.0f} over {name}" for name, rate in rates.items())
+            )
+            self._auditor.seal(node)
+            before, scraped = in_ledger(ledger_of(node))[0], scrape(node)
+            tally.scrapes.append((time.time(), scraped.total()))
+            self._ask(rates)
+        written = Written.read(told)
         self.account.stored = Stored.read(node).since(stored)
         self.account.memory.weigh_window()
         self.account.written = len(written.done) + len(written.newest)
@@ -77,23 +82,26 @@ class Soak:
         self.account.faults += log_faults(node.log)
         return self.account
 
-    def _ask(self, rates: dict[str, float]) -> Written:
-        """Ask in turns while somebody writes; return what the writers were told."""
-        told = self._stand.directory / "written.json"
+    @contextmanager
+    def _writing(self, told: Path) -> Iterator[None]:
+        """Have somebody write meanwhile, who puts into a file what he was told.  Raises StandError."""
         words = ["--native", ":".join(map(str, self._node.native)), "--out", str(told)]
         command = [sys.executable, "-m", "loadtest.steady_writes", *words]
         writer, _ = self._stand.start_program(
             "writes", [*command, "--rate", str(self._load.writes)]
         )
+        yield
+        writer.send_signal(signal.SIGTERM)
+        if writer.wait(STOP_SECONDS):
+            raise StandError("the writers failed; their log is writes.log")
+
+    def _ask(self, rates: dict[str, float]) -> None:
+        """Ask in turns."""
         for transport, run in self._turns.ask(rates):
             self.account.add(transport, run)
             self.account.memory.sample()
             counted = scrape(self._node).total()
             self.account.counts.scrapes.append((time.time(), counted))
-        writer.send_signal(signal.SIGTERM)
-        if writer.wait(STOP_SECONDS):
-            raise StandError("the writers failed; their log is writes.log")
-        return Written.read(told)
 
     def _count(self) -> None:
         """Seal all, take the evidence and have it verified; note what ledger and Prometheus have."""

@@ -28,7 +28,7 @@ TURN_SECONDS = 20.0  # at most, and so short that there are samples enough
 WARM_SECONDS = 0.2
 PATIENCE_SECONDS = 2.0  # a late answer is late and counted; one that is given up, and comes, is in the ledger alone
 LEAST_TURNS = 2 * LEAST_POINTS
-FIND_SECONDS = 1.0
+FIND_SECONDS = 5.0  # in which blocks are sealed, too
 PRECISION = 0.05  # of the highest rate
 
 
