@@ -5,9 +5,9 @@
 For each fast path: processor time of the worker an answer, from the generators of the bench, which ask as much as the
 worker can take; and the latency of single questions at a fixed, moderate rate, counted from when each was due.
 What it adds to the time is the median over the rounds, each of which asks both nodes one right after the other, in
-turns this and that one first; so is what it adds at p99, in rounds so short that the host spares most.  Beside
-both stands the interval in which they lie when the rounds are drawn anew (`loadtest.spread`), and beside the p99 that
-of a bare echo, and what the p99 of the rounds without the ledger differ by among themselves.  Answers come from memory.
+turns this and that one first.  What it adds at p99 is that of quiet rounds, so short that the host spares many.
+Beside both stands the interval in which they lie when the rounds are drawn anew (`loadtest.spread`), and beside the p99
+that of a bare echo, and what the rounds without the ledger differ by among themselves.  Answers come from memory.
 """
 
 import argparse

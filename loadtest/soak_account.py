@@ -121,7 +121,7 @@ class Account:
         yield from table(self.counts)
         total = self.counts.client.total()
         yield (
-            f"{total:,} answers in {self.seconds:,.0f} s of asking, {self.written:,} writes; late (250 ms) "
+            f"{total:,} answers in {self.seconds:,.0f} s of asking, {self.written:,} writes in all; late (250 ms) "
             f"{self.late:,}, asked late by the generator itself {self.behind:,}; {self.verdict}"
         )
         for transport, seen in self.latencies.items():

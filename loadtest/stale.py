@@ -139,6 +139,7 @@ async def _run(
         await asyncio.gather(happening, asyncio.sleep(seconds if disturb is None else 0))
         stop.set()
         await writing
+        watch.note_end()
         await _catch_up(watch, readers, scene.counters)
         watch.stop.set()
         await asyncio.gather(*reading)

@@ -128,6 +128,11 @@ class Watch:
             self._back_at = now
         self._written_at = now
 
+    def note_end(self) -> None:
+        """Note that nothing more is written, though the database is there."""
+        self.note_write()
+        self._written_at = float("inf")
+
     def lateness(self, commit: float, sent: float) -> float:
         """Return how long before `sent` a change could be known that was committed then; negative: it could not.
 

@@ -14,6 +14,7 @@ from resolver.answer import Answer, Status, Stored, Tier
 from resolver.hot.wire import HotWire, PlainRequest
 from resolver.identifier import Scheme
 from resolver.observe import Protocol, cell
+from resolver.quickly import quickly
 from resolver.recorder import Subject
 from resolver.service import BUSY, NO_VALUES, Own, Resolver, plain_answer
 from resolver.source import SourceUnavailable
@@ -72,7 +73,7 @@ class Finder:
         own = None if plain is None else self._service.own(plain.handle)
         if plain is None or own is None:
             return False
-        self._waiting.append(Sought(message, plain, own, back))
+        self._waiting.append(quickly(Sought, (message, plain, own, back)))
         self.sought += 1
         return True
 
@@ -149,7 +150,7 @@ def reply_with(sought: Sought, stored: Stored, protocol: Protocol, hot: HotWire,
     message, plain, (key, scheme, prefixes), _ = sought
     counted, ready_cell = _CELLS[protocol, scheme, stored.tier]
     reply, subject = hot.answer(message, plain, stored, ready_cell, key, prefixes, era)
-    return Found(reply, counted, subject, sought)
+    return quickly(Found, (reply, counted, subject, sought))
 
 
 _CELLS = {

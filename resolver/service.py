@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from resolver.answer import Answer, Question, Status, Stored
 from resolver.identifier import Identifier, IdentifierError, Scheme
+from resolver.quickly import quickly
 from resolver.schemes import parse, parse_handle
 from resolver.schemes.handle import usual_key
 from resolver.source import NEWEST, Give, Prefixes, Source, SourceUnavailable, Vault, Whole
@@ -90,7 +91,9 @@ class Resolver:
         usual = None if self._case_sensitive else usual_key(name)
         if usual is not None:
             key, prefix = usual
-            return Own(key, Scheme.HANDLE, (prefix,)) if self._prefixes.is_homed(prefix) else None
+            if not self._prefixes.is_homed(prefix):
+                return None
+            return quickly(Own, (key, Scheme.HANDLE, (prefix,)))
         try:
             identifier = self.identify(name)
         except IdentifierError:

@@ -26,6 +26,7 @@ from node.store.database import (
 )
 from node.store.lookups import LookupQueue, answer, fail
 from resolver.answer import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Stored, Tier
+from resolver.quickly import quickly
 from resolver.source import NEWEST, Give, Whole
 from resolver.wire import HandleValue, decode_values
 
@@ -204,7 +205,8 @@ def stored_rows(rows: Sequence[Row]) -> tuple[dict[bytes, Stored], Stored]:
             if expires is not None:
                 ttl = min(ttl, max(0, expires - int(time.time())))
             ttl = min(ttl, MAX_TTL_SECONDS)
-            found[key] = Stored(serial, handle, ttl, restricted, wire, json, Tier.POSTGRES, version)
+            row = serial, handle, ttl, restricted, wire, json, Tier.POSTGRES, version
+            found[key] = quickly(Stored, row)
     return found, Stored(serial, None, NEGATIVE_TTL_SECONDS, False, b"", b"", Tier.POSTGRES)
 
 

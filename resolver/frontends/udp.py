@@ -16,6 +16,7 @@ from resolver.frontends.datagrams import Address, Datagrams, Name, open_datagram
 from resolver.guard import Guard, network_of
 from resolver.hot.wire import HotWire, no_reply
 from resolver.observe import Event, Protocol, Tally
+from resolver.quickly import quickly
 from resolver.recorder import MOST_AT_ONCE, Answered, Party, Recorder
 from resolver.responder import Origin, Reply, Responder
 from resolver.wire import (
@@ -127,7 +128,7 @@ class UdpFrontEnd:
         """Have a plain question looked up with others; False: it has to go the ordinary way."""
         if self._recorder.is_strict or self._under_way + self._finder.sought >= _MAX_UNDER_WAY:
             return False
-        back = _Back(self._datagrams.name(slot), port, *source, started)
+        back = quickly(_Back, (self._datagrams.name(slot), port, *source, started))
         return self._finder.add(request, back)
 
     def _send_found(self, found: list[Found]) -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from resolver.answer import Stored
 from resolver.freshness import Freshness
 from resolver.hot.table import NS, HotTable
+from resolver.quickly import quickly
 from resolver.recorder import Prefixes
 from resolver.wire import Opcode, ResponseCode
 
@@ -91,7 +92,8 @@ class HotWire(HotTable):
         ):
             return None
         start, flags, public_only = profile
-        return PlainRequest(request[_NAME_AT:end], public_only, start, flags, request[8:12])
+        asked = request[_NAME_AT:end], public_only, start, flags, request[8:12]
+        return quickly(PlainRequest, asked)
 
     def answer(
         self,

@@ -90,7 +90,7 @@ class Key:
 
 def compute_check_digit(digits: str) -> str:
     """Return the digit that belongs behind these: weights 3 and 1 from the right, modulo 10."""
-    weighted = sum(int(digit) * (3, 1)[i % 2] for i, digit in enumerate(reversed(digits)))
+    weighted = 3 * sum(map(int, digits[::-2])) + sum(map(int, digits[-2::-2]))
     return str(-weighted % 10)
 
 

@@ -8,6 +8,7 @@ import struct
 from typing import Any, NamedTuple
 
 from resolver.answer import Stored, Tier
+from resolver.quickly import quickly
 
 LAYOUT = 2  # of names and values; another version of the node may use another one beside it
 _PACK = struct.Struct(">BIdIHI")  # flags, ttl, expiry (epoch s), version, handle and wire length
@@ -49,16 +50,10 @@ def decode(value: bytes, state: State, floor: int, now: float) -> Stored | None:
     start = _SERIAL_CHARS + _PACK.size
     handle_end += start
     wire_end += handle_end
-    return Stored(
-        serial,
-        value[start:handle_end] if flags & _FOUND else None,
-        left,
-        bool(flags & _RESTRICTED),
-        value[handle_end:wire_end],
-        value[wire_end:],
-        Tier.REDIS,
-        version,
-    )
+    handle = value[start:handle_end] if flags & _FOUND else None
+    wire, json = value[handle_end:wire_end], value[wire_end:]
+    is_restricted = bool(flags & _RESTRICTED)
+    return quickly(Stored, (serial, handle, left, is_restricted, wire, json, Tier.REDIS, version))
 
 
 def decode_state(data: Any) -> State:

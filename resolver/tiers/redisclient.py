@@ -7,8 +7,10 @@ import hiredis
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
+from redis.maint_notifications import MaintNotificationsConfig
 
 CONNECT_SECONDS = 1.0
+KEPT = 8  # connections; a stall lets more fetches be under way, whose connections all others may have afterwards
 
 _pack: Callable[[tuple[str | bytes, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # its stub says: one
 
@@ -35,13 +37,13 @@ class Client(Redis):
             await connection.send_packed_command(_pack(("MGET", *names)))
             values: list[bytes | None] = await connection.read_response()
         except BaseException:
-            await self._give_up(connection)
+            await self._give_up(connection, *self._kept)
             raise
-        self._kept.append(connection)
+        await self._keep(connection)
         return values
 
     async def _borrow(self) -> AbstractConnection:
-        """Return a connection on which nothing is left to read: of one that was closed, the end is."""
+        """Return a connection; of those that are kept one on which nothing is left to read, as the end would be."""
         while self._kept:
             connection = self._kept.pop()
             try:
@@ -53,9 +55,18 @@ class Client(Redis):
         borrowed: AbstractConnection = await self.connection_pool.get_connection()  # type: ignore[no-untyped-call]
         return borrowed
 
-    async def _give_up(self, connection: AbstractConnection) -> None:
-        await connection.disconnect(nowait=True)
-        await self.connection_pool.release(connection)
+    async def _keep(self, connection: AbstractConnection) -> None:
+        if len(self._kept) < KEPT:
+            self._kept.append(connection)
+        else:
+            await self.connection_pool.release(connection)
+
+    async def _give_up(self, *connections: AbstractConnection) -> None:
+        """Close these: one that broke, and all others with it, which are as good as broken if their server is gone."""
+        self._kept = [each for each in self._kept if each not in connections]
+        for each in connections:
+            await each.disconnect(nowait=True)
+            await self.connection_pool.release(each)
 
 
 def connect(url: str) -> Client:
@@ -63,9 +74,14 @@ def connect(url: str) -> Client:
 
     Every call gets its time limit from who makes it: the client's own one swallows cancellation now and then (before
     Python 3.12, `asyncio.wait_for` returns a result that comes with the cancellation), and a task that cannot be ended
-    goes on.
+    goes on.  Nor may the server announce its maintenance: connections that are kept would take that for an answer.
     """
     return cast(
         Client,
-        Client.from_url(url, socket_timeout=None, socket_connect_timeout=CONNECT_SECONDS),
+        Client.from_url(
+            url,
+            socket_timeout=None,
+            socket_connect_timeout=CONNECT_SECONDS,
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        ),
     )

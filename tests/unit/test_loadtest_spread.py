@@ -55,23 +55,26 @@ def _calm(name: str, *latencies_us: float) -> Scenario:
     return Scenario(name, name, lambda: runs[0], runs)
 
 
-def test_wait_that_the_ledger_adds_is_what_the_median_round_differs_by() -> None:
-    calm = _calm("on", 140, 9_000, 140), _calm("off", 120, 100, 120), _calm("echo", 80, 80, 9_000)
-    path = Path("tcp", "TCP", _calm("busy on"), _calm("busy off"), *calm)
+def test_wait_that_the_ledger_adds_is_what_quiet_rounds_differ_by() -> None:
+    """The host stopped one of four in each row; what is quieter than most is an exception too."""
+    on, off = _calm("on", *[130, 140, 200, 9_000] * 2), _calm("off", *[110, 120, 150, 7_000] * 2)
+    path = Path(
+        "tcp", "TCP", _calm("busy on"), _calm("busy off"), on, off, _calm("echo", 80, 9_000)
+    )
 
-    assert path.wait.figure == pytest.approx(20, abs=3)  # 140 over 120, though one was stopped
-    assert path.off_and_off_us == pytest.approx(20, abs=3)  # each other round: 100, and 120
-    assert path.wait.low == path.wait.figure < path.wait.high  # by draws of the second
+    assert path.wait.figure == pytest.approx(20, abs=3)  # 140 over 120
+    assert path.off_and_off_us == pytest.approx(10, abs=3)  # each other round: 110, and 120
+    assert path.wait.low <= path.wait.figure <= path.wait.high
     cost, wait = path.verdicts()
     assert "ms at p99 +0.02 (" in wait
-    assert wait.endswith("at most 0.1: met, by less than the rounds differ")
+    assert "at most 0.1: met" in wait
     assert "worker µs" in cost
 
 
-def test_nothing_is_said_of_a_wait_that_the_machine_itself_exceeds() -> None:
-    calm = _calm("on", 130), _calm("off", 120), _calm("echo", 3_000)
+def test_nothing_is_said_of_a_wait_that_the_rounds_without_it_exceed_among_themselves() -> None:
+    calm = _calm("on", 130, 900), _calm("off", 120, 900), _calm("echo", 3_000)
     path = Path("tcp", "TCP", _calm("busy on"), _calm("busy off"), *calm)
 
     *_, wait = path.verdicts()
 
-    assert wait.endswith("not to be told here, where a bare echo takes 3.0 ms at p99")
+    assert wait.endswith("not to be told here, where rounds without it differ by 0.78 ms")

@@ -37,3 +37,11 @@ def test_what_was_committed_before_an_outage_is_late_from_its_end_on() -> None:
     assert watch.lateness(100.2, 103.5) == 0.5
     assert watch.lateness(100.2, 102.9) < 0
     assert round(watch.lateness(103.3, 103.7), 6) == 0.4
+
+
+def test_the_end_of_the_writing_is_no_outage() -> None:
+    watch = writing_at(100.1, 100.2, 103.0)
+
+    watch.note_end()
+
+    assert watch.lateness(100.2, 105.0) == 2.0
