@@ -18,8 +18,8 @@ _pack: Callable[[tuple[str | bytes, ...]], bytes] = hiredis.pack_command  # type
 class Client(Redis):
     """redis-py's client, with `fetch`.
 
-    For each of its own calls a connection is borrowed, looked at, given back and reported on, which costs more than
-    twenty values do.  `fetch` keeps the connections that it has borrowed, one for each fetch under way.
+    For each of its own calls a connection is borrowed, looked at, given back and reported on.  `fetch` keeps those that
+    it has borrowed, one for each fetch under way, up to KEPT.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -74,7 +74,8 @@ def connect(url: str) -> Client:
 
     Every call gets its time limit from who makes it: the client's own one swallows cancellation now and then (before
     Python 3.12, `asyncio.wait_for` returns a result that comes with the cancellation), and a task that cannot be ended
-    goes on.  Nor may the server announce its maintenance: connections that are kept would take that for an answer.
+    goes on.  Nor does the server announce its maintenance: a kept connection on which that waits would count as broken,
+    and redis-py would lend dead ones for its sake.
     """
     return cast(
         Client,
