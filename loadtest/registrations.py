@@ -1,7 +1,8 @@
 """Registrations at a steady rate, in native sessions, and what of them was acknowledged when.
 
 Every identifier is registered once, under a name of its own; with `again` some of them are changed or deleted later, by
-whoever registered them.  A session that breaks is begun anew; what was under way then is nobody's to claim.
+whoever registered them.  With `names` a session keeps to so many: what was deleted is registered anew, so that nothing
+grows that the node keeps by name.  A session that breaks is begun anew; what was under way then is nobody's to claim.
 """
 
 import asyncio
@@ -31,14 +32,26 @@ class Registrations:
     """Writers; `address` gives where the node answers now.  Times are POSIX seconds."""
 
     def __init__(
-        self, address: Callable[[], Address], name: str, *, sessions: int, again: float = 0.0
+        self,
+        address: Callable[[], Address],
+        name: str,
+        *,
+        sessions: int,
+        again: float = 0.0,
+        names: int = 0,
     ) -> None:
-        """`again` is the share of the writes that change or delete what was registered before."""
+        """`again` is the share of the writes that change or delete what was registered before, while there are names.
+
+        `names` are those of one session; 0: each registration has a new one.
+        """
         self._address = address
-        self._writers = [_Writer(self, f"{name}-{number}", again) for number in range(sessions)]
+        self._writers = [
+            _Writer(self, f"{name}-{number}", again, names) for number in range(sessions)
+        ]
         self._opening = asyncio.Semaphore(OPENED_AT_ONCE)
         self.done: dict[str, float] = {}  # by canonical key, when it was acknowledged
         self.newest: dict[str, int] = {}  # of those that were changed: the operation of 表9
+        self.writes = 0  # that were acknowledged
         self.broken = 0  # sessions
 
     async def run(self, rate: float, stop: asyncio.Event) -> None:
@@ -64,13 +77,15 @@ class Registrations:
 class _Writer:
     """What one session writes, and goes on with in the next."""
 
-    def __init__(self, owner: Registrations, name: str, again: float) -> None:
+    def __init__(self, owner: Registrations, name: str, again: float, names: int) -> None:
         self._owner = owner
         self._name = name
         self._again = again
+        self._names = names
         self._dice = Random(name)
         self._count = 0
         self._alive: list[str] = []
+        self._deleted: list[str] = []  # that may be registered anew
 
     async def write(self, connection: NativeConnection, pause: float, stop: asyncio.Event) -> None:
         """Write until told to stop.  Raises OSError, EOFError, TimeoutError when the session breaks."""
@@ -79,18 +94,28 @@ class _Writer:
         while not stop.is_set():
             await asyncio.sleep(max(0.0, due - loop.time()))
             due = max(due + pause, loop.time() - BEHIND_SECONDS)
-            if self._alive and self._dice.random() < self._again:
+            if self._alive and (self._has_all_names() or self._dice.random() < self._again):
                 await self._write_again(connection)
             else:
                 await self._register(connection)
+            self._owner.writes += 1
+
+    def _has_all_names(self) -> bool:
+        return bool(self._names) and not self._deleted and self._count >= self._names
+
+    def _new_name(self) -> str:
+        if self._deleted:
+            return self._deleted.pop()
+        self._count += 1
+        return f"{HOME}/{self._name}-{self._count}".upper()
 
     async def _register(self, connection: NativeConnection) -> None:
-        handle = f"{HOME}/{self._name}-{self._count}".upper()
-        self._count += 1
+        handle = self._new_name()
         body = values_body(handle, [(1, TEXT), (2, handle)])
         code = await connection.ask(Opcode.CREATE_HANDLE, body)
         _expect_success(code)
         self._owner.done[handle] = time.time()
+        self._owner.newest.pop(handle, None)
         self._alive.append(handle)
 
     async def _write_again(self, connection: NativeConnection) -> None:
@@ -99,10 +124,12 @@ class _Writer:
         if is_deleted:
             code = await connection.ask(Opcode.DELETE_HANDLE, name_body(handle))
         else:
-            body = values_body(handle, [(2, f"again {self._count}")])
+            body = values_body(handle, [(2, f"again {self._owner.writes}")])
             code = await connection.ask(Opcode.MODIFY_VALUE, body)
         _expect_success(code)
         self._owner.newest[handle] = Operation.DELETE if is_deleted else Operation.CHANGE
+        if self._names:
+            (self._deleted if is_deleted else self._alive).append(handle)
 
 
 def _expect_success(code: int) -> None:

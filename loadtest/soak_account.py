@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from loadtest.agreement import compare, read_ours, read_theirs
@@ -14,8 +14,6 @@ from loadtest.stand import Node
 from loadtest.steady_writes import Written
 from loadtest.three_counts import ThreeCounts, differences, table
 from loadtest.toplevels import TopLevel
-from loadtest.window import read_changes, weights
-from loadtest.write_rows import ask
 from node.store.database import StoreUnavailable
 from node.store.synced import MASTERS
 from resolver.observe import Protocol
@@ -28,23 +26,16 @@ POLL_SECONDS = 0.2
 JUDGED_SECONDS = (
     500.0  # a slope is a fault if it was watched for so long; before, allocators still settle
 )
-_REMEMBERS = ("worker", "keeper")  # each has a window of recent changes of its own
 _MANY = ("postgres",)  # its processes come and go: their memory is added up
 
 
 class Memory:
-    """The private memory of a node's processes over time, each for itself, Postgres's in one sum.
-
-    `window` is what of it is the window of recent changes, in each process that has one: it is bounded, so what
-    it grows by is taken off before a slope is judged.
-    """
+    """The private memory of a node's processes over time, each for itself, Postgres's in one sum."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._began = time.monotonic()
         self.series: dict[str, list[Point]] = {}
-        self.window: dict[float, int] = {}
-        self._serials: dict[float, int] = {}
 
     def sample(self) -> None:
         """Note what each process has now."""
@@ -55,25 +46,13 @@ class Memory:
         for name, size in found.items():
             if size:
                 self.series.setdefault(name, []).append((at, float(size)))
-        self._serials[at] = int(ask(self._node, "select serial from change_counter")[0])
-
-    def weigh_window(self) -> None:
-        """Weigh the window of recent changes as it was at each sample.  Raises StoreUnavailable, StoreError."""
-        found = weights(read_changes(self._node), self._serials.values())
-        self.window = dict(zip(self._serials, found, strict=True))
 
     def slopes(self) -> Mapping[str, Slope]:
-        """Return the slope of each process that was seen often enough, the warm-up and the window left out."""
-        found = {}
-        for name, points in self.series.items():
-            left = without(self.window, points) if name.startswith(_REMEMBERS) else points
-            found[name] = left[int(WARM_SHARE * len(left)) :]
+        """Return the slope of each process that was seen often enough, the warm-up left out."""
+        found = {
+            name: points[int(WARM_SHARE * len(points)) :] for name, points in self.series.items()
+        }
         return {name: slope_of(each) for name, each in found.items() if len(each) >= LEAST_POINTS}
-
-
-def without(window: Mapping[float, int], points: Sequence[Point]) -> Sequence[Point]:
-    """Return a process's memory less its window, which was weighed at the same moments, or not at all."""
-    return [(at, size - window.get(at, 0)) for at, size in points]
 
 
 @dataclass(slots=True)
@@ -129,8 +108,6 @@ class Account:
             yield f"{transport:5} from the due moment, ms: p50 {p50:.2f}, p99 {p99:.2f}, longest {most:.1f}"
         yield self.stored
         yield f"private memory, its rise with the error at 99.9 % (judged from {JUDGED_SECONDS:.0f} s on):"
-        first, last = [*self.memory.window.values(), 0][0], [0, *self.memory.window.values()][-1]
-        yield f"taken off in worker and keeper: the window of recent changes, {first / 1e6:.1f} to {last / 1e6:.1f} MB"
         for name, slope in sorted(self.memory.slopes().items()):
             yield f"{name:18}{slope}"
 
@@ -145,7 +122,6 @@ class Account:
             "written": self.written,
             "stored": self.stored,
             "memory": self.memory.series,
-            "window": list(self.memory.window.items()),
             "slopes": {name: str(each) for name, each in self.memory.slopes().items()},
         }
 

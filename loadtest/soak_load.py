@@ -28,7 +28,7 @@ TURN_SECONDS = 20.0  # at most, and so short that there are samples enough
 WARM_SECONDS = 0.2
 PATIENCE_SECONDS = 2.0  # a late answer is late and counted; one that is given up, and comes, is in the ledger alone
 LEAST_TURNS = 2 * LEAST_POINTS
-FIND_SECONDS = 5.0  # in which blocks are sealed, too
+FIND_SECONDS = 3.0  # of the first steps of the search
 PRECISION = 0.05  # of the highest rate
 
 
@@ -87,16 +87,21 @@ class Turns:
         return run_unpinned(prepare)
 
     def _highest(self, transport: str) -> float:
-        """Search from what a closed loop had.  Raises StandError when not even a few questions are answered in time."""
+        """Search by short steps from what a closed loop had, then by whole turns, in which sealing must keep up.
+
+        Raises StandError when not even a few questions are answered in time.
+        """
         address, exchanges = self._targets[transport]
         ask = partial(CLOSED[transport], address, exchanges, seconds=FIND_SECONDS)
         guess = run_unpinned(ask).rate
 
-        def attempt(rate: float) -> Measured:
-            run = self._turn(transport, rate, FIND_SECONDS)
-            return Measured(run, worker_seconds=0.0, tree_seconds=0.0, core_seconds=0.0)
+        for seconds in (FIND_SECONDS, self._load.turn_seconds):
+            attempt = partial(self._attempt, transport, seconds)
+            guess = highest_rate(attempt, start=guess, precision=PRECISION).rate
+            if not guess:
+                raise StandError(f"over {transport} no rate holds: what else does the machine do?")
+        return guess
 
-        found = highest_rate(attempt, start=guess, precision=PRECISION)
-        if not found.rate:
-            raise StandError(f"over {transport} no rate holds: what else does the machine do?")
-        return found.rate
+    def _attempt(self, transport: str, seconds: float, rate: float) -> Measured:
+        run = self._turn(transport, rate, seconds)
+        return Measured(run, worker_seconds=0.0, tree_seconds=0.0, core_seconds=0.0)

@@ -5,13 +5,14 @@ goes on while it is read, so the lane is read before and after: what came in bet
 the other, and so may the answers that are being given together just then.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from node.counters import Counters
 from resolver.observe import LATENCY_BASE
 from resolver.recorder import MOST_AT_ONCE
 
 TRIES = 5  # to find a moment in which a worker does nothing
+MOST_TRIES = 25  # to find one in which no lane goes on to its next epoch: these are seconds apart, a try is not
 
 Position = tuple[int, int]
 """A lane's epoch and newest record."""
@@ -24,16 +25,23 @@ Row = tuple[int, int, int, int, int, int]
 
 
 def read_meters(slots: Sequence[Counters], newest: Newest) -> tuple[Row, ...]:
-    """Return a row for each worker that has a lane."""
+    """Return a row for each worker that has a lane.
+
+    What came in between is known only where the lane's epoch was the same before and after.
+    """
     after = newest()
-    for _ in range(TRIES):
+    for tried in range(1, MOST_TRIES + 1):
         before = after
         counts = [sum(each.cells[:LATENCY_BASE]) for each in slots]
         after = newest()
-        if after == before:
+        if after == before or (tried >= TRIES and _epochs(before) == _epochs(after)):
             break
     lanes = [(slot, count) for slot, count in enumerate(counts) if slot in after]
     return tuple(_row(slot, count, before.get(slot), after[slot]) for slot, count in lanes)
+
+
+def _epochs(positions: Mapping[int, Position]) -> dict[int, int]:
+    return {lane: epoch for lane, (epoch, _) in positions.items()}
 
 
 def _row(slot: int, count: int, before: Position | None, after: Position) -> Row:

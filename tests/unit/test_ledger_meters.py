@@ -1,10 +1,54 @@
 """The two counts of a worker: when they have come apart, and when an answer is only in flight."""
 
+from collections.abc import Iterator
+from itertools import chain, repeat
 from pathlib import Path
 
+import pytest
+
 from node.counters import Counters, slot_path
-from node.ledger.meters import Drift
+from node.ledger.meters import TRIES, Drift, Position, read_meters
 from node.metrics import LogLevels, exposition
+from resolver.recorder import MOST_AT_ONCE
+
+
+@pytest.fixture
+def slot(tmp_path: Path) -> Iterator[Counters]:
+    counters = Counters.open(slot_path(tmp_path, 0))
+    yield counters
+    counters.close()
+
+
+def test_what_is_in_flight_is_what_came_while_the_counters_were_read(slot: Counters) -> None:
+    slot.cells[0] = 700
+    positions = iter([{0: (5, 100 * n)} for n in range(TRIES + 1)])
+
+    assert read_meters([slot], lambda: next(positions)) == (
+        (0, 0, 5, 700, 100 * TRIES, 100 + MOST_AT_ONCE),
+    )
+
+
+def test_moment_in_which_a_worker_does_nothing_is_taken_at_once(slot: Counters) -> None:
+    positions = iter([{0: (5, 90)}, {0: (5, 100)}, {0: (5, 100)}])
+
+    assert read_meters([slot], lambda: next(positions)) == ((0, 0, 5, 0, 100, MOST_AT_ONCE),)
+
+
+def test_workers_are_not_compared_across_an_epoch(slot: Counters) -> None:
+    """Of the epoch before it is not known how far it came after the counters were read."""
+    filling: list[dict[int, Position]] = [{0: (5, 100 * n)} for n in range(TRIES)]
+    going_on: list[dict[int, Position]] = [{0: (6, 40)}, {0: (6, 70)}]
+    positions = chain(filling, going_on)
+
+    assert read_meters([slot], lambda: next(positions)) == ((0, 0, 6, 0, 70, 30 + MOST_AT_ONCE),)
+
+
+def test_lane_that_goes_on_and_on_is_read_all_the_same(slot: Counters) -> None:
+    positions = chain(({0: (n, 10)} for n in range(1_000)), repeat({0: (1_000, 10)}))
+
+    [row] = read_meters([slot], lambda: next(positions))
+
+    assert row[2] < 1_000
 
 
 def test_counts_that_grow_alike_do_not_differ() -> None:

@@ -1,7 +1,5 @@
 """A series that rises is told from one that scatters; what a soak and a table of capacity compute."""
 
-import tracemalloc
-from collections.abc import Iterable
 from random import Random
 
 import pytest
@@ -16,9 +14,7 @@ from loadtest.held import Stored, kind_of
 from loadtest.run import Run
 from loadtest.sizes import Loaded
 from loadtest.slope import ARENA_BYTES, LEAST_POINTS, Point, fit, parts_of, slope_of
-from loadtest.soak_account import without
 from loadtest.soak_load import Load
-from loadtest.window import Window, weights
 
 BYTES = 100e6
 
@@ -55,42 +51,6 @@ def test_arena_of_an_allocator_is_no_slope() -> None:
     assert slope_of(exact).rise > 0
     assert not slope_of(exact).is_beyond_noise()
     assert slope_of(exact).is_beyond_noise(least=0.0)
-
-
-def _rising_window(serials: Iterable[int]) -> list[int]:
-    changes = [(serial, b"88.118/n-%08d" % serial) for serial in range(1, 3_001)]
-    return weights(changes, serials, Window(window_keys=1_000))
-
-
-def test_window_weighs_what_an_allocator_gave_for_it() -> None:
-    changes = [(serial, b"88.118/n-%08d" % serial) for serial in range(1_000, 21_000)]
-    tracemalloc.start()
-    kept = {key[:-1] + key[-1:]: serial + 0 for serial, key in changes}
-    taken = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
-
-    [weighed] = weights(changes, [21_000])
-
-    assert len(kept) == 20_000
-    assert weighed == pytest.approx(taken, rel=0.15)
-
-
-def test_window_is_bounded_and_its_end_is_weighed_too() -> None:
-    before, full, turned = _rising_window((500, 1_900, 3_000))
-
-    assert 3 * before < full
-    assert turned < 1.2 * full
-
-
-def test_leak_shows_when_the_window_is_taken_off_and_the_window_does_not() -> None:
-    weighed = _rising_window(range(10, 1_000, 10))
-    window = {20.0 * number: 100 * size for number, size in enumerate(weighed)}
-    filling = [(at, BYTES + size) for at, size in window.items()]
-    leaking = [(at, size + 2_000 * at) for at, size in filling]
-
-    assert slope_of(filling).is_beyond_noise()
-    assert not slope_of(without(window, filling)).is_beyond_noise()
-    assert slope_of(without(window, leaking)).is_beyond_noise()
 
 
 def test_neighbours_that_are_alike_do_not_look_sure() -> None:
