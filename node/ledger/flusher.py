@@ -1,8 +1,8 @@
 """The flusher: the one thread beside a worker's event loop; it waits for the disk, so that no answer does.
 
 Ten times a second (`group`), when an answer waits (`strict`) or twice a minute (`process`) it has the disk take what
-was appended, says so in the file, and tells those who wait.  It makes the next epoch's file before the present one is
-full, and closes the one before.  It reads where the event loop has come to and never writes a record.
+was appended, says so in the file, and tells those who wait.  It makes the next epoch's file some seconds before the
+present one is full, and closes the one before.  It reads where the event loop has come to and never writes a record.
 """
 
 import logging
@@ -19,6 +19,7 @@ GROUP_SECONDS = 0.1
 PROCESS_SECONDS = 30.0
 MOST_EXPECTED = 16_384  # records, a mebibyte, for which memory is mapped beforehand
 RETRY_NS = 10**9  # after there was no room
+SOON_NS = 10 * 10**9  # as long as a busy disk may need to give the next epoch its room
 _HALF_HOUR_NS = 1_800 * 10**9
 _SLACK_NS = 5_000_000  # a wait that ends a little early is no reason to wait twice
 _US = 1_000
@@ -75,6 +76,7 @@ class Flusher:
         seconds = PROCESS_SECONDS if durability is Durability.PROCESS else GROUP_SECONDS
         self._period_ns = int(seconds * 1e9) - _SLACK_NS
         self._exposure = Exposure()
+        self._soon = 0  # records that come in SOON_NS, as they came last
         self._failing: set[Event] = set()
         self._wake = threading.Event()
         self._is_ending = False
@@ -111,7 +113,7 @@ class Flusher:
         """Make the file of the next epoch when it is needed soon, or asked for."""
         file, seq = self._progress()
         if self.next is not None or not (
-            self.wants_next or file is None or _is_nearly_full(file, seq)
+            self.wants_next or file is None or self._is_nearly_full(file, seq)
         ):
             return
         is_failing = Event.LEDGER_OPEN_FAILED in self._failing
@@ -166,7 +168,12 @@ class Flusher:
         """As many records may come until the next time as since the last one, and a few more."""
         now, reached = self._progress()
         if now is file:
+            self._soon = came * SOON_NS // self._period_ns
             file.expect(reached, min(came + came // 4, MOST_EXPECTED))
+
+    def _is_nearly_full(self, file: OpenFile, seq: int) -> bool:
+        capacity = file.header.capacity
+        return capacity - seq <= max(capacity // 10, self._soon)
 
     def _close(self, retired: Retired) -> None:
         file, last = retired
@@ -222,7 +229,3 @@ class Flusher:
         if event in self._failing:
             self._failing.discard(event)
             log.info("works again", extra={"failure": str(event)})
-
-
-def _is_nearly_full(file: OpenFile, seq: int) -> bool:
-    return seq * 10 >= file.header.capacity * 9

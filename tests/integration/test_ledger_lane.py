@@ -8,6 +8,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -208,6 +209,28 @@ def test_next_epoch_is_made_before_it_is_needed(lanes: Path) -> None:
     ledger.lane.close()
 
     assert [name.epoch for name in lane_files(lanes)] == [1]  # it was not needed
+
+
+def _has_durable(reader: LaneReader, seq: int) -> bool:
+    return reader.durable.seq == seq
+
+
+@pytest.mark.parametrize(("at_once", "epochs"), [(200, [1, 2]), (5, [1])])
+def test_next_epoch_is_made_the_earlier_the_faster_records_come(
+    lanes: Path, at_once: int, epochs: list[int]
+) -> None:
+    """At 2,000 a second a thousand are full in half a second, at 50 in twenty."""
+    ledger = Ledger(lanes, terms=LaneTerms(capacity=1_000))
+    with LaneReader.open(lane_path(lanes, 0, 1)) as reader:
+        for due in (at_once, 2 * at_once):
+            for _ in range(at_once):
+                ledger.count()
+            ledger.time.pass_by(0.1)
+            wait(partial(_has_durable, reader, due))
+    found = [name.epoch for name in lane_files(lanes)]
+    ledger.lane.close()
+
+    assert found == epochs
 
 
 def test_expected_records_find_their_memory_mapped(lanes: Path) -> None:

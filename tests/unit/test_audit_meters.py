@@ -74,3 +74,17 @@ def test_what_no_beginning_explains_is_a_difference(
 
 def test_so_many_are_recorded_together_as_front_ends_do() -> None:
     assert AT_ONCE == MOST_AT_ONCE
+
+
+@pytest.mark.parametrize(("written_for", "is_missing"), [(9, False), (10, True)])
+def test_snapshot_is_due_when_an_epoch_was_written_for_ten_minutes(
+    written_for: int, *, is_missing: bool
+) -> None:
+    """However long its file had waited: that is made in advance."""
+    findings = Findings(())
+    begun = 60 * MINUTE_US
+    state = EpochState(0, begun + written_for * MINUTE_US, last=5, begun=begun)
+
+    MeterRules(findings).finish({(LANE, 1): state})
+
+    assert (Check.R2_MISSING in findings.counts) == is_missing

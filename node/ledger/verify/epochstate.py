@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class EpochState:
-    """Opened and ended are times, µs; `block` and `last` the newest block and record; `bound` the sum of its gaps."""
+    """Opened and ended are times, µs; `block` and `last` the newest block and record; `bound` the sum of its gaps.
+
+    `begun` is the end of its first block with records: its file is made in advance, and may have waited long for them.
+    """
 
     opened: int
     ended: int
@@ -13,3 +16,4 @@ class EpochState:
     last: int = 0
     is_over: bool = False
     bound: int = 0
+    begun: int = 0

@@ -96,6 +96,8 @@ class LaneRules:
                 Check.V4_CHAIN, f"{_name(leaf)} names another block before itself", leaf=index
             )
         lane.previous = hashed
+        if not state.last:
+            state.begun = leaf.span[1]
         state.block, state.last, state.ended = leaf.block, leaf.sequence[1], leaf.span[1]
         return before
 

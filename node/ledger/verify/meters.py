@@ -17,7 +17,7 @@ from node.ledger.verify.epochstate import EpochState
 from node.ledger.verify.findings import Findings, Status, grouped
 
 AT_ONCE = 64  # answers that a worker records before it counts them
-SNAPSHOT_DUE_US = 600_000_000  # an epoch as long as this has one
+SNAPSHOT_DUE_US = 600_000_000  # an epoch that has been written for as long as this has one
 
 Epochs = Mapping[tuple[int, int], EpochState]
 
@@ -154,7 +154,7 @@ class MeterRules:
                 told[key] = max(told.get(key, 0), each.ledger)
         for (lane, epoch), state in epochs.items():
             count = told.get((lane, epoch))
-            if count is None and state.ended - state.opened >= SNAPSHOT_DUE_US and state.last:
+            if count is None and state.ended - state.begun >= SNAPSHOT_DUE_US and state.last:
                 self._findings.fail(
                     Check.R2_MISSING, f"lane {lane} epoch {epoch} has no snapshot of its worker"
                 )
