@@ -2,9 +2,9 @@
 
     python -m loadtest.soak --minutes 30 --share 0.7 [--rate N] [--writes 50] [--out soak.json]
 
-UDP, TCP and HTTP take turns, each open loop at that share of the highest rate that is found for it first. Records are
+UDP, TCP and HTTP take turns, each open loop at that share of the highest rate that is found for it first.  Records are
 registered, changed, deleted and registered anew in native sessions all the while, and while the rate is sought; their
-names are few, for a node remembers what changed last up to a bound that half an hour does not reach. Held to: no
+names are few, for a node remembers what changed last up to a bound that half an hour does not reach.  Held to: no
 wrong, lost or late answer (250 ms), no error in the log, no session broken; what the clients were answered, what the
 ledger has and what Prometheus says are one number; both nodes hold the same rows in the end; the verifier passes; and
 the memory of no process rises beyond its scatter (`loadtest.slope`), the first fifth of the time left out, in which
@@ -40,6 +40,7 @@ from loadtest.witnessed import Auditor, ledger_of
 
 RECORDS = KEYS = 5_000
 STOP_SECONDS = 30.0
+LOG_LINES = 100  # that are shown when a soak comes to no account
 
 
 class Soak:
@@ -82,6 +83,10 @@ class Soak:
         self.account.faults += log_faults(node.log)
         return self.account
 
+    def log_end(self) -> str:
+        """Return the last lines that the node has said; its log goes with the stand."""
+        return "\n".join(self._node.log.read_text("utf-8").splitlines()[-LOG_LINES:])
+
     @contextmanager
     def _writing(self, told: Path) -> Iterator[None]:
         """Have somebody write meanwhile, who puts into a file what he was told.  Raises StandError."""
@@ -121,7 +126,12 @@ class Soak:
 def run(load: Load, niceness: int = 0) -> Account:
     """Run everything; return the account, whose `faults` are what did not hold."""
     with open_stand(niceness) as stand:
-        return Soak(stand, load).run()
+        soak = Soak(stand, load)
+        try:
+            return soak.run()
+        except StandError:
+            say(f"the node's log ends with\n{soak.log_end()}")
+            raise
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
