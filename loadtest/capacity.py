@@ -104,7 +104,7 @@ class Capacity:
                 case.before()
             row.ceiling = self._search(case, row)
             if row.ceiling.rate:
-                row.half = self._open(case, row.ceiling.rate / 2)
+                row.half = self._open(case, row.ceiling.rate / 2, is_first=True)
         row.worker_bytes = fmean(cpu.rss_bytes(pid) for pid in case.subject.workers)
         self._say(f"{case.title}: {row.ceiling.rate if row.ceiling else 0:,.0f} a second hold")
 
@@ -116,9 +116,10 @@ class Capacity:
             found.note(rate, self._open(case, rate))
         return found
 
-    def _open(self, case: Case, rate: float) -> Measured:
+    def _open(self, case: Case, rate: float, *, is_first: bool = False) -> Measured:
         seconds = self._effort.step_seconds
-        return self._stand.measure(case.subject, lambda: case.open(rate, seconds))
+        prepare = partial(case.open, rate, seconds)
+        return self._stand.measure_open(case.subject, prepare, is_first=is_first)
 
     def grown(self, sizes: Sequence[int]) -> list[Row]:
         """Measure look-ups among so many records: rows of `loadtest.growth`."""

@@ -72,7 +72,9 @@ class Search:
             return measured
 
         ceiling = highest_rate(attempt, start=guess)
-        half = self._open(transport, ceiling.rate / 2, self._seconds) if ceiling.rate else None
+        half = None
+        if ceiling.rate:
+            half = self._open(transport, ceiling.rate / 2, self._seconds, is_first=True)
         return Finding(transport, guess, ceiling, half)
 
     def _closed(self, transport: str) -> Ask:
@@ -84,9 +86,11 @@ class Search:
         }
         return prepare[transport]
 
-    def _open(self, transport: str, rate: float, seconds: float) -> Measured:
+    def _open(
+        self, transport: str, rate: float, seconds: float, *, is_first: bool = False
+    ) -> Measured:
         address, exchanges = self._asked[transport]
-        return self._stand.measure(
+        return self._stand.measure_open(
             self._subject,
             lambda: prepare_open(
                 address,
@@ -97,6 +101,7 @@ class Search:
                 warm_seconds=WARM_SECONDS,
                 connections=CONNECTIONS[transport],
             ),
+            is_first=is_first,
         )
 
 

@@ -10,7 +10,7 @@ from loadtest.figures import Measured
 from loadtest.highest import Ceiling
 
 PERCENTILES = (50, 99, 99.9, 100)
-COLUMNS = 175
+COLUMNS = 195
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,16 @@ def print_findings(console: Console, findings: Sequence[Finding]) -> None:
     table.add_column("transport")
     for heading in (
         "highest rate/s", "answers/CPU s", "worker µs", "worker busy", "others", "generator µs", "generator behind",
-        *("max µs" if each == 100 else f"p{each:g} µs" for each in PERCENTILES), "wrong",
+        *("max µs" if each == 100 else f"p{each:g} µs" for each in PERCENTILES), "behind at half", "wrong",
     ):  # fmt: skip
         table.add_column(heading, justify="right")
     for finding in findings:
         table.add_row(finding.transport, *_cells(finding))
     console.print(table)
+    if any(finding.half and not finding.half.run.tells for finding in findings):
+        console.print(
+            "? The generator asked more than 0.5 % of that late itself: not the node's latency."
+        )
     if any(finding.ceiling.is_of_generator for finding in findings):
         console.print(
             "* The generator fell behind and never had to wait for the node: a lower bound."
@@ -89,6 +93,7 @@ def _cells(finding: Finding) -> list[str]:
         f"{best.stolen_share:.0%}",
         f"{best.generator_us:.2f}",
         f"{best.run.behind_share:.1%}",
-        *(f"{1e6 * half.run.histogram.percentile(each):,.0f}" for each in PERCENTILES),
+        *(half.run.told_us(each / 100) for each in PERCENTILES),
+        f"{half.run.behind_share:.2%}",
         f"{sum(measured.run.wrong for _, measured in finding.ceiling.steps)}",
     ]

@@ -95,6 +95,15 @@ def prefer(pids: Iterable[int], niceness: int) -> None:
                     os.setpriority(os.PRIO_PROCESS, int(task.name), niceness)
 
 
+def put_first(pid: int) -> None:
+    """Let a process go before all that are not in real time, if we may: as if it had a machine of its own.
+
+    It must sleep when it has nothing to do, or nothing else gets its core.
+    """
+    with suppress(*_GONE):
+        os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(1))
+
+
 def _prefer_session(group: Path, niceness: int) -> None:
     """Cores are shared among sessions first, where the kernel does so and lets us say how."""
     with suppress(OSError):  # the first session of all has a fixed share
@@ -115,9 +124,9 @@ def core_busy_seconds(core: int) -> float:
 def awake(core: int) -> Iterator[int]:
     """Keep a core from falling asleep while the block runs; gives the pid of the process that does it.
 
-    It spins in the idle scheduling class, so it yields to everything else at once.  A virtual machine gives an idle
-    core back to the host, and waking it costs the waker up to 20 µs: a server that waits a moment would look slow, and
-    so would a generator that has to wake it for every request.  Under full load nothing changes.
+    It spins in the idle scheduling class.  A virtual machine gives an idle core back to the host, and waking it costs
+    the waker up to 20 µs: a generator that has to wake a server for every request would look slow.  Not for latencies:
+    among its own session it yields at once, but against another one only at the next tick of the kernel's clock.
     """
     spinner = multiprocessing.get_context("fork").Process(
         target=_spin, args=(core, os.getpid()), daemon=True

@@ -38,9 +38,10 @@ class Measured:
     @property
     def generator_us(self) -> float:
         """Processor time of the generator an answer, in microseconds, its busy waiting taken off."""
-        return (
-            1e6 * self.run.generator_seconds * self.generator_share / max(self.run.all_answers, 1)
-        )
+        run = self.run
+        awake = max(run.all_seconds - run.slept, 1e-9)
+        busy = max(0.0, 1 - (run.waited - run.slept) / awake)
+        return 1e6 * run.generator_seconds * busy / max(run.all_answers, 1)
 
     @property
     def generator_share(self) -> float:

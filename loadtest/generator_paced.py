@@ -2,7 +2,7 @@
 
 A question has its moment.  Its latency is counted from then, also when the answer before came late: who waits behind a
 pause of the server has waited, too.  Native messages over UDP and TCP, and HTTP; several in one write when `depth` is
-more than 1.  The generator waits busily; it needs a core.
+more than 1.  The generator sleeps until the kernel has an answer, or the next moment is near.
 """
 
 import socket
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from time import perf_counter
 
+from loadtest.doze import sharpen, wait_until
 from loadtest.exchange import BODY_AT, Exchange
 from loadtest.generator_http import response_splitter
 from loadtest.run import Prepared, Run
@@ -52,13 +53,14 @@ class _Paced:
         self._socket.connect(address)
         if kind is socket.SOCK_STREAM:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.setblocking(False)
+        self._socket.settimeout(SILENCE_SECONDS)
         self._blocks = [exchanges[at : at + depth] for at in range(0, len(exchanges), depth)]
         self._is_whole: Check = _http_check() if transport == "http" else _native_check
         self._run = Run()
 
     def run(self, seconds: float, pause: float, *, once: bool) -> Run:
         """Ask."""
+        sharpen()
         run, blocks, began = self._run, self._blocks, perf_counter()
         due, number = began, 0
         while due < began + seconds and not (once and number == len(blocks)):
@@ -67,8 +69,7 @@ class _Paced:
             number += 1
             due = _next_moment(due + pause, perf_counter())
             run.waited += max(0.0, due - perf_counter())
-            while perf_counter() < due and not once:
-                pass
+            run.slept += 0.0 if once else wait_until(due)
         run.seconds = perf_counter() - began
         self._socket.close()
         return run
@@ -84,13 +85,15 @@ class _Paced:
         self._run.latencies.append(perf_counter() - due)
 
     def _receive(self, block: Sequence[Exchange]) -> None:
-        data, deadline = b"", perf_counter() + SILENCE_SECONDS
+        data = b""
         while not self._is_whole(data, block):
             try:
-                data += self._socket.recv(_READ)
-            except BlockingIOError:
-                if perf_counter() > deadline:
-                    raise NoAnswer(f"no answer to {block[0].request!r}") from None
+                more = self._socket.recv(_READ)
+            except TimeoutError:
+                more = b""
+            if not more:
+                raise NoAnswer(f"no answer to {block[0].request!r}")
+            data += more
 
 
 def _next_moment(due: float, now: float) -> float:

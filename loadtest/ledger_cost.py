@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from loadtest.baselines.echo import BODY
 from loadtest.exchange import echo_exchange, http_exchange
-from loadtest.figures import Measured, Scenario
+from loadtest.figures import Scenario
 from loadtest.generator_http import prepare_http
 from loadtest.generator_paced import prepare_paced
 from loadtest.generator_tcp import PIPELINED, prepare_tcp
@@ -76,7 +76,7 @@ class Comparison:
         doors = Doors(at["udp"], at["tcp"], at["http"])
         asks = calmly(doors, Questions(native, udp, http, ()))
         return [
-            self._measured(subject, ask, f"echo-{name}-calm", f"{title}, calm, bare echo")
+            self._scenario(subject, ask, f"echo-{name}-calm", f"{title}, calm, bare echo")
             for ask, (name, title) in zip(asks, TITLES, strict=True)
         ]
 
@@ -88,15 +88,16 @@ class Comparison:
     def _row(self, node: Node, ask: Ask, name: str, title: str) -> Scenario:
         which = "on" if node is self._on else "off"
         full_name, full_title = f"ledger-{which}-{name}", f"{title}, ledger {which}"
-        return self._measured(node.subject(), ask, full_name, full_title)
+        return self._scenario(node.subject(), ask, full_name, full_title)
 
-    def _measured(self, subject: Subject, ask: Ask, name: str, title: str) -> Scenario:
+    def _scenario(self, subject: Subject, ask: Ask, name: str, title: str) -> Scenario:
         ask(once=True)()
-
-        def measure() -> Measured:
-            return self._stand.measure(subject, lambda: ask(seconds=self._seconds))
-
-        return Scenario(name, title, measure)
+        prepare, stand = partial(ask, seconds=self._seconds), self._stand
+        if "-calm" in name:
+            return Scenario(
+                name, title, partial(stand.measure_open, subject, prepare, is_first=True)
+            )
+        return Scenario(name, title, partial(stand.measure, subject, prepare))
 
 
 _PACES = ("busy", "calm")

@@ -4,7 +4,7 @@ A closed loop (`generator_udp`, `streams`) asks when it was answered, so a serve
 the pause is one bad latency.  Here each question that came due in the pause waits, and its waiting counts: that is what
 callers of a real node see, who do not wait for each other.  See `loadtest.plan` for what is counted how.
 
-Every answer is compared byte for byte, as the other generators do.  It waits busily and needs a core.
+Every answer is compared byte for byte, as the other generators do.  It dozes when there is nothing to do.
 """
 
 from collections.abc import Mapping, Sequence

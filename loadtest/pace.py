@@ -1,13 +1,13 @@
 """Pace: the loop of an open loop, the same for every transport: take what came, send what is due, and again.
 
-It waits busily, so that a moment is met and an answer is seen when it comes, and sleeps only while nothing is under way
-and the next question is far off.
+With nothing to do it dozes: some ten µs while an answer or the next question is near, longer when both are far off.
 """
 
 import select
 from abc import ABC, abstractmethod
 from time import perf_counter
 
+from loadtest.doze import doze, sharpen
 from loadtest.plan import IDLE_SECONDS, Plan, Tally
 from loadtest.run import Run
 
@@ -39,6 +39,7 @@ class Pace(ABC):
     def run(self) -> Run:
         """Ask all, then wait for what is under way."""
         tally, total = self.tally, self.plan.total
+        sharpen()
         now = tally.start()
         while self.sent < total and now < tally.end:
             before = now
@@ -46,17 +47,23 @@ class Pace(ABC):
             now = perf_counter()
             if not worked:
                 tally.run.waited += now - before
-                self._rest(now)
+                now = self._rest(now)
         self._await_rest()
         self.epoll.close()
         self.close()
         return tally.finish(self.sent)
 
-    def _rest(self, now: float) -> None:
-        ahead = self.tally.begin + self.sent / self.plan.rate - now
+    def _rest(self, before: float) -> float:
+        """Sleep; return the moment after it."""
+        ahead = self.tally.begin + self.sent / self.plan.rate - before
         if ahead > IDLE_SECONDS and not self.is_owed():
             self.epoll.poll(ahead - IDLE_SECONDS / 2)
-            self.tally.run.waited += perf_counter() - now
+        else:
+            doze()
+        now = perf_counter()
+        self.tally.run.waited += now - before
+        self.tally.run.slept += now - before
+        return now
 
     def _await_rest(self) -> None:
         end = perf_counter() + self.plan.patience

@@ -16,7 +16,7 @@ BEHIND_SECONDS = (
     0.001  # sent so long after its moment: the generator was too slow, or kept from its core
 )
 CATCH_UP = 64  # questions under way while it catches up; a burst that the plan does not hold would overflow buffers
-IDLE_SECONDS = 0.002  # so far off is the next moment when it may sleep
+IDLE_SECONDS = 0.002  # so far off is the next moment when it may sleep until shortly before
 _FOLDED_AT = 512
 
 

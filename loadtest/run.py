@@ -16,6 +16,9 @@ from time import process_time
 from loadtest.histogram import Histogram
 
 FAULTS_KEPT = 5
+MOST_BEHIND = (
+    0.005  # of its questions: a generator that asks more of them late itself tells nothing of p99
+)
 READY_SECONDS = 120.0
 RUN_SECONDS = 600.0
 
@@ -24,8 +27,8 @@ RUN_SECONDS = 600.0
 class Run:
     """Answers of one run.  Times are seconds; `latencies` is a sample (every answer of every eighth batch).
 
-    `waited` is how long the generator found nothing to do, most of it in a busy loop; `generator_seconds` is its
-    processor time, that loop included.
+    `waited` is how long the generator found nothing to do, `slept` how much of that it slept; the rest was a busy loop.
+    `generator_seconds` is its processor time, that loop included.
 
     What an open loop (`loadtest.openloop`) says besides: `asked`, the questions of its plan, each of which is one of
     `answers` (right ones), `wrong`, `lost` or `unasked`; `late`, those that were answered more than 250 ms after their
@@ -42,6 +45,7 @@ class Run:
     reconnects: int = 0
     generator_seconds: float = 0.0
     waited: float = 0.0
+    slept: float = 0.0
     polls: int = 0
     faults: list[str] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
@@ -79,6 +83,15 @@ class Run:
     def behind_share(self) -> float:
         """How much of its plan an open loop did not ask in time: the generator's own fault, not the server's."""
         return self.behind / self.asked if self.asked else 0.0
+
+    @property
+    def tells(self) -> bool:
+        """Whether an open loop asked so much of its plan in time that its p99 is the server's, and not its own."""
+        return self.behind_share <= MOST_BEHIND
+
+    def told_us(self, share: float) -> str:
+        """Return a latency for a table, in microseconds; with a question mark when it `tells` nothing."""
+        return f"{self.quantile_us(share):,.0f}" + ("" if self.tells else "?")
 
     @property
     def holds(self) -> bool:

@@ -203,28 +203,52 @@ class Stand:
         return Subject(process.pid, (process.pid, *node.stores())), address
 
     def measure(self, subject: Subject, prepare: Callable[[], Prepared]) -> Measured:
-        """Run a generator against a subject, each on its core if it has one worker, and read what it cost."""
+        """Run a generator against a subject, each on its core if it has one worker, and read what it cost.
+
+        The worker's core is kept awake, for processor time that can be compared; for latencies, `measure_open`.
+        """
+        with cpu.awake(self.cores.server) as spinner:
+            return self._measured(subject, prepare, spinner)
+
+    def measure_open(
+        self, subject: Subject, prepare: Callable[[], Prepared], *, is_first: bool = False
+    ) -> Measured:
+        """Run a generator that sleeps while it has nothing to do, and leave the worker's core to the worker.
+
+        With `is_first`, and a niceness below 0, the generator goes before all else on its core, which is that of the
+        keeper and the stores: as if it had a machine of its own.  Not for more than the server can do.
+        """
+        return self._measured(subject, prepare, is_first=is_first)
+
+    def _measured(
+        self,
+        subject: Subject,
+        prepare: Callable[[], Prepared],
+        spinner: int = 0,
+        *,
+        is_first: bool = False,
+    ) -> Measured:
         before: dict[int, float] = {}
         core_before = 0.0
-        with cpu.awake(self.cores.server) as spinner:
 
-            def started(generator: int) -> None:
-                nonlocal core_before
-                cpu.prefer([*subject.workers, generator], self.niceness)
-                if not subject.siblings:
-                    cpu.pin(subject.tree(), self.cores.others)
-                    cpu.pin([subject.worker], self.cores.server)
-                before.update({pid: cpu.cpu_seconds(pid) for pid in [*subject.tree(), spinner]})
-                core_before = cpu.core_busy_seconds(self.cores.server)
+        def started(generator: int) -> None:
+            nonlocal core_before
+            cpu.prefer([*subject.workers, generator], self.niceness)
+            if is_first and self.niceness < 0:
+                cpu.put_first(generator)
+            if not subject.siblings:
+                cpu.pin(subject.tree(), self.cores.others)
+                cpu.pin([subject.worker], self.cores.server)
+            before.update({pid: cpu.cpu_seconds(pid) for pid in [*subject.tree(), spinner]})
+            core_before = cpu.core_busy_seconds(self.cores.server)
 
-            alone = None if subject.siblings else self.cores.others
-            run = run_apart(prepare, core=alone, started=started)
-            core = cpu.core_busy_seconds(self.cores.server) - core_before
-            cpu.prefer(subject.workers, 0)
-            spent = {
-                pid: cpu.cpu_seconds(pid) - before.get(pid, 0.0)
-                for pid in [*subject.tree(), spinner]
-            }
+        alone = None if subject.siblings else self.cores.others
+        run = run_apart(prepare, core=alone, started=started)
+        core = cpu.core_busy_seconds(self.cores.server) - core_before
+        cpu.prefer(subject.workers, 0)
+        spent = {
+            pid: cpu.cpu_seconds(pid) - before.get(pid, 0.0) for pid in [*subject.tree(), spinner]
+        }
         return Measured(
             run,
             worker_seconds=sum(spent[pid] for pid in subject.workers),

@@ -93,6 +93,36 @@ def test_tree_holds_the_children_and_pinning_reaches_them() -> None:
         child.communicate(b"\n", timeout=10)
 
 
+def test_put_first_is_in_real_time_where_we_may_and_passes_over_who_is_gone() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        cpu.put_first(child.pid)
+        cpu.put_first(2**22 + 1)
+
+        try:
+            os.sched_setscheduler(child.pid, os.SCHED_RR, os.sched_param(1))
+            allowed = os.SCHED_RR
+        except PermissionError:
+            allowed = os.SCHED_OTHER
+        assert os.sched_getscheduler(child.pid) == allowed
+        child.communicate(b"\n", timeout=10)
+
+
+def test_a_generator_that_was_late_itself_tells_nothing_of_the_server() -> None:
+    run = Run(asked=1_000, behind=5, latencies=[0.002])
+    assert (run.tells, run.told_us(0.99)) == (True, "2,000")
+
+    run.behind = 6
+    assert (run.tells, run.told_us(0.99)) == (False, "2,000?")
+
+
+def test_a_generators_cost_is_without_its_busy_waiting_whether_or_not_it_slept() -> None:
+    busy = Run(answers=1_000, seconds=10, generator_seconds=10.0, waited=6.0)
+    slept = Run(answers=1_000, seconds=10, generator_seconds=5.0, waited=6.0, slept=5.0)
+
+    cost = [Measured(run, 1.0, 1.0, 1.0).generator_us for run in (busy, slept)]
+    assert cost == pytest.approx([4_000, 4_000])
+
+
 def test_awake_ends_its_spinner() -> None:
     with cpu.awake(min(os.sched_getaffinity(0))) as spinner:
         assert cpu.command(spinner)

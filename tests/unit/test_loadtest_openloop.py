@@ -55,6 +55,14 @@ def _run(
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
+def test_an_open_loop_sleeps_while_it_has_nothing_to_do(transport: str) -> None:
+    run = _run(transport, echo, rate=2_000)
+
+    assert 0 < run.slept <= run.waited
+    assert run.slept > run.generator_seconds / 10  # a loop that is always awake: none
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_every_question_of_the_plan_is_answered_once(transport: str) -> None:
     run = _run(transport, echo)
 
